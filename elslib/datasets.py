@@ -1,0 +1,187 @@
+"""Named image sets: those embedded in this repository, and the full ones through torchvision."""
+
+import gzip
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision.datasets as tv
+from torch import Tensor
+from torchvision.transforms import functional as TF
+from tqdm.auto import tqdm
+
+from elslib.images import SIDE, ImageSet, from_pixels
+
+FASHION_CLASSES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+CIFAR10_CLASSES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
+DIGITS = tuple(str(digit) for digit in range(10))
+DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
+CELEBA_CROP = 178
+
+
+def data_folder() -> Path:
+    """The checkout's data/ folder. FileNotFoundError, saying how to get it, outside a checkout."""
+    for folder in (Path(__file__).parents[1] / "data", cache_folder()):
+        if (folder / "manifest.json").is_file():
+            return folder
+    raise FileNotFoundError(
+        f"the embedded image sets are not here: they belong to the repository, not to the wheel. "
+        f"Clone it and set ELSLIB_DATA to its data/ folder (now {cache_folder()}), or use a full "
+        f"set, for example load('fashion_mnist', download=True)."
+    )
+
+
+def cache_folder() -> Path:
+    """Where full sets are looked for and downloaded to: ELSLIB_DATA, else ~/.cache/elslib."""
+    return Path(os.environ.get("ELSLIB_DATA") or Path.home() / ".cache" / "elslib")
+
+
+def manifest() -> dict[str, dict]:
+    """What data/manifest.json says of each embedded set: source, licence, sha256, shape, splits."""
+    return json.loads((data_folder() / "manifest.json").read_text())
+
+
+def load(name: str, *, download: bool = False) -> ImageSet:
+    """A named image set at 32x32: `"mnist_5k"`, or one of its splits, `"mnist_5k/held_out"`.
+
+    Embedded: fashion_mnist_10k, fashion_mnist_test_1k, mnist_5k, noto_emoji (splits in
+    data/manifest.json; the first one is the default). Full sets: fashion_mnist, mnist, cifar10,
+    celeba, each with splits train and test; looked for in the cache folder (environment variable
+    ELSLIB_DATA), FashionMNIST also where Debian puts it, and fetched only if `download`. Raises
+    ValueError for an unknown name or split and for a broken file, FileNotFoundError for a set
+    that is not here, ConnectionError if a download fails.
+    """
+    name, _, split = name.partition("/")
+    if name in FULL_SETS:
+        return _load_full(name, split or "train", download)
+    embedded = manifest()
+    if name in embedded:
+        return _load_embedded(name, split, embedded[name])
+    raise ValueError(
+        f"name must be a known image set, got {name!r}; known: "
+        f"{', '.join([*embedded, *FULL_SETS])}."
+    )
+
+
+def _load_embedded(name: str, split: str, about: dict) -> ImageSet:
+    splits = about["splits"]
+    split = split or next(iter(splits))
+    if split not in splits:
+        raise ValueError(f"split of {name} must be one of {', '.join(splits)}, got {split!r}.")
+    path = data_folder() / about["file"]
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; restore it with `git checkout -- data`.")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != about["sha256"]:
+        raise ValueError(
+            f"{path} must have the sha256 of data/manifest.json, but is corrupt or truncated "
+            f"({path.stat().st_size} bytes); restore it with `git checkout -- data`."
+        )
+    first, last = splits[split]
+    with np.load(path, allow_pickle=False) as arrays:
+        pixels = torch.from_numpy(arrays["images"][first:last])
+        labels = torch.from_numpy(arrays["labels"][first:last]).long()
+    return from_pixels(pixels, labels, tuple(about["class_names"]), f"{name}/{split}")
+
+
+def _load_full(name: str, split: str, download: bool) -> ImageSet:
+    if split not in ("train", "test"):
+        raise ValueError(f"split of {name} must be train or test, got {split!r}.")
+    try:
+        pixels, labels, class_names = FULL_SETS[name](cache_folder(), split, download)
+    except (OSError, RuntimeError) as error:
+        if download:
+            raise ConnectionError(
+                f"{name} could not be downloaded ({error}). Without a network, put the files that "
+                f"torchvision expects under {cache_folder()} (or set ELSLIB_DATA), or use an "
+                f"embedded set such as fashion_mnist_10k."
+            ) from error
+        raise FileNotFoundError(
+            f"{name} is not in {cache_folder()} ({error}). Fetch it with `elslib data fetch {name}`"
+            f" or load({name!r}, download=True), or set ELSLIB_DATA to the folder that holds it."
+        ) from error
+    except (AssertionError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"the files of {name} in {cache_folder()} are corrupt or truncated ({error}); delete "
+            f"them and run `elslib data fetch {name}`."
+        ) from error
+    return from_pixels(pixels, labels, class_names, f"{name}/{split}")
+
+
+Loaded = tuple[Tensor, Tensor | None, tuple[str, ...]]
+
+
+def _mnist(root: Path, split: str, download: bool) -> Loaded:
+    data = tv.MNIST(str(root), train=split == "train", download=download)
+    return data.data[:, None], data.targets, DIGITS
+
+
+def _fashion(root: Path, split: str, download: bool) -> Loaded:
+    present = (root / "FashionMNIST" / "raw" / "train-images-idx3-ubyte").is_file()
+    if not present and DEBIAN_FASHION.is_dir():
+        return _fashion_debian(split)
+    data = tv.FashionMNIST(str(root), train=split == "train", download=download)
+    return data.data[:, None], data.targets, FASHION_CLASSES
+
+
+def _fashion_debian(split: str) -> Loaded:
+    """Debian keeps the files gzipped; torchvision reads them unpacked."""
+    with tempfile.TemporaryDirectory() as root:
+        raw = Path(root) / "FashionMNIST" / "raw"
+        raw.mkdir(parents=True)
+        for path in DEBIAN_FASHION.glob("*-ubyte.gz"):
+            (raw / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+        data = tv.FashionMNIST(root, train=split == "train")
+    return data.data[:, None], data.targets, FASHION_CLASSES
+
+
+def _cifar10(root: Path, split: str, download: bool) -> Loaded:
+    data = tv.CIFAR10(str(root), train=split == "train", download=download)
+    return (
+        torch.from_numpy(data.data).permute(0, 3, 1, 2),
+        torch.tensor(data.targets),
+        CIFAR10_CLASSES,
+    )
+
+
+def celeba(
+    root: Path, split: str = "train", download: bool = False, crop: int = CELEBA_CROP
+) -> Loaded:
+    """CelebA faces, uint8 [n, 3, 32, 32] without labels: centre crop of `crop` pixels, resized.
+
+    Decoding 160,000 files takes minutes, so the result is kept beside them. Raises ValueError
+    unless 1 <= crop <= 178, the photographs' width.
+    """
+    if not 1 <= crop <= CELEBA_CROP:
+        raise ValueError(f"crop must lie in 1..{CELEBA_CROP}, the photographs' width, got {crop}.")
+    kept = root / f"celeba-{split}-crop{crop}.npy"
+    if kept.is_file():
+        return torch.from_numpy(np.load(kept, allow_pickle=False)), None, ()
+    data = tv.CelebA(str(root), split=split, target_type=[], download=download)
+    pixels = torch.empty(len(data), 3, SIDE, SIDE, dtype=torch.uint8)
+    for i in tqdm(range(len(data)), desc="celeba", disable=None):
+        photo = TF.pil_to_tensor(data[i][0])
+        pixels[i] = TF.resize(TF.center_crop(photo, [crop]), [SIDE, SIDE], antialias=True)
+    part = kept.with_suffix(".part")
+    with part.open("wb") as file:
+        np.save(file, pixels.numpy())
+    part.replace(kept)
+    return pixels, None, ()
+
+
+FULL_SETS: dict[str, Callable[[Path, str, bool], Loaded]] = {
+    "fashion_mnist": _fashion,
+    "mnist": _mnist,
+    "cifar10": _cifar10,
+    "celeba": celeba,
+}

@@ -1,0 +1,117 @@
+"""ImageSet: training images with what identifies them, and how pixels become one."""
+
+import hashlib
+from dataclasses import dataclass, field, replace
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+SIDE = 32
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Training images in [-1, 1] with what identifies them.
+
+    images       float [n, c, h, w] in [-1, 1], finite
+    labels       int64 [n], one class number each, or None
+    class_names  name of class y at position y
+    sha256       of the pixels and labels before any floating point, so equal on every machine
+    index        int64 [n]: the position of each image in the set that `subset` was taken from
+    """
+
+    images: Float[Tensor, "n c h w"]
+    labels: Int[Tensor, " n"] | None = None
+    class_names: tuple[str, ...] = ()
+    name: str = "unnamed"
+    sha256: str = ""
+    index: Int[Tensor, " n"] = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+
+    def __post_init__(self):
+        if self.images.ndim != 4 or len(self.images) == 0 or not self.images.is_floating_point():
+            raise ValueError(
+                f"images must be floating point of shape [n, c, h, w] with n >= 1, got "
+                f"{self.images.dtype} {tuple(self.images.shape)}; add axes with .reshape()."
+            )
+        if not bool(torch.isfinite(self.images).all()):
+            raise ValueError("images must be finite, got NaN or infinity; drop the broken images.")
+        if float(self.images.abs().max()) > 1 + 1e-6:
+            low, high = self.images.aminmax()
+            raise ValueError(
+                f"images must lie in [-1, 1], got [{low:.4g}, {high:.4g}]; scale pixels in 0..255 "
+                f"by / 127.5 - 1."
+            )
+        if self.labels is not None and self.labels.shape != self.images.shape[:1]:
+            raise ValueError(
+                f"labels must hold one class number per image, got shape "
+                f"{tuple(self.labels.shape)} for {len(self.images)} images."
+            )
+        if len(self.index) == 0:
+            object.__setattr__(self, "index", torch.arange(len(self.images)))
+        if not self.sha256:
+            object.__setattr__(self, "sha256", _sha256(self.images, self.labels))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def subset(self, label: int) -> "ImageSet":
+        """The images of one class; `index` says where they stand. ValueError if there is none."""
+        if self.labels is None:
+            raise ValueError(f"label must be None: the images of {self.name!r} have no labels.")
+        chosen = (self.labels == label).nonzero()[:, 0]
+        if len(chosen) == 0:
+            present = sorted(set(self.labels.tolist()))
+            raise ValueError(
+                f"label must be a class of {self.name!r}, got {label}; it has {present}."
+            )
+        return replace(
+            self,
+            images=self.images[chosen],
+            labels=self.labels[chosen],
+            sha256=f"{self.sha256}:{label}",
+            index=self.index[chosen.to(self.index.device)],
+        )
+
+    def first(self, n: int) -> "ImageSet":
+        """The first n images. ValueError unless 1 <= n <= len(self)."""
+        if not 1 <= n <= len(self):
+            raise ValueError(f"n must lie in 1..{len(self)}, the size of {self.name!r}, got {n}.")
+        if n == len(self):
+            return self
+        labels = None if self.labels is None else self.labels[:n]
+        return replace(
+            self,
+            images=self.images[:n],
+            labels=labels,
+            sha256=f"{self.sha256}[:{n}]",
+            index=self.index[:n],
+        )
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None):
+        """The same set with its images on another device or in another float dtype."""
+        labels = None if self.labels is None else self.labels.to(device)
+        return replace(self, images=self.images.to(device=device, dtype=dtype), labels=labels)
+
+
+def from_pixels(
+    pixels: UInt8[Tensor, "n c h w"],
+    labels: Int[Tensor, " n"] | None,
+    class_names: tuple[str, ...],
+    name: str,
+) -> ImageSet:
+    """An ImageSet of bytes 0..255: resized to 32x32 (antialiased bilinear), scaled to [-1, 1]."""
+    images = pixels.float()
+    if images.shape[2:] != (SIDE, SIDE):
+        images = F.interpolate(images, size=(SIDE, SIDE), mode="bilinear", antialias=True)
+    images = (images / 127.5 - 1).clamp_(-1, 1)  # bilinear weights sum to 1 only up to rounding
+    return ImageSet(images, labels, class_names, name, _sha256(pixels, labels))
+
+
+def _sha256(pixels: Tensor, labels: Tensor | None) -> str:
+    digest = hashlib.sha256(str(tuple(pixels.shape)).encode())
+    for part in (pixels, labels):
+        if part is not None:
+            digest.update(part.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

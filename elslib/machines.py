@@ -1,0 +1,170 @@
+"""The score machines. Each is a Denoiser: `machine(x, t, label) -> posterior mean of x_0`.
+
+They differ in which pixels are compared and which training positions are admissible; the sum
+itself is `elslib.posterior.patch_posterior` for all of them.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Protocol, final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from elslib.images import ImageSet
+from elslib.posterior import PatchPosterior, patch_posterior
+from elslib.schedules import Schedule, cosine
+from elslib.windows import Border, ScaleTable, check_window
+
+
+class Denoiser(Protocol):
+    """Anything that estimates the clean image: machines, baselines, wrapped networks."""
+
+    def __call__(self, x: Tensor, t: float | Tensor, label: Tensor | None = None) -> Tensor:
+        """Posterior mean of x_0 [b, c, h, w] at noisy x [b, c, h, w], time t and class [b]."""
+        ...
+
+
+@dataclass(frozen=True)
+class ScoreMachine(ABC):
+    """A posterior over training patches, used as a Denoiser.
+
+    images    the training set; its device and dtype decide where and how the sum is done
+    schedule  alpha and sigma over time
+    """
+
+    images: ImageSet
+    schedule: Schedule = field(default_factory=cosine, kw_only=True)
+
+    @property
+    @abstractmethod
+    def border(self) -> Border:
+        """Which training positions are admissible."""
+
+    @abstractmethod
+    def window_at(self, t: float) -> int | None:
+        """The window side at time t, None for the whole image."""
+
+    def __call__(
+        self,
+        x: Float[Tensor, "b c h w"],
+        t: float | Float[Tensor, " b"],
+        label: Int[Tensor, " b"] | None = None,
+    ) -> Float[Tensor, "b c h w"]:
+        """Posterior mean of x_0 at noisy x; t in (0, 1]; `label` restricts the training set.
+
+        Raises ValueError for t outside (0, 1], a class nobody has, and all that
+        `patch_posterior` refuses.
+        """
+        out = torch.empty_like(x)
+        for rows, t_i, images in _groups(self.images, x, t, label):
+            out[rows] = self._posterior(x[rows], t_i, images).mean
+        return out
+
+    def posterior(
+        self, x: Float[Tensor, "b c h w"], t: float, label: int | None = None, *, top: int = 0
+    ) -> PatchPosterior:
+        """The whole posterior at one t and one class; origins count through `self.images`."""
+        images = self.images if label is None else self.images.subset(label)
+        posterior = self._posterior(x, t, images, top)
+        if posterior.origins is None or label is None:
+            return posterior
+        image = posterior.origins.image
+        place = (self.images.labels == label).nonzero()[:, 0]  # pyright: ignore
+        image = torch.where(image < 0, image, place.to(image.device)[image])
+        return replace(posterior, origins=replace(posterior.origins, image=image))
+
+    def _posterior(self, x: Tensor, t: float, images: ImageSet, top: int = 0) -> PatchPosterior:
+        alpha, sigma = self.schedule.levels(t)
+        return patch_posterior(
+            x, images.images, alpha, sigma, self.window_at(t), self.border, top=top
+        )
+
+
+def _groups(
+    images: ImageSet, x: Tensor, t: float | Tensor, label: Tensor | None
+) -> Iterator[tuple[Tensor, float, ImageSet]]:
+    """The rows of a batch that share time and class, with the training images of that class."""
+    b = len(x)
+    times = t.tolist() if isinstance(t, Tensor) and t.ndim else [float(t)] * b
+    classes = [None] * b if label is None else label.tolist()
+    if len(times) != b or len(classes) != b:
+        raise ValueError(
+            f"t and label must hold one entry per image, got {len(times)} and {len(classes)} "
+            f"for a batch of {b}."
+        )
+    keys = list(zip(times, classes, strict=True))
+    for key in dict.fromkeys(keys):
+        rows = torch.tensor([i for i in range(b) if keys[i] == key], device=x.device)
+        yield rows, key[0], images if key[1] is None else images.subset(key[1])
+
+
+@final
+@dataclass(frozen=True)
+class IdealScore(ScoreMachine):
+    """IS: whole images compared with whole training images (eqs. 3, 4). It only memorises."""
+
+    @property
+    def border(self) -> Border:
+        return "fixed"
+
+    def window_at(self, t: float) -> None:
+        return None
+
+
+@final
+@dataclass(frozen=True)
+class EquivariantScore(ScoreMachine):
+    """ES: whole images compared with all cyclic shifts of every image (eqs. 5, 6)."""
+
+    @property
+    def border(self) -> Border:
+        return "circular"
+
+    def window_at(self, t: float) -> None:
+        return None
+
+
+@final
+@dataclass(frozen=True)
+class LocalScore(ScoreMachine):
+    """LS: a window compared with the same place in every image, clipped at borders (eqs. 7, 8)."""
+
+    scale: ScaleTable
+
+    @property
+    def border(self) -> Border:
+        return "fixed"
+
+    def window_at(self, t: float) -> int | None:
+        return self.scale.window_at(t)
+
+
+@final
+@dataclass(frozen=True)
+class EquivariantLocalScore(ScoreMachine):
+    """ELS: a window compared with every admissible place of every image.
+
+    `edges="aware"`, the machine of zero-padded networks, clips windows and lets a pixel use only
+    places with the same borders in view (eq. 41). `edges="circular"` wraps both the query and the
+    training patches (eqs. 9, 10, 39, 40); the released code wraps the query only.
+    """
+
+    scale: ScaleTable
+    edges: Border = "aware"
+
+    def __post_init__(self):
+        if self.edges == "fixed":
+            raise ValueError(
+                "edges must be 'aware' or 'circular', got 'fixed'; that is LocalScore."
+            )
+        check_window(1, 1, 1, self.edges)
+
+    @property
+    def border(self) -> Border:
+        return self.edges
+
+    def window_at(self, t: float) -> int | None:
+        return self.scale.window_at(t)

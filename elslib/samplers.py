@@ -1,0 +1,78 @@
+"""Reverse-time samplers: free functions that yield one `Step` per evaluation of a Denoiser."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from elslib.machines import Denoiser
+from elslib.schedules import Schedule, noise_from_denoised
+
+
+@dataclass(frozen=True)
+class Step:
+    """One evaluation: at time t the noisy image x was seen and x0 was estimated."""
+
+    i: int
+    t: float
+    x: Float[Tensor, "b c h w"]
+    x0: Float[Tensor, "b c h w"]
+
+
+def initial_noise(seeds: Sequence[int], shape: Sequence[int]) -> Float[Tensor, "b c h w"]:
+    """Standard normal images [len(seeds), *shape], one generator each.
+
+    Seed 17 gives the same image whatever the batch; drawn on the CPU, so on every device alike.
+    """
+    return torch.stack(
+        [torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    )
+
+
+def uniform_times(n_steps: int) -> list[float]:
+    """The grid 1, (N-1)/N, ..., 1/N, 0. ValueError unless n_steps >= 1."""
+    if n_steps < 1:
+        raise ValueError(f"n_steps must be at least 1, got {n_steps}; the paper uses 20.")
+    return [i / n_steps for i in range(n_steps, -1, -1)]
+
+
+def ddim(
+    denoise: Denoiser,
+    x: Float[Tensor, "b c h w"],
+    times: Sequence[float],
+    schedule: Schedule,
+    label: Int[Tensor, " b"] | None = None,
+) -> Iterator[Step]:
+    """Deterministic sampling, `x_t' = alpha_t' D + sigma_t' eps` (the flow of eq. 1, discretised).
+
+    `times` decreases from the time of x to the end; the Denoiser is evaluated at each but the
+    last, so with a last time of 0 the final `x0` is the sample. Nothing is clipped. Raises
+    ValueError unless times decrease within [0, 1].
+    """
+    if len(times) < 2 or any(b >= a for a, b in zip(times, times[1:], strict=False)):
+        raise ValueError(f"times must decrease and hold at least two, got {list(times)}.")
+    for i, (t, t_next) in enumerate(zip(times, times[1:], strict=False)):
+        x0 = denoise(x, t, label)
+        yield Step(i, t, x, x0)
+        alpha, sigma = schedule.levels(t)
+        eps = noise_from_denoised(x, x0, alpha, sigma)
+        alpha_next, sigma_next = schedule.levels(t_next)
+        x = alpha_next * x0 + sigma_next * eps
+
+
+@torch.no_grad()
+def sample(
+    denoise: Denoiser,
+    seeds: Sequence[int],
+    shape: Sequence[int],
+    schedule: Schedule,
+    label: Int[Tensor, " b"] | None = None,
+    n_steps: int = 20,
+) -> Float[Tensor, "b c h w"]:
+    """The end of `ddim` on the uniform grid, from `initial_noise(seeds, shape)`; unclamped."""
+    x = initial_noise(seeds, shape)
+    for step in ddim(denoise, x, uniform_times(n_steps), schedule, label):
+        x = step.x0
+    return x

@@ -1,0 +1,90 @@
+"""Noise schedules, the only place that defines alpha and sigma, and the conversions they imply.
+
+`x_t = alpha_t x_0 + sigma_t eps` with `alpha_t^2 + sigma_t^2 = 1` and t in [0, 1].
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A variance-preserving path from data (t = 0) to noise (t = 1).
+
+    `angle(t)` is the phase theta with `alpha = cos(theta)` and `sigma = sin(theta)`: both come
+    from one number, so neither is ever computed as `1 - other^2`, which loses digits near t = 0.
+    """
+
+    name: str
+    angle: Callable[[Tensor], Tensor]
+
+    def alpha(self, t: float | Tensor) -> Tensor:
+        """Signal level alpha_t, float64, same shape as t. ValueError outside [0, 1]."""
+        return torch.cos(self.angle(_times(t)))
+
+    def sigma(self, t: float | Tensor) -> Tensor:
+        """Noise level sigma_t, float64, same shape as t. ValueError outside [0, 1]."""
+        return torch.sin(self.angle(_times(t)))
+
+    def levels(self, t: float) -> tuple[float, float]:
+        """(alpha_t, sigma_t) as Python floats for one t in [0, 1]."""
+        return float(self.alpha(t)), float(self.sigma(t))
+
+
+def _times(t: float | Tensor) -> Tensor:
+    times = torch.as_tensor(t, dtype=torch.float64)
+    if not bool(((times >= 0) & (times <= 1)).all()):
+        raise ValueError(f"t must lie in [0, 1], got {t}; t = 0 is the data, t = 1 the noise.")
+    return times
+
+
+def _angle_from_log_alpha(log_alpha: Tensor) -> Tensor:
+    # atan2(sigma, alpha) with sigma = sqrt(-expm1(2 log alpha)): accurate at both ends.
+    return torch.atan2(torch.sqrt(-torch.expm1(2 * log_alpha)), torch.exp(log_alpha))
+
+
+def cosine() -> Schedule:
+    """The published networks' schedule, `alpha = cos(pi t / 2.016)`; alpha_1 = 0.0125, not 0."""
+    return Schedule("cosine", lambda t: math.pi * t / 2.016)
+
+
+def linear(rate_min: float = 0.1, rate_max: float = 20.0) -> Schedule:
+    """Noise rate growing linearly in t, `alpha^2 = exp(-rate_min t - (rate_max - rate_min) t^2/2)`.
+
+    Raises ValueError unless 0 < rate_min <= rate_max.
+    """
+    if not 0 < rate_min <= rate_max:
+        raise ValueError(
+            f"rate_min and rate_max must satisfy 0 < rate_min <= rate_max, "
+            f"got {rate_min} and {rate_max}; the usual choice is 0.1 and 20."
+        )
+    return Schedule(
+        "linear",
+        lambda t: _angle_from_log_alpha(-0.5 * rate_min * t - 0.25 * (rate_max - rate_min) * t**2),
+    )
+
+
+def ornstein_uhlenbeck(horizon: float = 5.0) -> Schedule:
+    """Constant noise rate, `alpha = exp(-horizon t)`. Raises ValueError unless horizon > 0."""
+    if not horizon > 0:
+        raise ValueError(f"horizon must be positive, got {horizon}; 5 leaves alpha_1 = 0.0067.")
+    return Schedule("ou", lambda t: _angle_from_log_alpha(-horizon * t))
+
+
+def noise_from_denoised(x: Tensor, x0: Tensor, alpha: float, sigma: float) -> Tensor:
+    """The noise estimate `eps = (x_t - alpha D) / sigma` of a posterior mean D; sigma > 0."""
+    return (x - alpha * x0) / sigma
+
+
+def denoised_from_noise(x: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """The posterior mean `D = (x_t - sigma eps) / alpha` of a noise estimate; alpha > 0."""
+    return (x - sigma * eps) / alpha
+
+
+def score_from_denoised(x: Tensor, x0: Tensor, alpha: float, sigma: float) -> Tensor:
+    """The score `s = (alpha D - x_t) / sigma^2` of a posterior mean D (eqs. 3 to 10); sigma > 0."""
+    return (alpha * x0 - x) / sigma**2

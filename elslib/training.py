@@ -1,0 +1,243 @@
+"""Training by denoising score matching, as a generator that resumes where a kill left it.
+
+Everything random is a function of the seed and the update number: batch order, times and noise.
+A run that was killed and resumed therefore ends with the same bits as one that was not, given the
+same number of threads.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from elslib.images import ImageSet
+from elslib.networks import NetworkConfig, NetworkDenoiser, build
+from elslib.schedules import Schedule, cosine
+
+TIME_GRID = 1000
+HELD_OUT_SEED = 2**30
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a network is trained.
+
+    Adam at `rate`, decayed to 0 over the updates by a cosine; an exponential moving average of the
+    weights, with decay `ema`, is the result. `autocast` computes in bfloat16. `rate` per update;
+    `updates`, `batch` at least 1.
+    """
+
+    network: NetworkConfig
+    updates: int
+    batch: int = 64
+    rate: float = 1e-3
+    ema: float = 0.999
+    seed: int = 0
+    autocast: bool = True
+
+    def __post_init__(self):
+        for name in ("updates", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must lie in [0, 1), got {self.ema}; 0 keeps no average.")
+
+    def rate_at(self, update: int) -> float:
+        """Learning rate of an update, counted from 0."""
+        return self.rate * 0.5 * (1 + math.cos(math.pi * update / self.updates))
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    """One update: its number (from 0), mean squared error of the noise estimate, learning rate."""
+
+    update: int
+    loss: float
+    rate: float
+
+
+class Trainer:
+    """The state of a run: weights, their average, Adam's moments, the losses so far."""
+
+    def __init__(self, config: TrainConfig, images: ImageSet):
+        _check_images(config.network, images)
+        self.config, self.images = config, images
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.module = build(config.network).to(memory_format=torch.channels_last)
+        self.module.to(images.images.device)
+        self.average = {k: v.detach().clone() for k, v in self.module.named_parameters()}
+        self.adam = torch.optim.Adam(self.module.parameters(), lr=config.rate, fused=True)
+        self.losses: list[float] = []
+        self.seconds = 0.0
+
+    def update(self) -> TrainStep:
+        """Do the next update."""
+        start = time.monotonic()
+        number, config = len(self.losses), self.config
+        x, t, label, eps = _batch(self.images, config, number, cosine())
+        self.adam.param_groups[0]["lr"] = rate = config.rate_at(number)
+        device = x.device.type
+        amp = torch.autocast(device, torch.bfloat16) if config.autocast else nullcontext()
+        with amp:
+            estimate = self.module(x.to(memory_format=torch.channels_last), t, label)
+        loss = F.mse_loss(estimate.float(), eps)
+        self.adam.zero_grad()
+        loss.backward()
+        self.adam.step()
+        averages, weights = list(self.average.values()), list(self.module.parameters())
+        torch._foreach_lerp_(averages, [w.detach() for w in weights], 1 - config.ema)
+        self.losses.append(float(loss.detach()))
+        self.seconds += time.monotonic() - start
+        return TrainStep(number, self.losses[-1], rate)
+
+    @property
+    def trained(self) -> bool:
+        """Whether all updates are done."""
+        return len(self.losses) >= self.config.updates
+
+    def denoiser(self) -> NetworkDenoiser:
+        """The averaged weights as a Denoiser."""
+        module = build(self.config.network).to(self.images.images.device)
+        module.load_state_dict(self.average)
+        return NetworkDenoiser(module, self.config.network)
+
+    def save(self, path: Path) -> None:
+        """Write the whole state so that a kill leaves the old file or the new one."""
+        state = {f"average.{k}": v for k, v in self.average.items()}
+        for name, parameter in self.module.named_parameters():
+            state[f"weights.{name}"] = parameter.detach()
+            for key, value in self.adam.state[parameter].items():
+                state[f"adam.{key}.{name}"] = value
+        state["losses"] = torch.tensor(self.losses, dtype=torch.float64)
+        state["seconds"] = torch.tensor(self.seconds, dtype=torch.float64)
+        write_tensors(path, state, self._identity())
+
+    def load(self, path: Path) -> None:
+        """Continue from a file of `save`. ValueError if it is broken or of another run."""
+        try:
+            with safe_open(path, "pt") as file:
+                identity = file.metadata() or {}
+                state = {key: file.get_tensor(key) for key in file.keys()}
+        except SafetensorError as error:
+            raise ValueError(
+                f"{path} is corrupt or truncated ({error}); delete it to train from the start."
+            ) from error
+        if identity != self._identity():
+            raise ValueError(
+                f"{path} must be of this run ({self._identity()}), but it is of {identity}; "
+                f"delete it or give this run another name."
+            )
+        self.losses, self.seconds = state["losses"].tolist(), float(state["seconds"])
+        for name, parameter in self.module.named_parameters():
+            parameter.data.copy_(state[f"weights.{name}"])
+            self.average[name].copy_(state[f"average.{name}"])
+            moments = {key: state[f"adam.{key}.{name}"] for key in ("exp_avg", "exp_avg_sq")}
+            # Moments take their weights' memory layout, on which the bits of an update depend.
+            self.adam.state[parameter] = {
+                "step": state[f"adam.step.{name}"],
+                **{k: torch.empty_like(parameter).copy_(v) for k, v in moments.items()},
+            }
+
+    def _identity(self) -> dict[str, str]:
+        return {
+            "config": json.dumps(asdict(self.config), sort_keys=True),
+            "images": self.images.sha256,
+        }
+
+
+def train(
+    trainer: Trainer, state: Path | None = None, *, save_every: int = 500
+) -> Iterator[TrainStep]:
+    """Run a Trainer to its last update, from the start or from the file `state`; yields each.
+
+    The state is written every `save_every` updates and at the end. Raises ValueError for a state
+    that is broken or of another run.
+    """
+    if state is not None and state.exists():
+        trainer.load(state)
+    while not trainer.trained:
+        step = trainer.update()
+        if state is not None and ((step.update + 1) % save_every == 0 or trainer.trained):
+            trainer.save(state)
+        yield step
+
+
+def held_out_loss(
+    denoiser: NetworkDenoiser, images: ImageSet, n: int = 1024, batch: int = 128
+) -> float:
+    """Mean squared error of the noise estimate on n fixed (image, t, noise) triples."""
+    config = TrainConfig(denoiser.config, updates=1, batch=batch, seed=HELD_OUT_SEED)
+    total = 0.0
+    with torch.no_grad():
+        for number in range(n // batch):
+            x, t, label, eps = _batch(images, config, number, denoiser.schedule)
+            total += float(F.mse_loss(denoiser.module(x, t, label), eps))
+    return total / (n // batch)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
+    """Write a safetensors file so that a kill leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    save_file({k: v.contiguous() for k, v in tensors.items()}, part, metadata=about)
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def _batch(
+    images: ImageSet, config: TrainConfig, update: int, schedule: Schedule
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+    """Noisy images, times, classes and noise of one update: a function of seed and number."""
+    chosen = _order(len(images), config.seed, update * config.batch, config.batch)
+    generator = torch.Generator().manual_seed((config.seed << 32) + update)
+    t = torch.randint(TIME_GRID, (config.batch,), generator=generator) / TIME_GRID
+    x0 = images.images[chosen]
+    eps = torch.randn(x0.shape, generator=generator).to(x0.device)
+    alpha, sigma = (
+        level.to(x0).reshape(-1, 1, 1, 1) for level in (schedule.alpha(t), schedule.sigma(t))
+    )
+    conditional = config.network.classes is not None and images.labels is not None
+    label = images.labels[chosen] if conditional else None  # pyright: ignore
+    return alpha * x0 + sigma * eps, t.to(x0.device), label, eps
+
+
+def _order(n: int, seed: int, first: int, count: int) -> Tensor:
+    """Entries first..first+count of the endless shuffled sequence of epochs."""
+    epochs = range(first // n, (first + count - 1) // n + 1)
+    shuffled = [
+        torch.randperm(n, generator=torch.Generator().manual_seed((seed << 32) + 2**31 + epoch))
+        for epoch in epochs
+    ]
+    start = first - epochs[0] * n
+    return torch.cat(shuffled)[start : start + count]
+
+
+def _check_images(config: NetworkConfig, images: ImageSet) -> None:
+    if images.images.shape[1] != config.channels:
+        raise ValueError(
+            f"images must have {config.channels} channels for this network, got "
+            f"{images.images.shape[1]} in {images.name!r}."
+        )
+    if config.classes is None:
+        return
+    if images.labels is None:
+        raise ValueError(
+            f"images must have labels for a class-conditional network; {images.name!r} has none."
+        )
+    if int(images.labels.max()) >= config.classes:
+        raise ValueError(
+            f"classes must exceed every label, got {config.classes} for labels up to "
+            f"{int(images.labels.max())}."
+        )

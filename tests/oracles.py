@@ -1,0 +1,93 @@
+"""Brute-force answers in float64: loops over pixels, images and positions. Never optimised.
+
+Written from the table of machines, not from the library: nothing here imports elslib.
+"""
+
+import numpy as np
+
+
+def window_pixels(i, j, h, w, window, border):
+    """The pixels seen from (i, j): (offset, pixel) pairs; offsets tell windows apart."""
+    r = window // 2
+    seen = []
+    for di in range(-r, r + 1):
+        for dj in range(-r, r + 1):
+            if border == "circular":
+                seen.append(((di, dj), ((i + di) % h, (j + dj) % w)))
+            elif 0 <= i + di < h and 0 <= j + dj < w:
+                seen.append(((di, dj), (i + di, j + dj)))
+    return seen
+
+
+def admissible(i, j, h, w, window, border):
+    """Training positions that pixel (i, j) may use: those whose clipped window has its shape."""
+    if border == "fixed":
+        return [(i, j)]
+    if border == "circular":
+        return [(k, l) for k in range(h) for l in range(w)]
+    mine = [offset for offset, _ in window_pixels(i, j, h, w, window, border)]
+    return [
+        (k, l)
+        for k in range(h)
+        for l in range(w)
+        # A coordinate with an outside pixel in its window is fixed, row and column separately.
+        if (k == i or not touches(i, h, window))
+        and (l == j or not touches(j, w, window))
+        and [offset for offset, _ in window_pixels(k, l, h, w, window, border)] == mine
+    ]
+
+
+def touches(i, side, window):
+    """Whether the window of coordinate i contains an outside pixel."""
+    return i - window // 2 < 0 or i + window // 2 > side - 1
+
+
+def patch_posterior(x, images, alpha, sigma, window, border):
+    """Mean [c, h, w], log sum [h, w], entropy [h, w], list of (weight, image, row, col) per pixel,
+    for one noisy image x [c, h, w] and training images [n, c, h, w]."""
+    x, images = np.asarray(x, np.float64), np.asarray(images, np.float64)
+    c, h, w = x.shape
+    mean, log_sum, entropy = np.zeros((c, h, w)), np.zeros((h, w)), np.zeros((h, w))
+    origins = {}
+    for i in range(h):
+        for j in range(w):
+            logits, centres, places = [], [], []
+            mine = window_pixels(i, j, h, w, window, border)
+            for k, l in admissible(i, j, h, w, window, border):
+                theirs = window_pixels(k, l, h, w, window, border)
+                for n in range(len(images)):
+                    distance = 0.0
+                    for (_, (a, b)), (_, (p, q)) in zip(mine, theirs, strict=True):
+                        distance += ((x[:, a, b] - alpha * images[n][:, p, q]) ** 2).sum()
+                    logits.append(-distance / (2 * sigma**2))
+                    centres.append(images[n][:, k, l])
+                    places.append((n, k, l))
+            mean[:, i, j], log_sum[i, j], entropy[i, j], weights = average(logits, centres)
+            origins[i, j] = [(p, *place) for p, place in zip(weights, places, strict=True)]
+    return mean, log_sum, entropy, origins
+
+
+def whole_image(x, images, alpha, sigma, shifts):
+    """IS (shifts=False) or ES (all cyclic shifts): mean [c, h, w] and log sum."""
+    x, images = np.asarray(x, np.float64), np.asarray(images, np.float64)
+    _, h, w = x.shape
+    candidates = []
+    for image in images:
+        for di in range(h if shifts else 1):
+            for dj in range(w if shifts else 1):
+                candidates.append(np.roll(image, (di, dj), axis=(1, 2)))
+    logits = [-((x - alpha * image) ** 2).sum() / (2 * sigma**2) for image in candidates]
+    mean, log_sum, entropy, _ = average(logits, candidates)
+    return mean, log_sum, entropy
+
+
+def average(logits, values):
+    """Softmax mean of values, log of the sum of weights, entropy, and the weights."""
+    logits = np.array(logits)
+    peak = logits.max()
+    weights = np.exp(logits - peak)
+    log_sum = peak + np.log(weights.sum())
+    weights = weights / weights.sum()
+    mean = sum(p * np.asarray(v) for p, v in zip(weights, values, strict=True))
+    entropy = -(weights * np.log(np.where(weights > 0, weights, 1.0))).sum()
+    return mean, log_sum, entropy, weights
