@@ -24,7 +24,7 @@ Border = Literal["fixed", "circular", "aware"]
 
 @dataclass(frozen=True)
 class AxisClass:
-    """Interchangeable positions `start <= i < stop`, whose windows span `i - before..i + after`."""
+    """Positions `start <= i < stop` with one shape of window, `i - before..i + after`."""
 
     start: int
     stop: int
@@ -64,12 +64,15 @@ def check_window(window: int | None, height: int, width: int, border: Border) ->
 
 
 def axis_classes(side: int, window: int, border: Border) -> list[AxisClass]:
-    """The classes of interchangeable coordinates along one axis of length `side`, in order."""
+    """Coordinates along an axis of length `side`, grouped by their (clipped) windows, in order.
+
+    Members of a class are interchangeable, unless `border` is "fixed".
+    """
     r = window // 2
     if border == "circular":
         return [AxisClass(0, side, r, r)]
     alone = [AxisClass(i, i + 1, min(r, i), min(r, side - 1 - i)) for i in range(side)]
-    if border == "fixed" or side - r <= r:
+    if side - r <= r:
         return alone
     return alone[:r] + [AxisClass(r, side - r, r, r)] + alone[side - r :]
 
@@ -89,7 +92,9 @@ def admissible_count(height: int, width: int, window: int | None, border: Border
     check_window(window, height, width, border)
     if window is None:
         return torch.full((height, width), height * width if border == "circular" else 1)
-    count = torch.empty(height, width, dtype=torch.int64)
+    count = torch.ones(height, width, dtype=torch.int64)
+    if border == "fixed":
+        return count
     for rows, cols in position_classes(height, width, window, border):
         count[rows.start : rows.stop, cols.start : cols.stop] = rows.size * cols.size
     return count

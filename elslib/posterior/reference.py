@@ -5,6 +5,8 @@ with the bias `-|patch|^2`. Training images come in chunks; each chunk's posteri
 its own, and `merge` adds them up in float64.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import reduce
 
 import torch
@@ -14,13 +16,13 @@ from torch import Tensor
 from elslib.posterior.merging import Origins, PatchPosterior, merge
 from elslib.windows import AxisClass, Border, position_classes
 
-# One pass handles about this many queries and keys, so that its logits stay in cache,
+# One pass handles about this many queries and logits, so that they stay in cache,
 QUERIES_PER_PASS = 512
-KEYS_PER_PASS = 2048
-# and its unfolded patches in memory.
-ELEMENTS_PER_PASS = 2**23
-# A float32 expanded square may shift a logit by this much; beyond it, differences are squared.
-LOGIT_TOLERANCE = 1e-4
+LOGITS_PER_PASS = 2**20
+# and about this many values of unfolded patches, so that they stay in memory.
+PATCHES_PER_PASS = 2**23
+# Rounding in the expanded squares may shift a logit by this much.
+LOGIT_TOLERANCE = 2e-5
 # exp(-60) is far below the resolution of a float32 sum, and far above denormals, which are slow.
 SMALLEST_LOGIT = -60.0
 
@@ -57,23 +59,21 @@ def _windows(
     top: int,
     chunk: int | None,
 ) -> PatchPosterior:
-    (b, c, h, w), n = x.shape, len(images)
+    b, c, h, w = x.shape
     pad = window // 2 if border == "circular" else 0
     out = _empty(b, c, h, w, top, x.device)
     x = F.pad(x, [pad] * 4, mode="circular")
     for rows, cols in position_classes(h, w, window, border):
-        q = _patches(x, rows, cols, pad)  # (b * positions, d)
-        positions = rows.size * cols.size
-        step = chunk or _images_per_pass(positions, q.shape[1])
+        q = _patches(x, rows, cols, pad)
+        alone = replace(rows, before=0, after=0), replace(cols, before=0, after=0)
 
-        def part(i: int, rows=rows, cols=cols, q=q, step=step) -> PatchPosterior:
-            p = F.pad(images[i : i + step], [pad] * 4, mode="circular")
-            keys = _patches(p, rows, cols, pad)  # (step * positions, d)
-            alone = AxisClass(rows.start, rows.stop, 0, 0), AxisClass(cols.start, cols.stop, 0, 0)
-            values = _patches(images[i : i + step], *alone, 0)  # (step * positions, c)
-            return _attend(q, keys, values, alpha, sigma, top, (i, rows, cols))
+        def part(p: Tensor, first: int, rows=rows, cols=cols, q=q, alone=alone) -> PatchPosterior:
+            keys = _patches(F.pad(p, [pad] * 4, mode="circular"), rows, cols, pad)
+            values = _patches(p, *alone, 0)
+            attended = _attend(q, keys, values, alpha, sigma, top, border != "fixed")
+            return _name_places(attended, first, rows, cols)
 
-        _write(out, reduce(merge, map(part, range(0, n, step))), rows, cols)
+        _write(out, _over_chunks(images, q, border != "fixed", chunk, part), rows, cols)
     return out
 
 
@@ -87,116 +87,151 @@ def _whole_images(
     chunk: int | None,
 ) -> PatchPosterior:
     """Whole images compared: all pixels share one posterior, over images (IS) or shifts (ES)."""
-    (b, c, h, w), n = x.shape, len(images)
-    rows = AxisClass(0, h, 0, h - 1) if border == "circular" else AxisClass(0, 1, 0, h - 1)
-    cols = AxisClass(0, w, 0, w - 1) if border == "circular" else AxisClass(0, 1, 0, w - 1)
-    shifts = rows.size * cols.size
-    step = chunk or _images_per_pass(shifts, c * h * w)
+    b, c, h, w = x.shape
+    shifts = (h, w) if border == "circular" else (1, 1)
+    rows, cols = AxisClass(0, shifts[0], 0, h - 1), AxisClass(0, shifts[1], 0, w - 1)
+    q = x.reshape(b, 1, -1)
 
-    def part(i: int) -> PatchPosterior:
-        p = images[i : i + step]
+    def part(p: Tensor, first: int) -> PatchPosterior:
         if border == "circular":
             p = F.pad(p, [0, w - 1, 0, h - 1], mode="circular")
-        keys = _patches(p, rows, cols, 0)  # (step * shifts, c h w)
-        return _attend(x.reshape(b, -1), keys, keys, alpha, sigma, top, (i, rows, cols))
+        keys = _patches(p, rows, cols, 0)  # (n, shifts, c h w)
+        attended = _attend(q, keys, keys, alpha, sigma, top, shared=True)
+        return _name_places(attended, first, rows, cols)
 
-    one = reduce(merge, map(part, range(0, n, step)))
+    one = _over_chunks(images, q, True, chunk, part, positions=shifts[0] * shifts[1])
     pixels = torch.ones(h, w, dtype=torch.int64, device=x.device)
     origins = one.origins and Origins(
-        image=one.origins.image[:, :, None, None] * pixels,
+        image=one.origins.image[..., None] * pixels,
         row=_shifted(one.origins.row, torch.arange(h, device=x.device)[:, None] * pixels, h),
         col=_shifted(one.origins.col, torch.arange(w, device=x.device)[None, :] * pixels, w),
-        weight=one.origins.weight[:, :, None, None] * pixels,
+        weight=one.origins.weight[..., None] * pixels,
     )
     return PatchPosterior(
         mean=one.mean.reshape(b, c, h, w),
-        log_sum=one.log_sum[:, None, None] * pixels,
-        entropy=one.entropy[:, None, None] * pixels,
-        count=one.count[:, None, None] * pixels,
+        log_sum=one.log_sum[..., None] * pixels,
+        entropy=one.entropy[..., None] * pixels,
+        count=one.count[..., None] * pixels,
         origins=origins,
     )
 
 
 def _shifted(shift: Tensor, position: Tensor, side: int) -> Tensor:
-    shift = shift[:, :, None, None]
+    shift = shift[..., None]
     return torch.where(shift < 0, shift, (shift + position) % side)
 
 
-def _images_per_pass(positions: int, d: int) -> int:
-    return max(1, min(KEYS_PER_PASS // positions, ELEMENTS_PER_PASS // (positions * d)))
+def _over_chunks(
+    images: Tensor,
+    q: Tensor,
+    shared: bool,
+    chunk: int | None,
+    part: Callable[[Tensor, int], PatchPosterior],
+    positions: int | None = None,
+) -> PatchPosterior:
+    """Merge `part(images of a chunk, number of its first image)` over all chunks."""
+    b, queried, d = q.shape
+    positions = positions or queried
+    logits = min(QUERIES_PER_PASS, b * queried) * positions if shared else b * positions
+    step = chunk or max(1, min(LOGITS_PER_PASS // logits, PATCHES_PER_PASS // (positions * d)))
+    firsts = range(0, len(images), step)
+    return reduce(merge, (part(images[i : i + step], i) for i in firsts))
 
 
 def _patches(images: Tensor, rows: AxisClass, cols: AxisClass, pad: int) -> Tensor:
-    """The windows of one class of positions as rows of a matrix: (n * positions, c kh kw)."""
+    """The windows of one class of positions: (n, positions, c kh kw)."""
     top, left = rows.start - rows.before + pad, cols.start - cols.before + pad
     bottom, right = rows.stop + rows.after + pad, cols.stop + cols.after + pad
     region = images[:, :, top:bottom, left:right]
     windows = region.unfold(2, rows.extent, 1).unfold(3, cols.extent, 1)  # (n, c, R, C, kh, kw)
-    return windows.permute(0, 2, 3, 1, 4, 5).reshape(
-        -1, images.shape[1] * rows.extent * cols.extent
-    )
+    return windows.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
 
 
 def _attend(
-    q: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    alpha: float,
-    sigma: float,
-    top: int,
-    place: tuple[int, AxisClass, AxisClass],
+    q: Tensor, keys: Tensor, values: Tensor, alpha: float, sigma: float, top: int, shared: bool
 ) -> PatchPosterior:
-    """Softmax over all keys for every query row; `place` says which patches the keys are."""
-    pieces = [_softmax(part, keys, values, alpha, sigma, top) for part in q.split(QUERIES_PER_PASS)]
-    mean, log_sum, entropy, weight, index = (torch.cat(f) for f in zip(*pieces, strict=True))
-    count = torch.full_like(log_sum, len(keys), dtype=torch.int64)
-    if not top:
-        return PatchPosterior(mean, log_sum, entropy, count)
-    first, rows, cols = place
-    empty = index < 0
-    image = first + index.div(rows.size * cols.size, rounding_mode="floor")
-    row = rows.start + index.div(cols.size, rounding_mode="floor") % rows.size
-    col = cols.start + index % cols.size
-    places = (part.masked_fill(empty, -1) for part in (image, row, col))
-    return PatchPosterior(mean, log_sum, entropy, count, Origins(*places, weight=weight))
+    """Softmax over keys for queries (b, P, d), keys (n, P, d) and values (n, P, v).
+
+    If `shared`, every query sees all n P keys, else the n keys of its own position. The result has
+    shapes (b, ..., P); its origins count through the keys in `image`.
+    """
+    b, positions = q.shape[:2]
+
+    def group(patches: Tensor) -> Tensor:  # (groups, tokens, d)
+        return patches.flatten(0, 1)[None] if shared else patches.transpose(0, 1)
+
+    def ungroup(field: Tensor) -> Tensor:  # (groups, queries, ...) -> (b, ..., P)
+        field = field.reshape(b, positions, *field.shape[2:]) if shared else field.transpose(0, 1)
+        return field.movedim(1, -1)
+
+    keys, values = group(keys), group(values)
+    pieces = [
+        _softmax(part, keys, values, alpha, sigma, top)
+        for part in group(q).split(QUERIES_PER_PASS, dim=1)
+    ]
+    mean, log_sum, entropy, weight, index = (
+        ungroup(torch.cat(field, dim=1)) for field in zip(*pieces, strict=True)
+    )
+    if not shared:  # count through (image, position), as with shared keys
+        places = torch.arange(positions, device=q.device)
+        index = torch.where(index < 0, index, index * positions + places)
+    count = torch.full_like(log_sum, keys.shape[1], dtype=torch.int64)
+    origins = Origins(index, index, index, weight) if top else None
+    return PatchPosterior(mean, log_sum, entropy, count, origins)
+
+
+def _name_places(
+    part: PatchPosterior, first: int, rows: AxisClass, cols: AxisClass
+) -> PatchPosterior:
+    """Turn an origin's running number into training image, row and column."""
+    if part.origins is None:
+        return part
+    number = part.origins.image
+    row, col = number.div(cols.size, rounding_mode="floor"), number % cols.size
+    image, row = row.div(rows.size, rounding_mode="floor"), row % rows.size
+    places = (first + image, rows.start + row, cols.start + col)
+    origins = Origins(*(p.masked_fill(number < 0, -1) for p in places), part.origins.weight)
+    return replace(part, origins=origins)
 
 
 def _softmax(
     q: Tensor, keys: Tensor, values: Tensor, alpha: float, sigma: float, top: int
 ) -> tuple[Tensor, ...]:
-    logits = _logits(q, keys, alpha, sigma)  # (queries, keys)
-    peak = logits.amax(dim=1, keepdim=True)
-    logits.sub_(peak).clamp_(min=SMALLEST_LOGIT)
+    """Mean, log sum, entropy, top weights and their indices for each query of each group."""
+    logits = _logits(q, keys, alpha, sigma)  # (groups, queries, keys)
+    peak = logits.amax(dim=-1, keepdim=True)
+    logits = logits.sub_(peak).to(q.dtype).clamp_(min=SMALLEST_LOGIT)
     weights = logits.exp()
-    total = weights.sum(dim=1).double()
-    mean = (weights @ values).double() / total[:, None]
+    total = weights.sum(dim=-1, keepdim=True).double()
+    mean = (weights @ values).double() / total
     # H = log Z - E[logit]; the product overwrites the logits, which are not needed any more.
-    entropy = total.log() - logits.mul_(weights).sum(dim=1).double() / total
-    m = min(top, len(keys))
-    weight, index = weights.topk(m) if m else (weights[:, :0], weights[:, :0].long())
-    weight = F.pad(weight.double() / total[:, None], [0, top - m])
-    return (
-        mean,
-        peak[:, 0].double() + total.log(),
-        entropy,
-        weight,
-        F.pad(index, [0, top - m], value=-1),
-    )
+    entropy = total.log() - logits.mul_(weights).sum(dim=-1, keepdim=True).double() / total
+    m = min(top, keys.shape[1])
+    weight, index = weights.topk(m)
+    weight = F.pad(weight.double() / total, [0, top - m])
+    index = F.pad(index, [0, top - m], value=-1)
+    log_sum = peak.double() + total.log()
+    return mean, log_sum[..., 0], entropy[..., 0], weight, index
 
 
 def _logits(q: Tensor, keys: Tensor, alpha: float, sigma: float) -> Tensor:
-    """`-||q - alpha k||^2 / (2 sigma^2)` for every pair, to an absolute LOGIT_TOLERANCE.
+    """`-||q - alpha k||^2 / (2 sigma^2)` for every pair.
 
-    The expanded square costs one matrix product, and cancels when distances are small beside
-    the vectors. Where that could show, the differences themselves are squared.
+    The expanded square |q|^2 - 2 alpha q.k + alpha^2 |k|^2 costs one matrix product, but cancels
+    when distances are small beside the vectors. So it is taken in q's dtype where that keeps
+    LOGIT_TOLERANCE, else in float64, and where even that fails, differences are squared.
     """
-    q2, k2 = q.square().sum(1), alpha**2 * keys.square().sum(1)
-    lost = torch.finfo(q.dtype).eps * float(q2.max() + k2.max()) / (2 * sigma**2)
-    if lost < LOGIT_TOLERANCE:
-        logits = torch.addmm(k2 / (-2 * sigma**2), q, keys.mT, alpha=alpha / sigma**2)
-        return logits.sub_((q2 / (2 * sigma**2))[:, None])
-    distance = torch.cdist(q, alpha * keys, compute_mode="donot_use_mm_for_euclid_dist")
-    return distance.square_().mul_(-0.5 / sigma**2)
+    q2, k2 = q.square().sum(-1), alpha**2 * keys.square().sum(-1)
+    size = float(q2.max() + k2.max()) / (2 * sigma**2)
+    if torch.finfo(q.dtype).eps * size > LOGIT_TOLERANCE:
+        q, keys = q.double(), keys.double()
+        q2, k2 = q.square().sum(-1), alpha**2 * keys.square().sum(-1)
+    if torch.finfo(q.dtype).eps * size > LOGIT_TOLERANCE:
+        distance = torch.cdist(q, alpha * keys, compute_mode="donot_use_mm_for_euclid_dist")
+        return distance.square_().mul_(-0.5 / sigma**2)
+    bias = (k2 / (-2 * sigma**2)).unsqueeze(-2)  # (groups, 1, keys)
+    logits = torch.baddbmm(bias, q, keys.mT, alpha=alpha / sigma**2)
+    return logits.sub_((q2 / (2 * sigma**2)).unsqueeze(-1))
 
 
 def _empty(b: int, c: int, h: int, w: int, top: int, device: torch.device) -> PatchPosterior:
@@ -209,12 +244,11 @@ def _empty(b: int, c: int, h: int, w: int, top: int, device: torch.device) -> Pa
 
 
 def _write(out: PatchPosterior, part: PatchPosterior, rows: AxisClass, cols: AxisClass) -> None:
-    """Put one class's rows (b * positions, ...) at their pixels."""
+    """Put the fields (b, ..., positions) of one class at their pixels."""
 
     def put(target: Tensor, source: Tensor) -> None:
-        shape = (len(target), rows.size, cols.size, *target.shape[1:-2])
         place = target[..., rows.start : rows.stop, cols.start : cols.stop]
-        place.copy_(source.reshape(shape).movedim((1, 2), (-2, -1)))
+        place.copy_(source.unflatten(-1, (rows.size, cols.size)))
 
     for name in ("mean", "log_sum", "entropy", "count"):
         put(getattr(out, name), getattr(part, name))

@@ -1,0 +1,253 @@
+"""The laws that every score machine obeys. A new machine or backend is tested by subclassing.
+
+A subclass says how to make the machine, what the oracle answers, and which symmetries it has.
+"""
+
+import numpy as np
+import oracles
+import pytest
+import torch
+
+from elslib.images import ImageSet
+from elslib.machines import ScoreMachine
+from elslib.posterior import merge, patch_posterior
+from elslib.posterior.merging import shift_images
+from elslib.schedules import cosine
+from elslib.windows import constant_scale
+
+SCHEDULE = cosine()
+
+
+def image_set(n, c, h, w, seed=0, classes=3, dtype=torch.float32):
+    """n random images in [-1, 1], one of them twice, labelled 0, 1, 2, 0, ..."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.rand(n, c, h, w, generator=generator, dtype=dtype) * 2 - 1
+    images[-1] = images[0]  # the dictionary is a multiset
+    return ImageSet(images, torch.arange(n) % classes, tuple("abc"), "random")
+
+
+def noisy(images, t, b, seed=1):
+    """b noisy versions of training images at time t."""
+    alpha, sigma = SCHEDULE.levels(t)
+    generator = torch.Generator().manual_seed(seed)
+    x0 = images.images[torch.arange(b) % len(images)]
+    eps = torch.randn(x0.shape, generator=generator, dtype=x0.dtype)
+    return alpha * x0 + sigma * eps
+
+
+class MachineLaws:
+    """Subclass as `TestX`; give `machine`, `oracle`, `windows`, `shift_equivariant`."""
+
+    windows: tuple = (3,)
+    shift_equivariant = False
+
+    def machine(self, images: ImageSet, window: int | None) -> ScoreMachine:
+        raise NotImplementedError
+
+    def oracle(self, x, images, alpha, sigma, window):
+        """(mean, log_sum, entropy, ...) for one x."""
+        machine = self.machine(image_set(2, 1, 5, 5), window)
+        if machine.window_at(1.0) is None:
+            return oracles.whole_image(x, images, alpha, sigma, machine.border == "circular")
+        return oracles.patch_posterior(x, images, alpha, sigma, window, machine.border)
+
+    def posterior(self, x, images, t, window, **kwargs):
+        """The engine, called as the machine calls it."""
+        machine = self.machine(image_set(2, 1, 5, 5), window)
+        window = machine.window_at(1.0)
+        return patch_posterior(x, images, *SCHEDULE.levels(t), window, machine.border, **kwargs)
+
+    @pytest.mark.parametrize("dtype,tolerance", [(torch.float32, 1e-4), (torch.float64, 1e-9)])
+    @pytest.mark.parametrize("shape", [(1, 6, 6), (3, 5, 7)])
+    @pytest.mark.parametrize("t", [0.03, 0.3, 1.0])
+    def test_equals_the_oracle(self, t, shape, dtype, tolerance):
+        """Mean, evidence and entropy of the float64 brute force, in colour and off the square."""
+        images = image_set(4, *shape, dtype=dtype)
+        x = noisy(images, t, 2)
+        for window in self.windows:
+            found = self.posterior(x, images.images, t, window)
+            for b in range(2):
+                mean, log_sum, entropy, *_ = self.oracle(
+                    x[b], images.images, *SCHEDULE.levels(t), window
+                )
+                assert np.abs(found.mean[b].numpy() - mean).max() < tolerance
+                assert np.abs(found.entropy[b].numpy() - entropy).max() < 10 * tolerance
+                error = np.abs(found.log_sum[b].numpy() - log_sum)
+                assert (error < 10 * tolerance * (1 + np.abs(log_sum))).all()
+
+    @pytest.mark.parametrize("b", [2, 3, 5, 6])
+    def test_a_batch_equals_one_by_one(self, b):
+        """Also when the batch size equals the channels (3), the height (5) or the width (6)."""
+        images = image_set(4, 3, 5, 6)
+        x = noisy(images, 0.4, b)
+        label = torch.arange(b) % 3
+        for window in self.windows:
+            if window == 6:
+                continue
+            machine = self.machine(images, window)
+            together = machine(x, 0.4, label)
+            for i in range(b):
+                alone = machine(x[i : i + 1], 0.4, label[i : i + 1])
+                assert torch.allclose(together[i], alone[0], rtol=0, atol=1e-5)
+
+    def test_times_may_differ_within_a_batch(self):
+        """A tensor t gives each image its own noise level."""
+        images = image_set(3, 1, 5, 5)
+        x = noisy(images, 0.4, 2)
+        machine = self.machine(images, self.windows[0])
+        both = machine(x, torch.tensor([0.2, 0.6]))
+        assert torch.allclose(both[0], machine(x[:1], 0.2)[0], rtol=0, atol=1e-5)
+        assert torch.allclose(both[1], machine(x[1:], 0.6)[0], rtol=0, atol=1e-5)
+
+    @pytest.mark.parametrize("t", [0.05, 0.7])
+    def test_chunks_order_and_shards_change_nothing(self, t):
+        """A sum over the data does not depend on how it is cut or ordered (ragged cuts too)."""
+        images = image_set(7, 2, 6, 6).images
+        x = noisy(image_set(7, 2, 6, 6), t, 2)
+        for window in self.windows:
+            whole = self.posterior(x, images, t, window, top=3)
+            order = torch.tensor([3, 1, 6, 0, 2, 5, 4])
+            others = [self.posterior(x, images, t, window, top=3, chunk=k) for k in (1, 2, 7)]
+            others.append(self.posterior(x, images[order], t, window))
+            for cuts in ([0, 4, 7], [0, 1, 3, 7]):
+                shards = [
+                    shift_images(self.posterior(x, images[a:b], t, window, top=3), a)
+                    for a, b in zip(cuts, cuts[1:], strict=False)
+                ]
+                merged = shards[0]
+                for shard in shards[1:]:
+                    merged = merge(merged, shard)
+                others.append(merged)
+                close = torch.isclose(merged.origins.weight, whole.origins.weight, atol=1e-5)
+                assert bool(close.all())
+            for other in others:
+                assert torch.allclose(other.mean, whole.mean, rtol=0, atol=1e-5)
+                assert torch.allclose(other.entropy, whole.entropy, rtol=0, atol=1e-4)
+                assert torch.allclose(other.log_sum, whole.log_sum, rtol=1e-5, atol=1e-4)
+                assert torch.equal(other.count, whole.count)
+
+    def test_a_label_is_the_machine_on_that_subset(self):
+        """Exactly; its origins count through the whole set; a label nobody has raises."""
+        images = image_set(6, 1, 5, 5)
+        x = noisy(images, 0.3, 2)
+        machine = self.machine(images, self.windows[0])
+        label = torch.tensor([1, 1])
+        subset = self.machine(images.subset(1), self.windows[0])
+        assert torch.equal(machine(x, 0.3, label), subset(x, 0.3))
+        origins = machine.posterior(x, 0.3, 1, top=2).origins
+        assert origins is not None
+        used = origins.image[origins.image >= 0]
+        assert images.labels is not None and bool((images.labels[used] == 1).all())
+        with pytest.raises(ValueError, match="label must be a class of 'random', got 7"):
+            machine(x, 0.3, torch.tensor([7, 7]))
+
+    def test_shifts(self):
+        """Equivariant machines commute with circular shifts; the others do not."""
+        images = image_set(3, 1, 5, 5)
+        x = noisy(images, 0.5, 1)
+        machine = self.machine(images, self.windows[0])
+        a = machine(x.roll((1, 2), (2, 3)), 0.5)
+        b = machine(x, 0.5).roll((1, 2), (2, 3))
+        assert torch.allclose(a, b, rtol=0, atol=1e-5) == self.shift_equivariant
+
+    def test_infinite_noise_gives_the_mean_of_the_admissible_centres(self):
+        """alpha/sigma -> 0 with x = O(sigma)."""
+        images = image_set(5, 2, 6, 6).images
+        for window in self.windows:
+            machine = self.machine(image_set(2, 1, 5, 5), window)
+            x = 1e4 * torch.randn(1, 2, 6, 6, generator=torch.Generator().manual_seed(0))
+            found = patch_posterior(x, images, 1.0, 1e4, machine.window_at(1.0), machine.border)
+            for i, j in ((0, 0), (0, 3), (2, 3), (5, 5)):
+                k = machine.window_at(1.0)
+                if k is None:
+                    whole = machine.border == "circular"
+                    places = [(a, b) for a in range(6) for b in range(6)] if whole else [(i, j)]
+                else:
+                    places = oracles.admissible(i, j, 6, 6, k, machine.border)
+                mean = torch.stack([images[:, :, a, b] for a, b in places]).mean((0, 1))
+                assert torch.allclose(found.mean[0, :, i, j], mean, rtol=0, atol=1e-3)
+
+    def test_no_noise_gives_the_datum(self):
+        """sigma -> 0 at x = alpha * datum."""
+        images = image_set(5, 2, 6, 6)
+        x = images.images[1:2]
+        found = self.posterior(SCHEDULE.levels(1e-4)[0] * x, images.images, 1e-4, self.windows[-1])
+        assert torch.allclose(found.mean, x, rtol=0, atol=1e-3)
+
+    def test_finite_far_from_the_data(self):
+        """50 sigma away every number is finite, and the mean stays among the data."""
+        images = image_set(4, 1, 6, 6)
+        for t in (0.02, 0.9):
+            alpha, sigma = SCHEDULE.levels(t)
+            x = alpha * images.images[:1] + 50 * sigma
+            found = self.posterior(x, images.images, t, self.windows[-1])
+            for part in (found.mean, found.log_sum, found.entropy):
+                assert bool(torch.isfinite(part).all())
+            assert float(found.mean.abs().max()) <= 1 + 1e-5
+
+    @pytest.mark.parametrize("t", [0.003, 0.05])
+    def test_near_duplicates_keep_their_weights(self, t):
+        """Images a thousandth apart at the lowest noise: total variation of the weights."""
+        base = image_set(2, 1, 5, 5).images[:1]
+        generator = torch.Generator().manual_seed(3)
+        images = (base + 2e-3 * torch.randn(5, 1, 5, 5, generator=generator)).clamp(-1, 1)
+        alpha, sigma = SCHEDULE.levels(t)
+        x = alpha * images[:1] + sigma * torch.randn(1, 1, 5, 5, generator=generator)
+        window = self.windows[-1]
+        machine = self.machine(image_set(2, 1, 5, 5), window)
+        if machine.window_at(1.0) is None:
+            return  # every pixel shares one posterior; the oracle test covers its weights
+        found = self.posterior(x, images, t, window, top=5 * 25).origins
+        *_, places = oracles.patch_posterior(x[0], images, alpha, sigma, window, machine.border)
+        assert found is not None
+        for (i, j), expected in places.items():
+            truth = {tuple(place): p for p, *place in expected}
+            for m in range(found.weight.shape[1]):
+                place = tuple(int(getattr(found, f)[0, m, i, j]) for f in ("image", "row", "col"))
+                truth[place] = truth.get(place, 0.0) - float(found.weight[0, m, i, j])
+            assert sum(abs(difference) for difference in truth.values()) / 2 < 1e-3
+
+    def test_origins_are_the_most_probable_patches(self):
+        """Places and weights of the oracle's largest weights."""
+        images = image_set(3, 1, 5, 5).images[:2]
+        t, window = 0.25, self.windows[0]
+        x = noisy(image_set(3, 1, 5, 5), t, 1)
+        machine = self.machine(image_set(2, 1, 5, 5), window)
+        if machine.window_at(1.0) is None:
+            pytest.skip("the oracle lists places only for windows; whole images in test_machines")
+        found = self.posterior(x, images, t, window, top=3).origins
+        *_, places = oracles.patch_posterior(
+            x[0], images, *SCHEDULE.levels(t), window, machine.border
+        )
+        assert found is not None
+        for (i, j), expected in places.items():
+            expected = sorted(expected, reverse=True)[:3]
+            expected += [(0.0, -1, -1, -1)] * (3 - len(expected))
+            for m, (p, *place) in enumerate(expected):
+                assert abs(float(found.weight[0, m, i, j]) - p) < 1e-4
+                got = [int(getattr(found, f)[0, m, i, j]) for f in ("image", "row", "col")]
+                assert got == place
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_dtype_is_kept_and_the_input_untouched(self, dtype):
+        """Float32 in, float32 out; float64 likewise."""
+        images = image_set(3, 1, 5, 5, dtype=dtype)
+        x = noisy(images, 0.5, 1)
+        before = x.clone()
+        machine = self.machine(images, self.windows[0])
+        assert machine(x, 0.5).dtype == dtype
+        assert torch.equal(x, before)
+
+    def test_mixed_devices_and_dtypes_raise(self):
+        """The tensors decide where and how; they must agree."""
+        images = image_set(3, 1, 5, 5)
+        machine = self.machine(images, self.windows[0])
+        with pytest.raises(ValueError, match="must share one dtype"):
+            machine(torch.zeros(1, 1, 5, 5, dtype=torch.float64), 0.5)
+        with pytest.raises(ValueError, match="must be on one device, got meta and cpu"):
+            machine(torch.zeros(1, 1, 5, 5, device="meta"), 0.5)
+
+
+def scale(window):
+    """A scale table with one window."""
+    return constant_scale(window)

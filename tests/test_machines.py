@@ -1,0 +1,160 @@
+"""The conformance suite for each machine, and the limits in which one machine is another."""
+
+import oracles
+import pytest
+import torch
+from conformance import MachineLaws, image_set, noisy, scale
+
+from elslib.machines import EquivariantLocalScore, EquivariantScore, IdealScore, LocalScore
+from elslib.posterior import patch_posterior
+from elslib.windows import constant_scale
+
+
+class TestIdealScore(MachineLaws):
+    windows = (None,)
+
+    def machine(self, images, window):
+        return IdealScore(images)
+
+
+class TestEquivariantScore(MachineLaws):
+    windows = (None,)
+    shift_equivariant = True
+
+    def machine(self, images, window):
+        return EquivariantScore(images)
+
+
+class TestLocalScore(MachineLaws):
+    windows = (1, 3, 7)
+
+    def machine(self, images, window):
+        return LocalScore(images, scale(window))
+
+
+class TestCircularEquivariantLocalScore(MachineLaws):
+    windows = (1, 3, 5)
+    shift_equivariant = True
+
+    def machine(self, images, window):
+        return EquivariantLocalScore(images, scale(window), edges="circular")
+
+
+class TestBorderAwareEquivariantLocalScore(MachineLaws):
+    windows = (3, 5, 7)
+
+    def machine(self, images, window):
+        return EquivariantLocalScore(images, scale(window))
+
+
+IMAGES = image_set(4, 2, 7, 7)
+X = noisy(IMAGES, 0.3, 2)
+
+
+def means(*machines):
+    return [machine(X, 0.3) for machine in machines]
+
+
+def test_local_with_a_window_over_everything_is_ideal():
+    """LS with odd k >= 2 max(h, w) - 1, clipped, is IS."""
+    for side in (13, 15, None):
+        a, b = means(LocalScore(IMAGES, scale(side)), IdealScore(IMAGES))
+        assert torch.allclose(a, b, rtol=0, atol=1e-5)
+
+
+def test_border_aware_with_a_window_of_the_side_is_local():
+    """bbELS with odd k >= max(h, w) is LS; just below, it is not."""
+    for side in (7, 9):
+        a, b = means(EquivariantLocalScore(IMAGES, scale(side)), LocalScore(IMAGES, scale(side)))
+        assert torch.allclose(a, b, rtol=0, atol=1e-5)
+    a, b = means(EquivariantLocalScore(IMAGES, scale(3)), LocalScore(IMAGES, scale(3)))
+    assert not torch.allclose(a, b, rtol=0, atol=1e-2)
+
+
+def test_border_aware_with_one_pixel_is_circular():
+    """bbELS with k = 1 is circular ELS with k = 1: no window reaches a border."""
+    a, b = means(
+        EquivariantLocalScore(IMAGES, scale(1)),
+        EquivariantLocalScore(IMAGES, scale(1), edges="circular"),
+    )
+    assert torch.allclose(a, b, rtol=0, atol=1e-5)
+
+
+def test_circular_with_a_window_of_the_odd_side_is_equivariant():
+    """Circular ELS on an odd square with k = side is ES, counted with multiplicity."""
+    a, b = means(
+        EquivariantLocalScore(IMAGES, scale(7), edges="circular"), EquivariantScore(IMAGES)
+    )
+    assert torch.allclose(a, b, rtol=0, atol=1e-5)
+
+
+def test_an_edge_query_never_uses_an_interior_patch():
+    """Border-aware: every origin lies where the oracle's rule allows, exactly."""
+    images = image_set(3, 1, 8, 8)
+    x = noisy(images, 0.6, 1)
+    for window in (3, 5):
+        origins = EquivariantLocalScore(images, scale(window)).posterior(x, 0.6, top=200).origins
+        assert origins is not None
+        for i in range(8):
+            for j in range(8):
+                used = origins.image[0, :, i, j] >= 0
+                rows = origins.row[0, used, i, j].tolist()
+                cols = origins.col[0, used, i, j].tolist()
+                allowed = set(oracles.admissible(i, j, 8, 8, window, "aware"))
+                assert set(zip(rows, cols, strict=True)) == allowed
+                assert int(used.sum()) == 3 * len(allowed)
+
+
+def test_origins_of_whole_images():
+    """IS points at one image, same place; ES at one image and one shift for all pixels."""
+    images = image_set(4, 1, 5, 5).images[:3]
+    x = images[1:2].roll((2, 1), (2, 3))
+    ideal = patch_posterior(images[2:], images, 1.0, 0.1, None, "fixed", top=4).origins
+    shifted = patch_posterior(x, images, 1.0, 0.1, None, "circular", top=1).origins
+    assert ideal is not None and shifted is not None
+    assert (ideal.image[0, 0] == 2).all() and (ideal.image[0, 3] == -1).all()
+    assert torch.equal(ideal.row[0, 0], torch.arange(5)[:, None].expand(5, 5))
+    assert (shifted.image == 1).all()
+    source = images[1, 0][shifted.row[0, 0], shifted.col[0, 0]]
+    assert torch.equal(source, x[0, 0])
+
+
+def test_log_evidence_is_the_log_of_the_mean_weight():
+    """Twice the same data: the sum doubles, the evidence stays."""
+    images = IMAGES.images
+    once = patch_posterior(X, images, 0.8, 0.6, 3, "aware")
+    twice = patch_posterior(X, torch.cat([images, images]), 0.8, 0.6, 3, "aware")
+    assert torch.allclose(once.log_evidence, twice.log_evidence, atol=1e-6)
+    assert torch.allclose(once.mean, twice.mean, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change,message",
+    [
+        ({"window": 4}, "window must be an odd positive integer or None, got 4"),
+        ({"window": -3}, "window must be an odd positive integer or None, got -3"),
+        ({"window": 9, "border": "circular"}, "window must be at most the image side"),
+        ({"sigma": 0.0}, "alpha must be >= 0 and sigma > 0, got 0.8 and 0.0"),
+        ({"images": IMAGES.images[:0]}, "images must hold at least one"),
+        ({"images": IMAGES.images * float("nan")}, "images must be finite"),
+        ({"x": X * float("nan")}, "x must be finite"),
+        ({"top": -1}, "top must be at least 0"),
+        ({"chunk": 0}, "chunk must be at least 1"),
+    ],
+)
+def test_bad_input_is_refused(change, message):
+    """Each error names the argument, the rule and the value."""
+    good = dict(x=X, images=IMAGES.images, alpha=0.8, sigma=0.6, window=3, border="aware")
+    with pytest.raises(ValueError, match=message):
+        patch_posterior(**{**good, **change})
+
+
+def test_machines_refuse_what_they_cannot_do():
+    """t = 0, a time outside [0, 1], fixed edges."""
+    machine = LocalScore(IMAGES, scale(3))
+    with pytest.raises(ValueError, match="never evaluate at t = 0"):
+        machine(X, 0.0)
+    with pytest.raises(ValueError, match=r"t must lie in \[0, 1\], got 1.5"):
+        LocalScore(IMAGES, constant_scale(3))(X, 1.5)
+    with pytest.raises(ValueError, match="edges must be 'aware' or 'circular'"):
+        EquivariantLocalScore(IMAGES, scale(3), edges="fixed")
