@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from elslib.datasets import data_folder
 from elslib.machines import Denoiser
 from elslib.samplers import ddim, initial_noise, uniform_times
 from elslib.schedules import Schedule, noise_from_denoised
@@ -29,6 +31,24 @@ class Trajectory:
     def best(self) -> list[int]:
         """The best window at each time; of equals the smaller."""
         return [self.windows[int(row.argmax())] for row in self.cosine]
+
+    def json(self) -> dict:
+        """The run as a dictionary that `json.dump` takes and `from_json` reads back."""
+        return {
+            **vars(self),
+            "cosine": [[round(v, 7) for v in row] for row in self.cosine.tolist()],
+        }
+
+    @classmethod
+    def from_json(cls, content: dict) -> "Trajectory":
+        """A run that `json` wrote."""
+        return cls(
+            seed=content["seed"],
+            label=content["label"],
+            times=tuple(content["times"]),
+            windows=tuple(content["windows"]),
+            cosine=torch.tensor(content["cosine"], dtype=torch.float64),
+        )
 
 
 def calibrate(
@@ -87,3 +107,19 @@ def scale_table(trajectories: Sequence[Trajectory], source: str) -> ScaleTable:
         lower=tuple(quartiles[0].tolist()),
         upper=tuple(quartiles[1].tolist()),
     )
+
+
+def scale_path(network: str, machine: str) -> Path:
+    """Where the calibrated scales of a network of the zoo are kept; machine is "els" or "ls"."""
+    return data_folder() / "scales" / f"{network}-{machine}.json"
+
+
+def load_scale(network: str, machine: str) -> ScaleTable:
+    """The scales calibrated for a network of the zoo. FileNotFoundError if there are none."""
+    path = scale_path(network, machine)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no {machine} scales of {network!r} ({path}); make them with "
+            f"`elslib calibrate --network {network} --machine {machine}`."
+        )
+    return ScaleTable.load(path)

@@ -1,5 +1,6 @@
 """`elslib ...`: data, training, calibration and the book from the command line."""
 
+import json
 import os
 from dataclasses import asdict
 from functools import wraps
@@ -8,9 +9,11 @@ import click
 import numpy as np
 from tqdm.auto import tqdm
 
-from elslib import datasets, networks, training
-from elslib.records import RunRecord, write_json
+from elslib import calibration, datasets, networks, training
+from elslib.machines import EquivariantLocalScore, LocalScore
+from elslib.records import RunRecord, Stopwatch, write_json
 from elslib.schedules import cosine
+from elslib.windows import constant_scale
 
 USER_ERRORS = (ValueError, OSError)
 
@@ -64,7 +67,7 @@ def data_fetch(name: str) -> None:
 @click.option("--name", required=True, help="Name of the result in data/networks.")
 @click.option("--dataset", default="fashion_mnist_10k", show_default=True)
 @click.option("--held-out", default="fashion_mnist_test_1k", show_default=True)
-@click.option("--width", type=click.IntRange(min=8), default=64, show_default=True)
+@click.option("--width", type=click.IntRange(min=24), default=64, show_default=True)
 @click.option("--padding", type=click.Choice(["zeros", "circular"]), default="zeros")
 @click.option("--conditional/--unconditional", default=True, show_default=True)
 @click.option("--updates", type=click.IntRange(min=1), default=6000, show_default=True)
@@ -129,6 +132,79 @@ def network_card(name: str, note: str, trainer: training.Trainer, loss: dict[str
         "loss_curve": [round(float(part.mean()), 5) for part in curve],
         "record": record.json(),
     }
+
+
+@main.command()
+@click.option("--network", required=True, help="A network in data/networks.")
+@click.option("--machine", type=click.Choice(["els", "ls"]), default="els", show_default=True)
+@click.option("--trajectories", type=click.IntRange(min=1), default=8, show_default=True)
+@click.option("--largest", type=click.IntRange(min=3), default=17, show_default=True)
+@plain_errors
+def calibrate(network, machine, trajectories, largest):
+    """Find the window of NETWORK at each noise level; resumes an interrupted run.
+
+    Writes data/scales/NETWORK-MACHINE.json. Example:
+    elslib calibrate --network fashion-resnet-short --machine els
+    """
+    denoiser, images = networks.load_network(network), networks.training_images(network)
+    windows = list(range(3, largest + 1, 2))
+    path = calibration.scale_path(network, machine)
+    state = path.parent / ".state" / path.name
+    config = {"network": network, "machine": machine, "windows": windows}
+    kept = json.loads(state.read_text()) if state.exists() else {"config": config, "runs": []}
+    if kept["config"] != config:
+        raise ValueError(f"{state} must be of {config}, but is of {kept['config']}; delete it.")
+    seeds = [calibration.FIRST_SEED + i for i in range(trajectories)]
+    classes = denoiser.config.classes
+    clock, before = Stopwatch(), sum(run["seconds"] for run in kept["runs"])
+    rest = seeds[len(kept["runs"]) :]
+    runs = calibration.calibrate(
+        denoiser,
+        lambda window: local_machine(machine, images, window, denoiser.config.padding),
+        windows,
+        images.images.shape[1:],
+        denoiser.schedule,
+        rest,
+        None if classes is None else [seed % classes for seed in rest],
+    )
+    for run in tqdm(runs, total=len(rest), desc=f"calibrate {network}", disable=None):
+        spent = before + clock.seconds - sum(run["seconds"] for run in kept["runs"])
+        kept["runs"].append({**run.json(), "seconds": round(spent, 1)})
+        write_json(state, kept)
+    chosen = [calibration.Trajectory.from_json(run) for run in kept["runs"][:trajectories]]
+    table = calibration.scale_table(chosen, f"{machine} on {network}, {trajectories} trajectories")
+    seconds = sum(run["seconds"] for run in kept["runs"][:trajectories])
+    config["seeds"] = seeds
+    record = RunRecord("elslib calibrate", config, images.sha256, seconds).json()
+    runs = [run.json() for run in chosen]
+    write_json(path, {**table.json(), "record": record, "trajectories": runs})
+    click.echo(f"{path}: {table.windows}, {seconds / 60:.1f} minutes")
+
+
+def local_machine(machine: str, images, window: int, padding: str):
+    """LS or ELS with one window, and for ELS the edges that match a network's padding."""
+    scale = constant_scale(window)
+    if machine == "ls":
+        return LocalScore(images, scale)
+    edges = "aware" if padding == "zeros" else "circular"
+    return EquivariantLocalScore(images, scale, edges=edges)
+
+
+@main.command()
+@plain_errors
+def book() -> None:
+    """Execute the notebooks that changed, check them, build the HTML. Example: elslib book"""
+    try:
+        from elslib import notebooks
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"the book needs {error.name}; install the extra: pip install 'elslib[book]'."
+        ) from error
+    try:
+        page = notebooks.build()
+    except RuntimeError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"\nThe book is ready. Open {page}")
 
 
 if __name__ == "__main__":

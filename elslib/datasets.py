@@ -5,8 +5,9 @@ import hashlib
 import json
 import os
 import tempfile
-import zipfile
+import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -97,27 +98,30 @@ def _load_embedded(name: str, split: str, about: dict) -> ImageSet:
 def _load_full(name: str, split: str, download: bool) -> ImageSet:
     if split not in ("train", "test"):
         raise ValueError(f"split of {name} must be train or test, got {split!r}.")
+    root, full_set = cache_folder(), FULL_SETS[name]
     try:
-        pixels, labels, class_names = FULL_SETS[name](cache_folder(), split, download)
-    except (OSError, RuntimeError) as error:
+        pixels, labels, class_names = full_set.read(root, split, download)
+    except (OSError, RuntimeError, *BROKEN) as error:
+        if isinstance(error, BROKEN) or full_set.is_in(root):
+            raise ValueError(
+                f"the files of {name} in {root} are corrupt or truncated ({error}); delete them "
+                f"and run `elslib data fetch {name}`."
+            ) from error
         if download:
             raise ConnectionError(
                 f"{name} could not be downloaded ({error}). Without a network, put the files that "
-                f"torchvision expects under {cache_folder()} (or set ELSLIB_DATA), or use an "
-                f"embedded set such as fashion_mnist_10k."
+                f"torchvision expects under {root} (or set ELSLIB_DATA), or use an embedded set "
+                f"such as fashion_mnist_10k."
             ) from error
         raise FileNotFoundError(
-            f"{name} is not in {cache_folder()} ({error}). Fetch it with `elslib data fetch {name}`"
-            f" or load({name!r}, download=True), or set ELSLIB_DATA to the folder that holds it."
-        ) from error
-    except (AssertionError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"the files of {name} in {cache_folder()} are corrupt or truncated ({error}); delete "
-            f"them and run `elslib data fetch {name}`."
+            f"{name} is not in {root} ({error}). Fetch it with `elslib data fetch {name}` or "
+            f"load({name!r}, download=True), or set ELSLIB_DATA to the folder that holds it."
         ) from error
     return from_pixels(pixels, labels, class_names, f"{name}/{split}")
 
 
+# What reading a broken file raises, in torchvision and below it.
+BROKEN = (AssertionError, ValueError, TypeError, EOFError, zlib.error, gzip.BadGzipFile)
 Loaded = tuple[Tensor, Tensor | None, tuple[str, ...]]
 
 
@@ -127,8 +131,7 @@ def _mnist(root: Path, split: str, download: bool) -> Loaded:
 
 
 def _fashion(root: Path, split: str, download: bool) -> Loaded:
-    present = (root / "FashionMNIST" / "raw" / "train-images-idx3-ubyte").is_file()
-    if not present and DEBIAN_FASHION.is_dir():
+    if not FULL_SETS["fashion_mnist"].is_in(root) and DEBIAN_FASHION.is_dir():
         return _fashion_debian(split)
     data = tv.FashionMNIST(str(root), train=split == "train", download=download)
     return data.data[:, None], data.targets, FASHION_CLASSES
@@ -170,7 +173,8 @@ def celeba(
     data = tv.CelebA(str(root), split=split, target_type=[], download=download)
     pixels = torch.empty(len(data), 3, SIDE, SIDE, dtype=torch.uint8)
     for i in tqdm(range(len(data)), desc="celeba", disable=None):
-        photo = TF.pil_to_tensor(data[i][0])
+        with data[i][0] as picture:
+            photo = TF.pil_to_tensor(picture)
         pixels[i] = TF.resize(TF.center_crop(photo, [crop]), [SIDE, SIDE], antialias=True)
     part = kept.with_suffix(".part")
     with part.open("wb") as file:
@@ -179,9 +183,28 @@ def celeba(
     return pixels, None, ()
 
 
-FULL_SETS: dict[str, Callable[[Path, str, bool], Loaded]] = {
-    "fashion_mnist": _fashion,
-    "mnist": _mnist,
-    "cifar10": _cifar10,
-    "celeba": celeba,
+@dataclass(frozen=True)
+class FullSet:
+    """How a full set is read, and which files below the cache folder it consists of."""
+
+    read: Callable[[Path, str, bool], Loaded]
+    files: tuple[str, ...]
+
+    def is_in(self, root: Path) -> bool:
+        """Whether all files are there."""
+        return all((root / file).exists() for file in self.files)
+
+
+def _idx_files(folder: str) -> tuple[str, ...]:
+    parts = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+    return tuple(f"{folder}/raw/{part}-ubyte" for part in parts)
+
+
+CIFAR10_FILES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
+CELEBA_FILES = ("img_align_celeba", "list_eval_partition.txt", "list_attr_celeba.txt")
+FULL_SETS = {
+    "fashion_mnist": FullSet(_fashion, _idx_files("FashionMNIST")),
+    "mnist": FullSet(_mnist, _idx_files("MNIST")),
+    "cifar10": FullSet(_cifar10, tuple(f"cifar-10-batches-py/{file}" for file in CIFAR10_FILES)),
+    "celeba": FullSet(celeba, tuple(f"celeba/{file}" for file in CELEBA_FILES)),
 }

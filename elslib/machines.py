@@ -7,7 +7,7 @@ itself is `elslib.posterior.patch_posterior` for all of them.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Protocol, final
+from typing import Protocol, final, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -19,6 +19,7 @@ from elslib.schedules import Schedule, cosine
 from elslib.windows import Border, ScaleTable, check_window
 
 
+@runtime_checkable
 class Denoiser(Protocol):
     """Anything that estimates the clean image: machines, baselines, wrapped networks."""
 

@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from elslib.datasets import data_folder
+from elslib.datasets import data_folder, load
+from elslib.images import ImageSet
 from elslib.schedules import Schedule, cosine, denoised_from_noise
 
 Padding = Literal["zeros", "circular"]
@@ -39,12 +40,20 @@ class NetworkConfig:
             raise ValueError(f"padding must be zeros or circular, got {self.padding!r}.")
         if self.architecture != "resnet":
             raise ValueError(f"architecture must be resnet, got {self.architecture!r}.")
-        if self.width < 8 or self.width % 8:
-            raise ValueError(f"width must be a positive multiple of 8, got {self.width}.")
+        # With fewer than 3 channels in each of 8 groups the normalisation erases time and class.
+        if self.width < 24 or self.width % 8:
+            raise ValueError(f"width must be a multiple of 8 from 24 on, got {self.width}.")
+        for name, value in (("channels", self.channels), ("blocks", self.blocks)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}.")
+        if self.classes is not None and self.classes < 1:
+            raise ValueError(f"classes must be at least 1, or None, got {self.classes}.")
 
 
 class Embedding(nn.Module):
     """Sinusoids of the raw t in [0, 1], sin and cos of 128 frequencies, plus a class vector."""
+
+    frequencies: Tensor
 
     def __init__(self, classes: int | None):
         super().__init__()
@@ -150,11 +159,10 @@ def network_paths(name: str) -> tuple[Path, Path]:
     return folder / f"{stem}.safetensors", folder / f"{stem}.json"
 
 
-def load_network(name: str) -> NetworkDenoiser:
-    """The Denoiser saved as `name` in data/networks, or at the path `name` (without suffix).
+def load_card(name: str) -> dict:
+    """What is recorded of a network: configuration, training, images, losses, run record.
 
-    Raises FileNotFoundError for an unknown name and ValueError for a broken file or weights of
-    another architecture than the card says.
+    Raises FileNotFoundError for an unknown name and ValueError for a broken card.
     """
     weights, card = network_paths(name)
     if not weights.is_file() or not card.is_file():
@@ -164,9 +172,23 @@ def load_network(name: str) -> NetworkDenoiser:
             f"{', '.join(known) or 'none'}. Train one with `elslib train`."
         )
     try:
-        config = NetworkConfig(**json.loads(card.read_text())["network"])
+        return json.loads(card.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{card} is corrupt or truncated ({error}); restore it.") from error
+
+
+def load_network(name: str) -> NetworkDenoiser:
+    """The Denoiser saved as `name` in data/networks, or at the path `name` (without suffix).
+
+    Raises FileNotFoundError for an unknown name and ValueError for a broken file or weights of
+    another architecture than the card says.
+    """
+    weights, card = network_paths(name)
+    content = load_card(name)
+    try:
+        config = NetworkConfig(**content["network"])
         state = load_file(weights)
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (SafetensorError, KeyError, TypeError) as error:
         raise ValueError(
             f"{weights} or its card is corrupt or truncated ({error}); restore it from git or "
             f"train it again."
@@ -180,3 +202,18 @@ def load_network(name: str) -> NetworkDenoiser:
             f"they belong to another one ({error})."
         ) from error
     return NetworkDenoiser(module, config)
+
+
+def training_images(name: str) -> ImageSet:
+    """Exactly the images a network was trained on, by its card.
+
+    Raises ValueError if the set of that name holds other images now.
+    """
+    about = load_card(name)["images"]
+    images = load(about["name"])
+    if images.sha256 != about["sha256"]:
+        raise ValueError(
+            f"images of {name!r} must have sha256 {about['sha256'][:16]}..., but {about['name']} "
+            f"has {images.sha256[:16]}...; a theory on other images predicts another network."
+        )
+    return images

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from elslib.images import ImageSet
@@ -49,6 +49,8 @@ class TrainConfig:
         for name in ("updates", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if not self.rate > 0:
+            raise ValueError(f"rate must be positive, got {self.rate}; 1e-3 works.")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must lie in [0, 1), got {self.ema}; 0 keeps no average.")
 
@@ -95,8 +97,8 @@ class Trainer:
         self.adam.zero_grad()
         loss.backward()
         self.adam.step()
-        averages, weights = list(self.average.values()), list(self.module.parameters())
-        torch._foreach_lerp_(averages, [w.detach() for w in weights], 1 - config.ema)
+        for average, weights in zip(self.average.values(), self.module.parameters(), strict=True):
+            average.lerp_(weights.detach(), 1 - config.ema)
         self.losses.append(float(loss.detach()))
         self.seconds += time.monotonic() - start
         return TrainStep(number, self.losses[-1], rate)
@@ -145,7 +147,7 @@ class Trainer:
             moments = {key: state[f"adam.{key}.{name}"] for key in ("exp_avg", "exp_avg_sq")}
             # Moments take their weights' memory layout, on which the bits of an update depend.
             self.adam.state[parameter] = {
-                "step": state[f"adam.step.{name}"],
+                "step": state[f"adam.step.{name}"].clone(),
                 **{k: torch.empty_like(parameter).copy_(v) for k, v in moments.items()},
             }
 
@@ -174,24 +176,28 @@ def train(
 
 
 def held_out_loss(
-    denoiser: NetworkDenoiser, images: ImageSet, n: int = 1024, batch: int = 128
+    denoiser: NetworkDenoiser, images: ImageSet, batches: int = 8, batch: int = 128
 ) -> float:
-    """Mean squared error of the noise estimate on n fixed (image, t, noise) triples."""
+    """Mean squared error of the noise estimate on batches * batch fixed (image, t, noise) triples.
+
+    Raises ValueError for images that do not fit the network.
+    """
+    _check_images(denoiser.config, images)
     config = TrainConfig(denoiser.config, updates=1, batch=batch, seed=HELD_OUT_SEED)
     total = 0.0
     with torch.no_grad():
-        for number in range(n // batch):
+        for number in range(batches):
             x, t, label, eps = _batch(images, config, number, denoiser.schedule)
             total += float(F.mse_loss(denoiser.module(x, t, label), eps))
-    return total / (n // batch)
+    return total / batches
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
     """Write a safetensors file so that a kill leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    save_file({k: v.contiguous() for k, v in tensors.items()}, part, metadata=about)
-    with part.open("rb") as file:
+    with part.open("wb") as file:
+        file.write(save({k: v.contiguous() for k, v in tensors.items()}, metadata=about))
         os.fsync(file.fileno())
     os.replace(part, path)
 
@@ -201,7 +207,7 @@ def _batch(
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
     """Noisy images, times, classes and noise of one update: a function of seed and number."""
     chosen = _order(len(images), config.seed, update * config.batch, config.batch)
-    generator = torch.Generator().manual_seed((config.seed << 32) + update)
+    generator = _generator(config.seed, update)
     t = torch.randint(TIME_GRID, (config.batch,), generator=generator) / TIME_GRID
     x0 = images.images[chosen]
     eps = torch.randn(x0.shape, generator=generator).to(x0.device)
@@ -213,13 +219,15 @@ def _batch(
     return alpha * x0 + sigma * eps, t.to(x0.device), label, eps
 
 
+def _generator(seed: int, number: int) -> torch.Generator:
+    """The generator of one update or epoch; torch's looks only at the low 32 bits of its seed."""
+    return torch.Generator().manual_seed((number + seed * 0x9E3779B1) % 2**32)
+
+
 def _order(n: int, seed: int, first: int, count: int) -> Tensor:
     """Entries first..first+count of the endless shuffled sequence of epochs."""
     epochs = range(first // n, (first + count - 1) // n + 1)
-    shuffled = [
-        torch.randperm(n, generator=torch.Generator().manual_seed((seed << 32) + 2**31 + epoch))
-        for epoch in epochs
-    ]
+    shuffled = [torch.randperm(n, generator=_generator(seed, 2**31 + epoch)) for epoch in epochs]
     start = first - epochs[0] * n
     return torch.cat(shuffled)[start : start + count]
 
@@ -236,8 +244,8 @@ def _check_images(config: NetworkConfig, images: ImageSet) -> None:
         raise ValueError(
             f"images must have labels for a class-conditional network; {images.name!r} has none."
         )
-    if int(images.labels.max()) >= config.classes:
+    low, high = (int(label) for label in images.labels.aminmax())
+    if low < 0 or high >= config.classes:
         raise ValueError(
-            f"classes must exceed every label, got {config.classes} for labels up to "
-            f"{int(images.labels.max())}."
+            f"labels must lie in 0..{config.classes - 1} for this network, got {low}..{high}."
         )

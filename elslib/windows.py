@@ -42,7 +42,7 @@ class AxisClass:
         return self.before + self.after + 1
 
 
-def check_window(window: int | None, height: int, width: int, border: Border) -> None:
+def check_window(window: int | None, height: int, width: int, border: str) -> None:
     """Raise ValueError unless `window` is None (whole image) or an odd side the border allows."""
     if border not in get_args(Border):
         raise ValueError(
@@ -136,16 +136,30 @@ class ScaleTable:
         nearest = min(range(len(self.times)), key=lambda i: abs(self.times[i] - t))
         return self.windows[nearest]
 
-    def save(self, path: Path) -> None:
-        """Write the table as json."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+    def json(self) -> dict:
+        """The table as a dictionary that `json.dump` takes and `load` reads back."""
+        return asdict(self)
 
     @classmethod
     def load(cls, path: Path) -> "ScaleTable":
-        """Read a table that `save` wrote."""
-        fields = json.loads(Path(path).read_text())
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        """Read a table from a json file that holds its fields, and perhaps more.
+
+        Raises FileNotFoundError for a missing file and ValueError for one that is no scale table.
+        """
+        try:
+            content = json.loads(Path(path).read_text())
+            return cls(
+                times=tuple(content["times"]),
+                windows=tuple(content["windows"]),
+                source=content["source"],
+                lower=content["lower"] and tuple(content["lower"]),
+                upper=content["upper"] and tuple(content["upper"]),
+            )
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path} must hold a scale table with times, windows and source ({error}); "
+                f"calibrate again."
+            ) from error
 
 
 def constant_scale(window: int | None) -> ScaleTable:

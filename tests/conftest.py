@@ -4,4 +4,4 @@ import matplotlib
 from jaxtyping import install_import_hook
 
 matplotlib.use("agg")
-install_import_hook("elslib", "beartype.beartype")
+install_import_hook("elslib", "typecheck.check")

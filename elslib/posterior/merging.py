@@ -33,9 +33,9 @@ class PatchPosterior:
     """
 
     mean: Float[Tensor, "b c *pixels"]
-    log_sum: Float[Tensor, "b *pixels"]
-    entropy: Float[Tensor, "b *pixels"]
-    count: Int[Tensor, "b *pixels"]
+    log_sum: Float[Tensor, " b *pixels"]
+    entropy: Float[Tensor, " b *pixels"]
+    count: Int[Tensor, " b *pixels"]
     origins: Origins | None = None
 
     @property

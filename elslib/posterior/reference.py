@@ -65,11 +65,13 @@ def _windows(
     x = F.pad(x, [pad] * 4, mode="circular")
     for rows, cols in position_classes(h, w, window, border):
         q = _patches(x, rows, cols, pad)
-        alone = replace(rows, before=0, after=0), replace(cols, before=0, after=0)
+        row, col = replace(rows, before=0, after=0), replace(cols, before=0, after=0)
 
-        def part(p: Tensor, first: int, rows=rows, cols=cols, q=q, alone=alone) -> PatchPosterior:
+        def part(
+            p: Tensor, first: int, rows=rows, cols=cols, q=q, row=row, col=col
+        ) -> PatchPosterior:
             keys = _patches(F.pad(p, [pad] * 4, mode="circular"), rows, cols, pad)
-            values = _patches(p, *alone, 0)
+            values = _patches(p, row, col, 0)
             attended = _attend(q, keys, values, alpha, sigma, top, border != "fixed")
             return _name_places(attended, first, rows, cols)
 
@@ -189,9 +191,11 @@ def _name_places(
     number = part.origins.image
     row, col = number.div(cols.size, rounding_mode="floor"), number % cols.size
     image, row = row.div(rows.size, rounding_mode="floor"), row % rows.size
-    places = (first + image, rows.start + row, cols.start + col)
-    origins = Origins(*(p.masked_fill(number < 0, -1) for p in places), part.origins.weight)
-    return replace(part, origins=origins)
+    image, row, col = (
+        torch.where(number < 0, number, place)
+        for place in (first + image, rows.start + row, cols.start + col)
+    )
+    return replace(part, origins=Origins(image, row, col, part.origins.weight))
 
 
 def _softmax(

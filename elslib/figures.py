@@ -1,0 +1,99 @@
+"""Figures of the book: arrays in, matplotlib figure out, one style."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from torch import Tensor
+
+# Okabe and Ito's palette: told apart with any kind of colour vision.
+COLOURS = {"ELS": "#0072B2", "LS": "#009E73", "IS": "#D55E00", "network": "#000000"}
+STYLE: dict[Any, Any] = {
+    "figure.dpi": 150,
+    "figure.facecolor": "white",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+}
+
+
+def image_grid(
+    rows: Mapping[str, Float[Tensor, "n c h w"]],
+    titles: Sequence[str] = (),
+    notes: Mapping[str, Sequence[str]] | None = None,
+) -> Figure:
+    """One row of images per entry, in [-1, 1] (clamped for display), grey or RGB.
+
+    `titles` stand above the columns; `notes[row]` gives one line under each image of that row.
+    Raises ValueError for rows of different length.
+    """
+    lengths = {len(images) for images in rows.values()}
+    if len(lengths) != 1:
+        raise ValueError(f"rows must hold equally many images, got {sorted(lengths)}.")
+    n, notes = lengths.pop(), notes or {}
+    extra = 0.16 * sum(name in notes for name in rows)
+    with plt.rc_context(STYLE):
+        size = (n + 0.9, len(rows) + 0.3 + extra)
+        figure, axes = plt.subplots(len(rows), n, figsize=size, squeeze=False, layout="constrained")
+        for line, (name, images) in zip(axes, rows.items(), strict=True):
+            for column, (axis, image) in enumerate(zip(line, images, strict=True)):
+                _show(axis, image)
+                if name in notes:
+                    axis.set_xlabel(notes[name][column], fontsize=8, labelpad=2)
+            line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+        for axis, title in zip(axes[0], titles, strict=bool(titles)):
+            axis.set_title(title, fontsize=8)
+        figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01)  # pyright: ignore
+        plt.close(figure)
+    return figure
+
+
+def _show(axis, image: Tensor) -> None:
+    pixels = (image.detach().cpu().clamp(-1, 1).permute(1, 2, 0).numpy() + 1) / 2
+    if pixels.shape[2] == 1:
+        axis.imshow(pixels[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    else:
+        axis.imshow(pixels, interpolation="nearest")
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
+
+
+def agreement_scatter(
+    baseline: Float[Tensor, " n"], machine: Float[Tensor, " n"], names: tuple[str, str]
+) -> Figure:
+    """Agreement with the network of a baseline (x) and of a machine (y), one dot a seed."""
+    with plt.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(4.2, 3.8), layout="constrained")
+        low = float(min(baseline.min(), machine.min(), 0.0)) - 0.05
+        line = np.array([low, 1.0])
+        axis.plot(line, line, color="0.6", lw=1, zorder=0)
+        axis.annotate("equal", (0.06, 0.1), xycoords="axes fraction", color="0.4", rotation=40)
+        axis.scatter(baseline, machine, s=36, color=COLOURS["ELS"], edgecolor="white", lw=0.8)
+        axis.set(xlim=(low, 1.02), ylim=(low, 1.02), aspect="equal")
+        axis.set_xlabel(f"{names[0]} and network, Pearson's r")
+        axis.set_ylabel(f"{names[1]} and network, Pearson's r")
+        plt.close(figure)
+    return figure
+
+
+def scales_plot(tables: Mapping[str, tuple], ylabel: str = "window side, pixels") -> Figure:
+    """Windows over time, with quartiles where a table has them.
+
+    `tables` maps a label to (times, windows, lower or None, upper or None).
+    """
+    with plt.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(5.6, 3.2), layout="constrained")
+        styles = zip(tables.items(), ("-o", "--s", ":^"), COLOURS.values(), strict=False)
+        for (label, (times, windows, lower, upper)), style, colour in styles:
+            axis.plot(times, windows, style, color=colour, label=label, ms=4, lw=1.4)
+            if lower is not None:
+                axis.fill_between(times, lower, upper, color=colour, alpha=0.18, lw=0)
+        axis.set(xlabel="time t (0 = image, 1 = noise)", ylabel=ylabel, xlim=(0, 1.02))
+        axis.set_yticks(range(3, 18, 2))
+        axis.legend(loc="upper left")
+        plt.close(figure)
+    return figure

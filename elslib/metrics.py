@@ -1,0 +1,90 @@
+"""How alike two images are, how sure a median is, and how far a sample is from the data.
+
+The paper calls its number r^2; its script computes Pearson's r. Later papers report R^2. The three
+differ, so all three are here and always reported together.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def pearson_r(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+    """Pearson's r of each pair of images, over all channels and pixels; float64 in [-1, 1].
+
+    Raises ValueError if an image is constant: its correlation is undefined.
+    """
+    x, y = (_centred(image) for image in (a, b))
+    norms = x.norm(dim=1) * y.norm(dim=1)
+    if bool((norms == 0).any()):
+        raise ValueError(
+            "a and b must not hold a constant image, got one: its correlation is undefined."
+        )
+    return (x * y).sum(dim=1) / norms
+
+
+def r_squared(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+    """Pearson's r, squared, of each pair of images; float64 in [0, 1]."""
+    return pearson_r(a, b).square()
+
+
+def coefficient_of_determination(
+    prediction: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]
+) -> Float[Tensor, " b"]:
+    """`R^2 = 1 - SS_res / SS_tot` of each pair, float64, at most 1 and without lower bound.
+
+    Unlike r it notices a wrong offset or contrast. Raises ValueError if a truth is constant.
+    """
+    residual = (prediction.double() - truth.double()).flatten(1).square().sum(dim=1)
+    total = _centred(truth).square().sum(dim=1)
+    if bool((total == 0).any()):
+        raise ValueError("truth must not hold a constant image, got one: R^2 is undefined.")
+    return 1 - residual / total
+
+
+def _centred(images: Tensor) -> Tensor:
+    flat = images.double().flatten(1)
+    return flat - flat.mean(dim=1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A median with its bootstrap interval."""
+
+    median: float
+    low: float
+    high: float
+
+
+def median_interval(
+    values: Float[Tensor, " n"], level: float = 0.95, draws: int = 10_000, seed: int = 0
+) -> Interval:
+    """Median and percentile bootstrap interval at `level` in (0, 1); reproducible from `seed`.
+
+    Raises ValueError for no values, NaN, or a level outside (0, 1).
+    """
+    if values.numel() == 0 or not bool(torch.isfinite(values).all()):
+        raise ValueError(f"values must be finite and hold at least one, got {values.tolist()}.")
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie in (0, 1), got {level}; 0.95 is usual.")
+    v = values.double()
+    picks = torch.randint(len(v), (draws, len(v)), generator=torch.Generator().manual_seed(seed))
+    medians = torch.quantile(v[picks], 0.5, dim=1)
+    tail = (1 - level) / 2
+    low, high = torch.quantile(medians, torch.tensor([tail, 1 - tail], dtype=torch.float64))
+    return Interval(float(torch.quantile(v, 0.5)), float(low), float(high))
+
+
+def nearest_image(
+    x: Float[Tensor, "b c h w"], images: Float[Tensor, "n c h w"]
+) -> tuple[Int[Tensor, " b"], Float[Tensor, " b"]]:
+    """The training image nearest to each x: its number, and the root mean square difference."""
+    distance = torch.cdist(
+        x.flatten(1).double(),
+        images.flatten(1).double(),
+        compute_mode="donot_use_mm_for_euclid_dist",
+    )
+    nearest = distance.min(dim=1)
+    return nearest.indices, nearest.values / x[0].numel() ** 0.5

@@ -1,0 +1,208 @@
+"""Percent-script notebooks: read by papermill, executed when stale, checked before publication."""
+
+import ast
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import jupytext
+import nbformat
+import papermill
+import yaml
+from papermill.iorw import LocalHandler
+
+ROOT = Path(__file__).parents[1]
+KEY = "elslib_key"
+
+
+class PercentScriptHandler(LocalHandler):
+    """Papermill's file handler, which also reads `.py` notebooks.
+
+    Registered as a papermill.io entry point, so that `papermill notebooks/x.py out.ipynb` works.
+    """
+
+    def read(self, path):
+        """The notebook at `path` as json text."""
+        if not str(path).endswith(".py"):
+            return super().read(path)
+        return jupytext.writes(jupytext.read(path), fmt="ipynb")
+
+
+HANDLER = PercentScriptHandler()
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A source notebook and where its executed copy goes."""
+
+    source: Path
+    target: Path
+
+
+def chapters(root: Path = ROOT) -> list[Notebook]:
+    """The notebooks of _toc.yml in order. FileNotFoundError if one has no source."""
+    found = []
+    for name in _toc_files(yaml.safe_load((root / "_toc.yml").read_text())):
+        if not name.startswith("notebooks/"):
+            continue
+        source = root / f"{name}.py"
+        if not source.is_file():
+            raise FileNotFoundError(f"_toc.yml names {name}, but {source} does not exist.")
+        found.append(Notebook(source, root / "book" / f"{name}.ipynb"))
+    return found
+
+
+def _toc_files(node) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in ("root", "file"):
+                yield value
+            else:
+                yield from _toc_files(value)
+    elif isinstance(node, list):
+        for child in node:
+            yield from _toc_files(child)
+
+
+def content_key(notebook: Path, parameters: Mapping[str, object], root: Path = ROOT) -> str:
+    """Hash of all that a result depends on: notebook, elslib, data, parameters and lock."""
+    digest = hashlib.sha256(json.dumps(dict(parameters), sort_keys=True).encode())
+    data = (p for p in (root / "data").rglob("*") if not any(q[0] == "." for q in p.parts))
+    inputs = [notebook, root / "requirements.lock", *(root / "elslib").rglob("*.py"), *data]
+    for path in sorted(path for path in inputs if path.is_file()):
+        digest.update(str(path.relative_to(root)).encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def check_parameters(notebook: Path, parameters: Mapping[str, object]) -> None:
+    """Raise ValueError unless every name is a parameter of the notebook and has its type."""
+    known = papermill.inspect_notebook(str(notebook))
+    for name, value in parameters.items():
+        if name not in known:
+            raise ValueError(
+                f"{name} must be a parameter of {notebook.name}, which has: {', '.join(known)}."
+            )
+        default = ast.literal_eval(known[name]["default"])
+        # An int serves as a float; nothing else stands in for another type.
+        allowed = (float, int) if isinstance(default, float) else (type(default),)
+        if default is not None and type(value) not in allowed:
+            raise ValueError(
+                f"{name} must be a {type(default).__name__} in {notebook.name}, got {value!r}."
+            )
+
+
+def execute(
+    notebook: Notebook, parameters: Mapping[str, object] | None = None, root: Path = ROOT
+) -> bool:
+    """Execute a notebook unless its target is of the same content key; True if it ran.
+
+    Runs in a process of its own, because papermill's working directory is process-global. The
+    target appears only when the run succeeded. Raises ValueError for wrong parameters and
+    RuntimeError, naming the cell's error, for a notebook that fails; the failed copy stays beside
+    the target as `.failed.ipynb`.
+    """
+    parameters = dict(parameters or {})
+    check_parameters(notebook.source, parameters)
+    key = content_key(notebook.source, parameters, root)
+    if notebook.target.is_file():
+        if nbformat.read(notebook.target, as_version=4).metadata.get(KEY) == key:
+            return False
+    notebook.target.parent.mkdir(parents=True, exist_ok=True)
+    part = notebook.target.with_suffix(".part.ipynb")
+    failed = notebook.target.with_suffix(".failed.ipynb")
+    program = (
+        "import json, sys, papermill; papermill.execute_notebook(sys.argv[1], sys.argv[2], "
+        "json.loads(sys.argv[3]), cwd=sys.argv[4], progress_bar=False, store_widget_state=False)"
+    )
+    arguments = [str(notebook.source), str(part), json.dumps(parameters), str(root)]
+    run = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env={**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"},
+        capture_output=True,
+        text=True,
+    )
+    if run.returncode:
+        if part.is_file():
+            os.replace(part, failed)
+        last = "\n".join(run.stderr.strip().splitlines()[-12:])
+        raise RuntimeError(f"{notebook.source.name} failed; its copy is {failed}:\n{last}")
+    executed = nbformat.read(part, as_version=4)
+    executed.metadata[KEY] = key
+    executed.metadata.pop("widgets", None)
+    nbformat.write(executed, part)
+    failed.unlink(missing_ok=True)
+    os.replace(part, notebook.target)
+    return True
+
+
+def gate(notebooks: list[Notebook], root: Path = ROOT) -> None:
+    """Raise ValueError unless each notebook may be published.
+
+    Jupyter Book would publish a failed one without a word. Refused are: a missing one, one with an
+    exception, an error output or an unexecuted cell, and one of another content key.
+    """
+    for notebook in notebooks:
+        path = notebook.target
+        if not path.is_file():
+            raise ValueError(f"{path} must exist to be published; run `make book`.")
+        content = nbformat.read(path, as_version=4)
+        record = content.metadata.get("papermill", {})
+        if record.get("exception") is not False:
+            raise ValueError(f"{path} must have run without an exception; see its last output.")
+        for cell in content.cells:
+            outputs = cell.get("outputs", [])
+            if any(output.output_type == "error" for output in outputs):
+                raise ValueError(f"{path} must hold no error output, got one in {cell.id}.")
+            if cell.cell_type == "code" and cell.source.strip() and not cell.execution_count:
+                raise ValueError(f"{path} must be executed to the end, but {cell.id} was not.")
+        key = content_key(notebook.source, record.get("parameters", {}), root)
+        if content.metadata.get(KEY) != key:
+            raise ValueError(f"{path} must be up to date with its source and the library.")
+
+
+def build(root: Path = ROOT) -> Path:
+    """Execute what is stale, check all, build the HTML; returns the first page.
+
+    Raises RuntimeError if Jupyter Book warns or fails, or if a page would load from another host.
+    """
+    notebooks = chapters(root)
+    for notebook in notebooks:
+        print(f"{notebook.source.name}: ", end="", flush=True)
+        print("executed" if execute(notebook, root=root) else "unchanged")
+    gate(notebooks, root)
+    options = ["--config", "_config.yml", "--toc", str(root / "_toc.yml"), "--path-output", "."]
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "book", *options]
+    done = subprocess.run([*command, "-n", "-W", "--keep-going"], cwd=root)
+    if done.returncode:
+        raise RuntimeError("Jupyter Book failed or warned; its messages are above.")
+    html = root / "_build" / "html"
+    foreign = list(foreign_resources(html))
+    if foreign:
+        raise RuntimeError("these pages load from another host:\n" + "\n".join(foreign))
+    return html / "index.html"
+
+
+# What makes a browser fetch something: not an <a href>, which only points.
+FETCHED = re.compile(
+    r"""<(?:script|img|iframe|source|video|audio|embed)\b[^>]*?\ssrc=["']?((?:https?:)?//[^"'\s>]+)"""
+    r"""|<link\b(?=[^>]*rel=["']?(?:stylesheet|preload|preconnect|icon|modulepreload))[^>]*?"""
+    r"""\shref=["']?((?:https?:)?//[^"'\s>]+)"""
+    r"""|@import\s+(?:url\()?["']?((?:https?:)?//[^"')\s]+)"""
+    r"""|url\(["']?((?:https?:)?//[^"')\s]+)""",
+    re.IGNORECASE,
+)
+
+
+def foreign_resources(html: Path) -> Iterator[str]:
+    """Every resource that a page or style sheet below `html` would load from another host."""
+    for path in sorted(html.rglob("*")):
+        if path.suffix in (".html", ".css"):
+            for match in FETCHED.finditer(path.read_text(errors="replace")):
+                yield f"{path.relative_to(html)}: {next(filter(None, match.groups()))}"

@@ -1,0 +1,95 @@
+"""The house rules that a machine can hold: imports one way, files in agreement."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+# A module may import from the levels before its own, and from its own level if listed earlier.
+LEVELS = [
+    ["records"],
+    ["schedules", "images", "datasets", "windows"],
+    ["posterior"],
+    ["machines", "networks"],
+    ["samplers", "training"],
+    ["calibration", "metrics"],
+    ["figures", "notebooks"],
+    ["cli"],
+]
+ORDER = [name for level in LEVELS for name in level]
+
+
+def test_imports_go_one_way():
+    """No module imports one that stands after it, and every module has its place."""
+    for path in (ROOT / "elslib").rglob("*.py"):
+        module = path.relative_to(ROOT / "elslib").parts[0].removesuffix(".py")
+        if module == "__init__":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("elslib"):
+                names = (node.module or "").split(".")[1:2] or [alias.name for alias in node.names]
+                for name in names:
+                    inside = name == module == "posterior"
+                    assert inside or ORDER.index(name) < ORDER.index(module), (path.name, name)
+
+
+def requirements():
+    """Dependencies of the library and of the book, by pyproject.toml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return project["dependencies"] + project["optional-dependencies"]["book"]
+
+
+def test_environment_agrees_with_pyproject_and_lock():
+    """environment.yml asks for exactly the same, and the lock names every one."""
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    (pip,) = [d["pip"] for d in environment["dependencies"] if isinstance(d, dict)]
+    assert sorted(r for r in pip if not r.startswith("-")) == sorted(requirements())
+    locked = (ROOT / "requirements.lock").read_text().lower().splitlines()
+    assert all(re.fullmatch(r"[a-z0-9._-]+==[^\s;@]+", line) for line in locked)
+    names = {line.split("==")[0].replace("_", "-") for line in locked}
+    assert {re.split(r"[<>=]", r)[0] for r in requirements()} <= names
+
+
+def test_importing_elslib_needs_no_jupyter():
+    """All of the library but the notebook pipeline, with every Jupyter package blocked."""
+    program = (
+        "import sys\n"
+        "for name in ('jupytext', 'papermill', 'nbformat', 'IPython', 'ipywidgets', 'yaml'):\n"
+        "    sys.modules[name] = None\n"
+        "import elslib.cli, elslib.figures, elslib.metrics\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
+def test_the_readme_example_runs():
+    """The README's Python block, as it stands, and on the user's own tensor."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 1 and len(blocks[0].strip().splitlines()) <= 12
+    namespace = {}
+    exec(compile(blocks[0], "README.md", "exec"), namespace)
+    assert namespace["x0"].shape == (4, 3, 16, 16)
+
+
+def test_embedded_data_is_small():
+    """32 MB in all."""
+    size = sum(
+        path.stat().st_size for path in (ROOT / "data").rglob("*") if ".state" not in str(path)
+    )
+    assert size < 32e6
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.py")), ids=lambda p: p.name)
+def test_notebooks_are_short_and_define_no_algorithm(path):
+    """At most 300 lines; no function or class of their own; a kernel and parameters named."""
+    text = path.read_text()
+    assert len(text.splitlines()) <= 300
+    code = "\n".join(line for line in text.splitlines() if not line.startswith("# "))
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    assert not [node for node in ast.walk(ast.parse(code)) if isinstance(node, kinds)]
+    assert "kernelspec" in text and 'tags=["parameters"]' in text

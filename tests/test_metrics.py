@@ -1,0 +1,63 @@
+"""Measures of agreement."""
+
+import numpy as np
+import pytest
+import torch
+
+from elslib import metrics
+
+A = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+B = A + 0.5 * torch.randn(A.shape, generator=torch.Generator().manual_seed(1))
+
+
+def test_pearson_is_numpys():
+    """One mean over channels and pixels, as in the released script."""
+    expected = [np.corrcoef(a.flatten(), b.flatten())[0, 1] for a, b in zip(A, B, strict=True)]
+    assert torch.allclose(metrics.pearson_r(A, B), torch.tensor(expected), atol=1e-6)
+    assert torch.allclose(metrics.r_squared(A, B), metrics.pearson_r(A, B) ** 2)
+
+
+def test_r_forgives_contrast_and_r2_does_not():
+    """An affine map keeps r at 1 and lowers R^2, below zero if it is bad enough."""
+    assert torch.allclose(metrics.pearson_r(3 * A + 1, A), torch.ones(4).double())
+    assert bool((metrics.coefficient_of_determination(3 * A + 1, A) < 0).all())
+    assert torch.allclose(metrics.coefficient_of_determination(A, A), torch.ones(4).double())
+
+
+def test_r2_is_one_minus_the_residual_share():
+    """Against the definition."""
+    residual = ((B - A) ** 2).sum((1, 2, 3))
+    total = ((A - A.mean((1, 2, 3), keepdim=True)) ** 2).sum((1, 2, 3))
+    found = metrics.coefficient_of_determination(B, A)
+    assert torch.allclose(found.float(), 1 - residual / total, atol=1e-5)
+
+
+def test_the_interval_covers_the_median_as_often_as_it_says():
+    """200 data sets of 40 normal draws: coverage of 0 within six standard errors of 95%."""
+    generator = torch.Generator().manual_seed(0)
+    hits = 0
+    for _ in range(200):
+        interval = metrics.median_interval(torch.randn(40, generator=generator), draws=400)
+        hits += interval.low <= 0 <= interval.high
+    assert abs(hits / 200 - 0.95) < 6 * (0.95 * 0.05 / 200) ** 0.5
+
+
+def test_nearest_image():
+    """The image itself, at distance 0; and a root mean square."""
+    index, distance = metrics.nearest_image(A[[2, 0]], A)
+    assert index.tolist() == [2, 0] and float(distance.max()) < 1e-6
+    _, distance = metrics.nearest_image(A[:1] + 0.1, A)
+    assert float(distance) == pytest.approx(0.1, rel=1e-4)
+
+
+def test_bad_input():
+    """Undefined correlations, no values, NaN, a level of 1."""
+    flat = torch.zeros(1, 1, 4, 4)
+    with pytest.raises(ValueError, match="must not hold a constant image"):
+        metrics.pearson_r(flat, flat)
+    with pytest.raises(ValueError, match="truth must not hold a constant image"):
+        metrics.coefficient_of_determination(flat, flat)
+    with pytest.raises(ValueError, match="values must be finite and hold at least one"):
+        metrics.median_interval(torch.tensor([float("nan")]))
+    with pytest.raises(ValueError, match=r"level must lie in \(0, 1\), got 1"):
+        metrics.median_interval(torch.ones(3), level=1)

@@ -1,0 +1,167 @@
+"""The notebook pipeline, on a small book of its own."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from elslib import notebooks
+
+SOURCE = """# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # A page
+
+# %% tags=["parameters"]
+n: int = 3  # how many
+width: float = 0.5  # how wide
+name: str = "a"  # what
+
+# %%
+if n < 0:
+    raise ValueError("n is negative")
+print(n * 2, width, name)
+"""
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    """A checkout with one notebook."""
+    root = tmp_path_factory.mktemp("book")
+    for folder in ("notebooks", "elslib", "data", "book"):
+        (root / folder).mkdir()
+    (root / "notebooks" / "page.py").write_text(SOURCE)
+    (root / "elslib" / "core.py").write_text("x = 1\n")
+    (root / "data" / "set.npz").write_bytes(b"1")
+    (root / "requirements.lock").write_text("a==1\n")
+    (root / "_toc.yml").write_text(
+        "format: jb-book\nroot: index\nchapters:\n- file: notebooks/page\n"
+    )
+    return root
+
+
+@pytest.fixture(scope="module")
+def page(book):
+    """Its notebook, executed once."""
+    (found,) = notebooks.chapters(book)
+    assert notebooks.execute(found, root=book)
+    return found
+
+
+def text_of(path):
+    return nbformat.read(path, as_version=4).cells[-1].outputs[0].text
+
+
+def test_an_unchanged_notebook_is_not_executed_again(book, page):
+    """And what it printed is there; the gate lets it through."""
+    assert text_of(page.target) == "6 0.5 a\n"
+    assert not notebooks.execute(page, root=book)
+    notebooks.gate([page], book)
+
+
+@pytest.mark.parametrize(
+    "file", ["elslib/core.py", "data/set.npz", "requirements.lock", "notebooks/page.py"]
+)
+def test_a_change_in_what_it_depends_on_makes_it_stale(book, page, file):
+    """Library, data, lock and the notebook itself; and the gate refuses the old copy."""
+    path = book / file
+    before = path.read_bytes()
+    try:
+        path.write_bytes(before + b"\n# changed\n")
+        key = notebooks.content_key(page.source, {}, book)
+        assert key != nbformat.read(page.target, as_version=4).metadata[notebooks.KEY]
+        with pytest.raises(ValueError, match="must be up to date"):
+            notebooks.gate([page], book)
+    finally:
+        path.write_bytes(before)
+
+
+def test_parameters_change_key_and_result(book, page, tmp_path):
+    """A parametrised run goes elsewhere and computes something else."""
+    other = notebooks.Notebook(page.source, tmp_path / "out.ipynb")
+    assert notebooks.execute(other, {"n": 5, "width": 1}, book)
+    assert text_of(other.target) == "10 1 a\n"
+    assert not notebooks.execute(other, {"n": 5, "width": 1}, book)
+
+
+@pytest.mark.parametrize(
+    "parameters,message",
+    [
+        ({"m": 3}, "m must be a parameter of page.py, which has: n, width, name"),
+        ({"n": "3"}, "n must be a int in page.py, got '3'"),
+        ({"n": True}, "n must be a int in page.py, got True"),
+        ({"name": 1}, "name must be a str in page.py, got 1"),
+    ],
+)
+def test_wrong_parameters_are_refused(page, parameters, message):
+    """Papermill itself would only warn."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        notebooks.check_parameters(page.source, parameters)
+
+
+def test_a_failing_notebook_is_kept_but_not_published(book, page, tmp_path):
+    """The error is named, the failed copy stays, the target does not appear."""
+    broken = notebooks.Notebook(page.source, tmp_path / "broken.ipynb")
+    with pytest.raises(RuntimeError, match="n is negative"):
+        notebooks.execute(broken, {"n": -1}, book)
+    failed = tmp_path / "broken.failed.ipynb"
+    assert failed.is_file() and not broken.target.exists()
+    with pytest.raises(ValueError, match="must exist to be published"):
+        notebooks.gate([broken], book)
+    shutil.copy(failed, broken.target)
+    with pytest.raises(ValueError, match="without an exception"):
+        notebooks.gate([broken], book)
+
+
+def test_the_gate_refuses_unexecuted_cells_and_errors(book, page, tmp_path):
+    """Also where papermill's own record looks clean."""
+    for change, message in (
+        (lambda cell: cell.update(execution_count=None), "must be executed to the end"),
+        (
+            lambda cell: cell.outputs.append(nbformat.v4.new_output("error", ename="E")),
+            "must hold no error output",
+        ),
+    ):
+        content = nbformat.read(page.target, as_version=4)
+        change(content.cells[-1])
+        copy = notebooks.Notebook(page.source, tmp_path / "copy.ipynb")
+        nbformat.write(content, copy.target)
+        with pytest.raises(ValueError, match=message):
+            notebooks.gate([copy], book)
+
+
+def test_a_toc_entry_without_a_source_is_refused(tmp_path):
+    """Jupyter Book would only warn."""
+    (tmp_path / "_toc.yml").write_text("root: index\nchapters:\n- file: notebooks/nothing\n")
+    with pytest.raises(FileNotFoundError, match="names notebooks/nothing"):
+        notebooks.chapters(tmp_path)
+
+
+def test_papermill_reads_percent_scripts(book, tmp_path):
+    """`papermill notebooks/page.py out.ipynb -p n 4` simply works, from the checkout's folder."""
+    papermill = Path(sys.executable).with_name("papermill")
+    command = [papermill, "notebooks/page.py", tmp_path / "o.ipynb", "-p", "n", "4"]
+    subprocess.run(command, cwd=book, check=True, capture_output=True)
+    assert text_of(tmp_path / "o.ipynb") == "8 0.5 a\n"
+
+
+def test_foreign_resources_are_found(tmp_path):
+    """Scripts, styles, images and fonts from elsewhere are found; links are not."""
+    (tmp_path / "a.html").write_text(
+        '<script src="https://a.example/x.js"></script><a href="https://b.example">b</a>'
+        '<link rel="stylesheet" href="//c.example/s.css"><img src="local.png">'
+    )
+    (tmp_path / "s.css").write_text('@font-face{src:url("https://d.example/f.woff")}')
+    found = "\n".join(notebooks.foreign_resources(tmp_path))
+    assert all(host in found for host in ("a.example", "c.example", "d.example"))
+    assert "b.example" not in found and "local.png" not in found

@@ -1,0 +1,61 @@
+"""Noise schedules and conversions."""
+
+import math
+
+import pytest
+import torch
+
+from elslib import schedules
+
+ALL = [schedules.cosine(), schedules.linear(), schedules.ornstein_uhlenbeck()]
+
+
+@pytest.mark.parametrize("schedule", ALL, ids=lambda s: s.name)
+def test_variance_is_preserved_and_noise_grows(schedule):
+    """alpha^2 + sigma^2 = 1, from data to noise, monotonically."""
+    t = torch.linspace(0, 1, 201, dtype=torch.float64)
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    assert torch.allclose(alpha**2 + sigma**2, torch.ones_like(t), atol=1e-14)
+    assert bool((sigma.diff() > 0).all()) and bool((alpha.diff() < 0).all())
+    assert float(sigma[0]) == 0 and float(alpha[0]) == 1
+
+
+def test_cosine_is_the_published_one():
+    """alpha_1 = 0.0125, and no digits are lost near t = 0."""
+    schedule = schedules.cosine()
+    assert schedule.levels(1.0)[0] == pytest.approx(0.012466, abs=1e-6)
+    t = 1 / 150
+    assert schedule.levels(t)[1] == pytest.approx(math.sin(math.pi * t / 2.016), rel=1e-14)
+
+
+def test_linear_integrates_its_rate():
+    """alpha^2 is exp of minus the integral of rate_min + (rate_max - rate_min) t."""
+    alpha, sigma = schedules.linear(0.1, 20).levels(0.5)
+    integral = 0.1 * 0.5 + 19.9 * 0.5**2 / 2
+    assert alpha**2 == pytest.approx(math.exp(-integral), rel=1e-12)
+    assert schedules.linear().levels(1e-9)[1] == pytest.approx(math.sqrt(0.1e-9), rel=1e-6)
+
+
+def test_ornstein_uhlenbeck_decays_exponentially():
+    """alpha = exp(-horizon t)."""
+    assert schedules.ornstein_uhlenbeck(5.0).levels(0.3)[0] == pytest.approx(math.exp(-1.5))
+
+
+def test_conversions_undo_each_other():
+    """From posterior mean to noise and back; the score is -eps / sigma."""
+    x, x0 = torch.randn(2, 1, 3, 3).double(), torch.randn(2, 1, 3, 3).double()
+    alpha, sigma = schedules.cosine().levels(0.4)
+    eps = schedules.noise_from_denoised(x, x0, alpha, sigma)
+    a, s = torch.tensor(alpha).double(), torch.tensor(sigma).double()
+    assert torch.allclose(schedules.denoised_from_noise(x, eps, a, s), x0)
+    assert torch.allclose(schedules.score_from_denoised(x, x0, alpha, sigma), -eps / sigma)
+
+
+def test_bad_arguments():
+    """Times outside [0, 1] and impossible rates."""
+    with pytest.raises(ValueError, match=r"t must lie in \[0, 1\], got -0.1"):
+        schedules.cosine().alpha(-0.1)
+    with pytest.raises(ValueError, match="0 < rate_min <= rate_max, got 3 and 1"):
+        schedules.linear(3, 1)
+    with pytest.raises(ValueError, match="horizon must be positive, got 0"):
+        schedules.ornstein_uhlenbeck(0)

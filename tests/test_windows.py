@@ -1,0 +1,88 @@
+"""The border rule, and scale tables."""
+
+import json
+
+import oracles
+import pytest
+
+from elslib.windows import (
+    ScaleTable,
+    admissible_count,
+    check_window,
+    constant_scale,
+    position_classes,
+)
+
+
+@pytest.mark.parametrize("border", ["fixed", "circular", "aware"])
+@pytest.mark.parametrize("h,w,window", [(6, 6, 3), (5, 7, 5), (6, 5, 1), (7, 7, 7), (4, 6, 9)])
+def test_counts_follow_the_rule(h, w, window, border):
+    """Admissible positions per pixel, counted one by one; classes cover each pixel once."""
+    if border == "circular" and window > min(h, w):
+        pytest.skip("refused, see below")
+    count = admissible_count(h, w, window, border)
+    for i in range(h):
+        for j in range(w):
+            assert int(count[i, j]) == len(oracles.admissible(i, j, h, w, window, border))
+    covered = [
+        (i, j)
+        for rows, cols in position_classes(h, w, window, border)
+        for i in range(rows.start, rows.stop)
+        for j in range(cols.start, cols.stop)
+    ]
+    assert sorted(covered) == [(i, j) for i in range(h) for j in range(w)]
+
+
+def test_whole_images():
+    """One position for IS, every shift for ES."""
+    assert int(admissible_count(4, 6, None, "fixed").max()) == 1
+    assert int(admissible_count(4, 6, None, "circular").min()) == 24
+
+
+def test_a_table_takes_the_nearest_entry_and_holds_below():
+    """Between entries the nearest; below the first its window; above the last an error."""
+    table = ScaleTable((0.1, 0.2, 0.3), (3, 5, None), "test")
+    assert [table.window_at(t) for t in (0.001, 0.1, 0.16, 0.24, 0.26, 0.3)] == [
+        3,
+        3,
+        5,
+        5,
+        None,
+    ] + [None]
+    with pytest.raises(ValueError, match="t must be at most 0.3"):
+        table.window_at(0.31)
+    assert constant_scale(5).window_at(0.0) == 5
+
+
+def test_a_table_survives_its_file(tmp_path):
+    """json and back, also when the file says more than the table."""
+    table = ScaleTable((0.5, 1.0), (3, None), "test", (3.0, 3.0), (5.0, 7.0))
+    path = tmp_path / "scale.json"
+    path.write_text(json.dumps({**table.json(), "record": {}}))
+    assert ScaleTable.load(path) == table
+    path.write_text("{")
+    with pytest.raises(ValueError, match="must hold a scale table"):
+        ScaleTable.load(path)
+
+
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        (((0.1, 0.2), (3,)), "same length"),
+        (((), ()), "same length of at least 1"),
+        (((0.2, 0.1), (3, 5)), "times must increase"),
+        (((0.1,), (4,)), "window must be an odd positive integer or None, got 4"),
+    ],
+)
+def test_bad_tables(arguments, message):
+    """Each error names the rule."""
+    with pytest.raises(ValueError, match=message):
+        ScaleTable(*arguments, source="test")
+
+
+def test_bad_borders():
+    """An unknown border, and a window that would wrap onto itself."""
+    with pytest.raises(ValueError, match="border must be one of fixed, circular, aware"):
+        check_window(3, 4, 4, "mirror")
+    with pytest.raises(ValueError, match="at most the image side for border='circular'"):
+        admissible_count(4, 6, 5, "circular")
