@@ -1,6 +1,7 @@
-"""Percent-script notebooks: read by papermill, executed when stale, checked before publication."""
+"""Notebooks of the book: executed when stale, checked before publication, built into pages."""
 
 import ast
+import base64
 import hashlib
 import json
 import os
@@ -15,26 +16,9 @@ import jupytext
 import nbformat
 import papermill
 import yaml
-from papermill.iorw import LocalHandler
 
 ROOT = Path(__file__).parents[1]
 KEY = "elslib_key"
-
-
-class PercentScriptHandler(LocalHandler):
-    """Papermill's file handler, which also reads `.py` notebooks.
-
-    Registered as a papermill.io entry point, so that `papermill notebooks/x.py out.ipynb` works.
-    """
-
-    def read(self, path):
-        """The notebook at `path` as json text."""
-        if not str(path).endswith(".py"):
-            return super().read(path)
-        return jupytext.writes(jupytext.read(path), fmt="ipynb")
-
-
-HANDLER = PercentScriptHandler()
 
 
 @dataclass(frozen=True)
@@ -83,7 +67,7 @@ def content_key(notebook: Path, parameters: Mapping[str, object], root: Path = R
 
 def check_parameters(notebook: Path, parameters: Mapping[str, object]) -> None:
     """Raise ValueError unless every name is a parameter of the notebook and has its type."""
-    known = papermill.inspect_notebook(str(notebook))
+    known = papermill.inspect_notebook(jupytext.read(notebook))
     for name, value in parameters.items():
         if name not in known:
             raise ValueError(
@@ -154,7 +138,7 @@ def gate(notebooks: list[Notebook], root: Path = ROOT) -> None:
             raise ValueError(f"{path} must exist to be published; run `make book`.")
         content = nbformat.read(path, as_version=4)
         record = content.metadata.get("papermill", {})
-        if record.get("exception") is not False:
+        if record.get("exception") or not record.get("end_time"):
             raise ValueError(f"{path} must have run without an exception; see its last output.")
         for cell in content.cells:
             outputs = cell.get("outputs", [])
@@ -167,6 +151,23 @@ def gate(notebooks: list[Notebook], root: Path = ROOT) -> None:
             raise ValueError(f"{path} must be up to date with its source and the library.")
 
 
+def export_pictures(notebook: Notebook) -> list[Path]:
+    """Write each glued picture beside the executed notebook, as STEM-KEY.png, for other pages.
+
+    Glue itself carries numbers from page to page, but no figure with caption and alt text.
+    """
+    written = []
+    for cell in nbformat.read(notebook.target, as_version=4).cells:
+        for output in cell.get("outputs", []):
+            key = output.get("metadata", {}).get("scrapbook", {}).get("name")
+            picture = output.get("data", {}).get("application/papermill.record/image/png")
+            if key and picture:
+                path = notebook.target.with_name(f"{notebook.target.stem}-{key}.png")
+                path.write_bytes(base64.b64decode(picture))
+                written.append(path)
+    return written
+
+
 def build(root: Path = ROOT) -> Path:
     """Execute what is stale, check all, build the HTML; returns the first page.
 
@@ -177,6 +178,8 @@ def build(root: Path = ROOT) -> Path:
         print(f"{notebook.source.name}: ", end="", flush=True)
         print("executed" if execute(notebook, root=root) else "unchanged")
     gate(notebooks, root)
+    for notebook in notebooks:
+        export_pictures(notebook)
     options = ["--config", "_config.yml", "--toc", str(root / "_toc.yml"), "--path-output", "."]
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "book", *options]
     done = subprocess.run([*command, "-n", "-W", "--keep-going"], cwd=root)

@@ -24,7 +24,7 @@ class RunRecord:
     commit: str = field(default_factory=lambda: _commit())
     started: str = ""
     versions: Mapping[str, str] = field(default_factory=lambda: _versions())
-    hardware: str = field(default_factory=lambda: _hardware())
+    hardware: str = field(default_factory=lambda: hardware())
 
     def json(self) -> dict:
         """The record as a dictionary that `json.dump` takes."""
@@ -69,7 +69,8 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{p: metadata.version(p) for p in packages}}
 
 
-def _hardware() -> str:
+def hardware() -> str:
+    """Processor, cores, torch's threads, and GPUs, in one line."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():

@@ -19,7 +19,7 @@ LEVELS = [
     ["machines", "networks"],
     ["samplers", "training"],
     ["calibration", "metrics"],
-    ["figures", "notebooks"],
+    ["figures", "percentscript", "notebooks"],
     ["cli"],
 ]
 ORDER = [name for level in LEVELS for name in level]

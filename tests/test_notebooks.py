@@ -155,6 +155,20 @@ def test_papermill_reads_percent_scripts(book, tmp_path):
     assert text_of(tmp_path / "o.ipynb") == "8 0.5 a\n"
 
 
+def test_glued_pictures_become_files(page, tmp_path):
+    """A picture that a notebook glued stands beside it, for other pages to show."""
+    content = nbformat.read(page.target, as_version=4)
+    data = {"application/papermill.record/image/png": "AAEC"}
+    output = nbformat.v4.new_output(
+        "display_data", data=data, metadata={"scrapbook": {"name": "hero"}}
+    )
+    content.cells[-1].outputs.append(output)
+    copy = notebooks.Notebook(page.source, tmp_path / "copy.ipynb")
+    nbformat.write(content, copy.target)
+    (path,) = notebooks.export_pictures(copy)
+    assert path == tmp_path / "copy-hero.png" and path.read_bytes() == b"\x00\x01\x02"
+
+
 def test_foreign_resources_are_found(tmp_path):
     """Scripts, styles, images and fonts from elsewhere are found; links are not."""
     (tmp_path / "a.html").write_text(
