@@ -57,10 +57,13 @@ def _toc_files(node) -> Iterator[str]:
 def content_key(notebook: Path, parameters: Mapping[str, object], root: Path = ROOT) -> str:
     """Hash of all that a result depends on: notebook, elslib, data, parameters and lock."""
     digest = hashlib.sha256(json.dumps(dict(parameters), sort_keys=True).encode())
-    data = (p for p in (root / "data").rglob("*") if not any(q[0] == "." for q in p.parts))
-    inputs = [notebook, root / "requirements.lock", *(root / "elslib").rglob("*.py"), *data]
+    inputs = [notebook, root / "requirements.lock", *(root / "elslib").rglob("*.py")]
+    inputs += (root / "data").rglob("*")
     for path in sorted(path for path in inputs if path.is_file()):
-        digest.update(str(path.relative_to(root)).encode())
+        name = path.relative_to(root)
+        if any(part.startswith(".") for part in name.parts):  # the state of unfinished runs
+            continue
+        digest.update(str(name).encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 

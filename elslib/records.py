@@ -22,7 +22,7 @@ class RunRecord:
     data_sha256: str
     seconds: float
     commit: str = field(default_factory=lambda: _commit())
-    started: str = ""
+    finished: str = field(default_factory=lambda: _now())
     versions: Mapping[str, str] = field(default_factory=lambda: _versions())
     hardware: str = field(default_factory=lambda: hardware())
 
@@ -32,11 +32,10 @@ class RunRecord:
 
 
 class Stopwatch:
-    """Wall-clock seconds since it was made, and the moment it was."""
+    """Wall-clock seconds since it was made."""
 
     def __init__(self):
         self._start = time.monotonic()
-        self.started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
     @property
     def seconds(self) -> float:
@@ -49,6 +48,10 @@ def write_json(path: Path, content: object) -> None:
     part = path.with_name(f".{path.name}.part")
     part.write_text(json.dumps(content, indent=1) + "\n")
     os.replace(part, path)
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _commit() -> str:

@@ -1,0 +1,85 @@
+"""The command line: small real runs, and errors in one line."""
+
+import json
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+from elslib import calibration, cli, datasets, networks
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A data folder with the embedded test images and nothing else."""
+    source = datasets.data_folder()
+    for name in ("manifest.json", "fashion_mnist_test_1k.npz"):
+        shutil.copy(source / name, tmp_path / name)
+    for module in (datasets, networks, calibration):
+        monkeypatch.setattr(module, "data_folder", lambda: tmp_path)
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
+
+
+TRAIN = ("train", "--name", "tiny", "--dataset", "fashion_mnist_test_1k", "--width", 24)
+
+
+def test_train_then_calibrate(folder):
+    """A tiny network, its card, its windows; rerunning both changes nothing but the clock."""
+    done = run(*TRAIN, "--updates", 3, "--batch", 4)
+    assert done.exit_code == 0, done.output
+    card = json.loads((folder / "networks" / "tiny.json").read_text())
+    assert card["training"]["updates"] == 3 and card["loss"]["held_out"] > 0
+    assert card["record"]["data_sha256"] == card["images"]["sha256"]
+    weights = (folder / "networks" / "tiny.safetensors").read_bytes()
+    assert run(*TRAIN, "--updates", 3, "--batch", 4).exit_code == 0
+    assert (folder / "networks" / "tiny.safetensors").read_bytes() == weights
+
+    options = ("calibrate", "--network", "tiny", "--machine", "ls", "--largest", 5)
+    assert run(*options, "--trajectories", 1).exit_code == 0
+    scale = calibration.load_scale("tiny", "ls")
+    assert len(scale.windows) == 20 and set(scale.windows) <= {3, 5}
+    # One more trajectory: the first is taken from the state file as it is.
+    state = folder / "scales" / ".state" / "tiny-ls.json"
+    first = json.loads(state.read_text())["runs"]
+    assert run(*options, "--trajectories", 2).exit_code == 0
+    assert json.loads(state.read_text())["runs"][:1] == first
+
+
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        (("train", "--name", "x", "--dataset", "nothing"), "name must be a known image set"),
+        ((*TRAIN[:-1], 30), "width must be a multiple of 8 from 24 on, got 30"),
+        ((*TRAIN, "--updates", 0), "0 is not in the range x>=1"),
+        (("calibrate", "--network", "nobody"), "no network 'nobody'"),
+        (("data", "fetch", "imagenet"), "'imagenet' is not one of"),
+    ],
+)
+def test_errors_are_one_line_with_exit_code_2(folder, arguments, message):
+    """No stack trace for a user's mistake."""
+    done = run(*arguments)
+    assert done.exit_code == 2 and message in done.output
+    assert "Traceback" not in done.output
+
+
+def test_a_network_on_other_images_is_refused(folder):
+    """The card knows the images by sha256."""
+    assert run(*TRAIN, "--updates", 1, "--batch", 2).exit_code == 0
+    path = folder / "networks" / "tiny.json"
+    card = json.loads(path.read_text())
+    card["images"]["sha256"] = "0" * 64
+    path.write_text(json.dumps(card))
+    with pytest.raises(ValueError, match="images of 'tiny' must have sha256 0000"):
+        networks.training_images("tiny")
+
+
+def test_data_list_names_every_set_and_licence():
+    """What is embedded, what can be fetched."""
+    done = run("data", "list")
+    assert done.exit_code == 0
+    for name in [*datasets.manifest(), *datasets.FULL_SETS]:
+        assert name in done.output

@@ -1,0 +1,30 @@
+"""Run records and atomic files."""
+
+import json
+
+import pytest
+
+from elslib.records import RunRecord, Stopwatch, write_json
+
+
+def test_a_record_says_what_produced_an_artefact():
+    """Commit, versions, hardware: filled in, and plain json."""
+    record = RunRecord("elslib test", {"seed": 1}, "abc", 1.5).json()
+    assert json.loads(json.dumps(record)) == record
+    assert {"python", "torch", "elslib"} <= set(record["versions"])
+    assert "cores" in record["hardware"] and record["config"] == {"seed": 1}
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    """What cannot be written does not replace what was there."""
+    path = tmp_path / "a.json"
+    write_json(path, [1])
+    with pytest.raises(TypeError):
+        write_json(path, [object()])
+    assert json.loads(path.read_text()) == [1]
+
+
+def test_a_stopwatch_counts_up():
+    """In seconds, from when it was made."""
+    clock = Stopwatch()
+    assert 0 <= clock.seconds < 5
