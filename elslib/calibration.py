@@ -10,7 +10,7 @@ from torch import Tensor
 
 from elslib.datasets import data_folder
 from elslib.machines import Denoiser
-from elslib.samplers import ddim, initial_noise, uniform_times
+from elslib.samplers import ddim, uniform_times
 from elslib.schedules import Schedule, noise_from_denoised
 from elslib.windows import ScaleTable
 
@@ -22,7 +22,6 @@ FIRST_SEED = 10_000
 class Trajectory:
     """One calibration run: cosine[i][j] compares network and machine at times[i], windows[j]."""
 
-    seed: int
     label: int | None
     times: tuple[float, ...]
     windows: tuple[int, ...]
@@ -34,16 +33,12 @@ class Trajectory:
 
     def json(self) -> dict:
         """The run as a dictionary that `json.dump` takes and `from_json` reads back."""
-        return {
-            **vars(self),
-            "cosine": [[round(v, 7) for v in row] for row in self.cosine.tolist()],
-        }
+        return {**vars(self), "cosine": self.cosine.tolist()}
 
     @classmethod
     def from_json(cls, content: dict) -> "Trajectory":
         """A run that `json` wrote."""
         return cls(
-            seed=content["seed"],
             label=content["label"],
             times=tuple(content["times"]),
             windows=tuple(content["windows"]),
@@ -55,26 +50,24 @@ def calibrate(
     network: Denoiser,
     machine: Callable[[int], Denoiser],
     windows: Sequence[int],
-    shape: Sequence[int],
+    noise: Float[Tensor, "b c h w"],
     schedule: Schedule,
-    seeds: Sequence[int],
     labels: Sequence[int] | None = None,
     n_steps: int = 20,
 ) -> Iterator[Trajectory]:
     """Compare a network with `machine(window)` along the network's own reverse trajectories (C.2).
 
-    For each seed and step, the network's predicted noise is compared with each machine's by
-    uncentred cosine over all channels and pixels. `windows` increases; `shape` is (c, h, w);
-    `labels` gives one class per seed. Yields one Trajectory a seed; `scale_table` sums them up.
+    From each noise image, at each step, the network's predicted noise is compared with each
+    machine's by uncentred cosine over all channels and pixels. `windows` increases; `labels` gives
+    one class per image. Yields one Trajectory an image; `scale_table` sums them up.
     Raises ValueError for windows that do not increase.
     """
     if not windows or any(b <= a for a, b in zip(windows, windows[1:], strict=False)):
         raise ValueError(f"windows must increase and hold at least one, got {list(windows)}.")
-    for number, seed in enumerate(seeds):
-        label = None if labels is None else torch.tensor([labels[number]])
+    for number, x in enumerate(noise):
+        label = None if labels is None else torch.tensor([labels[number]], device=x.device)
         rows = []
-        steps = ddim(network, initial_noise([seed], shape), uniform_times(n_steps), schedule, label)
-        for step in steps:
+        for step in ddim(network, x[None], uniform_times(n_steps), schedule, label):
             levels = schedule.levels(step.t)
             target = noise_from_denoised(step.x, step.x0, *levels)
             machines = (machine(window)(step.x, step.t, label) for window in windows)
@@ -82,7 +75,6 @@ def calibrate(
                 [_cosine(noise_from_denoised(step.x, x0, *levels), target) for x0 in machines]
             )
         yield Trajectory(
-            seed=seed,
             label=None if labels is None else labels[number],
             times=tuple((n_steps - i) / n_steps for i in range(n_steps))[::-1],
             windows=tuple(windows),

@@ -1,9 +1,11 @@
 """`elslib ...`: data, training, calibration and the book from the command line."""
 
+import hashlib
 import json
 import os
 from dataclasses import asdict
 from functools import wraps
+from pathlib import Path
 
 import click
 import numpy as np
@@ -12,6 +14,7 @@ from tqdm.auto import tqdm
 from elslib import calibration, datasets, networks, training
 from elslib.machines import EquivariantLocalScore, LocalScore
 from elslib.records import RunRecord, Stopwatch, write_json
+from elslib.samplers import initial_noise
 from elslib.schedules import cosine
 from elslib.windows import constant_scale
 
@@ -82,6 +85,8 @@ def train(name, dataset, held_out, width, padding, conditional, updates, batch, 
     Example: elslib train --name fashion-resnet-short --updates 6000
     """
     images = datasets.load(dataset)
+    if conditional and not images.class_names:
+        raise ValueError(f"{dataset} has no classes; add --unconditional.")
     classes = len(images.class_names) if conditional else None
     config = training.TrainConfig(
         networks.NetworkConfig(images.images.shape[1], width, padding=padding, classes=classes),
@@ -93,6 +98,11 @@ def train(name, dataset, held_out, width, padding, conditional, updates, batch, 
     trainer = training.Trainer(config, images)
     weights, card = networks.network_paths(name)
     state = weights.parent / ".state" / weights.name
+    if card.is_file() and state.is_file():
+        trainer.load(state)
+        if trainer.trained:
+            click.echo(f"{weights} is trained already; delete {state} to train it again.")
+            return
     bar = tqdm(training.train(trainer, state), total=updates, desc=name, disable=None)
     for step in bar:
         bar.n = step.update + 1
@@ -147,13 +157,20 @@ def calibrate(network, machine, trajectories, largest):
     elslib calibrate --network fashion-resnet-short --machine els
     """
     denoiser, images = networks.load_network(network), networks.training_images(network)
+    if largest % 2 == 0:
+        raise ValueError(f"--largest must be odd, as every window is, got {largest}.")
     windows = list(range(3, largest + 1, 2))
     path = calibration.scale_path(network, machine)
     state = path.parent / ".state" / path.name
-    config = {"network": network, "machine": machine, "windows": windows}
-    kept = json.loads(state.read_text()) if state.exists() else {"config": config, "runs": []}
-    if kept["config"] != config:
-        raise ValueError(f"{state} must be of {config}, but is of {kept['config']}; delete it.")
+    weights = networks.network_paths(network)[0]
+    config = {
+        "network": network,
+        "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "machine": machine,
+        "windows": windows,
+        "images_sha256": images.sha256,
+    }
+    kept = kept_runs(state, config)
     seeds = [calibration.FIRST_SEED + i for i in range(trajectories)]
     classes = denoiser.config.classes
     clock, before = Stopwatch(), sum(run["seconds"] for run in kept["runs"])
@@ -162,9 +179,8 @@ def calibrate(network, machine, trajectories, largest):
         denoiser,
         lambda window: local_machine(machine, images, window, denoiser.config.padding),
         windows,
-        images.images.shape[1:],
+        initial_noise(rest, images.images.shape[1:]) if rest else images.images[:0],
         denoiser.schedule,
-        rest,
         None if classes is None else [seed % classes for seed in rest],
     )
     for run in tqdm(runs, total=len(rest), desc=f"calibrate {network}", disable=None):
@@ -179,6 +195,19 @@ def calibrate(network, machine, trajectories, largest):
     runs = [run.json() for run in chosen]
     write_json(path, {**table.json(), "record": record, "trajectories": runs})
     click.echo(f"{path}: {table.windows}, {seconds / 60:.1f} minutes")
+
+
+def kept_runs(state: Path, config: dict) -> dict:
+    """The trajectories that an interrupted calibration left, or none."""
+    if not state.exists():
+        return {"config": config, "runs": []}
+    try:
+        kept = json.loads(state.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{state} is corrupt ({error}); delete it to start again.") from error
+    if kept["config"] != config:
+        raise ValueError(f"{state} must be of {config}, but is of {kept['config']}; delete it.")
+    return kept
 
 
 def local_machine(machine: str, images, window: int, padding: str):

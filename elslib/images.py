@@ -1,7 +1,7 @@
 """ImageSet: training images with what identifies them, and how pixels become one."""
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,6 @@ class ImageSet:
     labels       int64 [n], one class number each, or None
     class_names  name of class y at position y
     sha256       of the pixels and labels before any floating point, so equal on every machine
-    index        int64 [n]: the position of each image in the set that `subset` was taken from
     """
 
     images: Float[Tensor, "n c h w"]
@@ -27,7 +26,6 @@ class ImageSet:
     class_names: tuple[str, ...] = ()
     name: str = "unnamed"
     sha256: str = ""
-    index: Int[Tensor, " n"] = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
 
     def __post_init__(self):
         if self.images.ndim != 4 or len(self.images) == 0 or not self.images.is_floating_point():
@@ -48,8 +46,6 @@ class ImageSet:
                 f"labels must hold one class number per image, got shape "
                 f"{tuple(self.labels.shape)} for {len(self.images)} images."
             )
-        if len(self.index) == 0:
-            object.__setattr__(self, "index", torch.arange(len(self.images)))
         if not self.sha256:
             object.__setattr__(self, "sha256", _sha256(self.images, self.labels))
 
@@ -57,7 +53,7 @@ class ImageSet:
         return len(self.images)
 
     def subset(self, label: int) -> "ImageSet":
-        """The images of one class; `index` says where they stand. ValueError if there is none."""
+        """The images of one class, in order. ValueError if there is none."""
         if self.labels is None:
             raise ValueError(f"label must be None: the images of {self.name!r} have no labels.")
         chosen = (self.labels == label).nonzero()[:, 0]
@@ -71,7 +67,6 @@ class ImageSet:
             images=self.images[chosen],
             labels=self.labels[chosen],
             sha256=f"{self.sha256}:{label}",
-            index=self.index[chosen.to(self.index.device)],
         )
 
     def first(self, n: int) -> "ImageSet":
@@ -86,7 +81,6 @@ class ImageSet:
             images=self.images[:n],
             labels=labels,
             sha256=f"{self.sha256}[:{n}]",
-            index=self.index[:n],
         )
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None):

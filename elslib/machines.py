@@ -16,7 +16,7 @@ from torch import Tensor
 from elslib.images import ImageSet
 from elslib.posterior import PatchPosterior, patch_posterior
 from elslib.schedules import Schedule, cosine
-from elslib.windows import Border, ScaleTable, check_window
+from elslib.windows import Border, ScaleTable
 
 
 @runtime_checkable
@@ -157,11 +157,11 @@ class EquivariantLocalScore(ScoreMachine):
     edges: Border = "aware"
 
     def __post_init__(self):
-        if self.edges == "fixed":
+        if self.edges not in ("aware", "circular"):
             raise ValueError(
-                "edges must be 'aware' or 'circular', got 'fixed'; that is LocalScore."
+                f"edges must be 'aware' or 'circular', got {self.edges!r}; for a fixed place use "
+                f"LocalScore."
             )
-        check_window(1, 1, 1, self.edges)
 
     @property
     def border(self) -> Border:

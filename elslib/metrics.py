@@ -16,6 +16,7 @@ def pearson_r(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float
 
     Raises ValueError if an image is constant: its correlation is undefined.
     """
+    _check_pair(a, b)
     x, y = (_centred(image) for image in (a, b))
     norms = x.norm(dim=1) * y.norm(dim=1)
     if bool((norms == 0).any()):
@@ -37,11 +38,17 @@ def coefficient_of_determination(
 
     Unlike r it notices a wrong offset or contrast. Raises ValueError if a truth is constant.
     """
+    _check_pair(prediction, truth)
     residual = (prediction.double() - truth.double()).flatten(1).square().sum(dim=1)
     total = _centred(truth).square().sum(dim=1)
     if bool((total == 0).any()):
         raise ValueError("truth must not hold a constant image, got one: R^2 is undefined.")
     return 1 - residual / total
+
+
+def _check_pair(a: Tensor, b: Tensor) -> None:
+    if a.shape != b.shape:
+        raise ValueError(f"images must have one shape, got {tuple(a.shape)} and {tuple(b.shape)}.")
 
 
 def _centred(images: Tensor) -> Tensor:
@@ -69,7 +76,7 @@ def median_interval(
         raise ValueError(f"values must be finite and hold at least one, got {values.tolist()}.")
     if not 0 < level < 1:
         raise ValueError(f"level must lie in (0, 1), got {level}; 0.95 is usual.")
-    v = values.double()
+    v = values.double().cpu()
     picks = torch.randint(len(v), (draws, len(v)), generator=torch.Generator().manual_seed(seed))
     medians = torch.quantile(v[picks], 0.5, dim=1)
     tail = (1 - level) / 2

@@ -65,7 +65,7 @@ class Embedding(nn.Module):
     def forward(self, t: Tensor, label: Tensor | None) -> Tensor:
         angles = t[:, None] * self.frequencies
         e = torch.cat([angles.sin(), angles.cos()], dim=1)  # (b, 256)
-        return e if self.classes is None or label is None else e + self.classes(label)
+        return e if self.classes is None else e + self.classes(label)
 
 
 class ResNet(nn.Module):
@@ -118,7 +118,13 @@ class NetworkDenoiser:
 
         Raises ValueError for another number of channels, a missing label, or one out of range.
         """
-        _check_input(self.config, x, label)
+        _check_input(self.config, x, t, label)
+        weights = next(self.module.parameters())
+        if x.dtype != weights.dtype or x.device != weights.device:
+            raise ValueError(
+                f"x must have the network's dtype and device, {weights.dtype} on {weights.device}, "
+                f"got {x.dtype} on {x.device}; convert it with .to()."
+            )
         times = torch.as_tensor(t, dtype=torch.float64).expand(len(x))
         with torch.no_grad():
             eps = self.module(x, times.to(x), label)
@@ -129,12 +135,19 @@ class NetworkDenoiser:
         return denoised_from_noise(x, eps, alpha, sigma)
 
 
-def _check_input(config: NetworkConfig, x: Tensor, label: Tensor | None) -> None:
+def _check_input(config: NetworkConfig, x: Tensor, t: float | Tensor, label: Tensor | None) -> None:
     if x.ndim != 4 or x.shape[1] != config.channels:
         raise ValueError(
             f"x must have shape [b, {config.channels}, h, w] for this network, got "
             f"{tuple(x.shape)}; it was trained on {config.channels}-channel images."
         )
+    if not bool(torch.isfinite(x).all()):
+        raise ValueError("x must be finite, got NaN or infinity; check the step before.")
+    for name, value in (("t", t), ("label", label)):
+        if isinstance(value, Tensor) and value.ndim and len(value) != len(x):
+            raise ValueError(
+                f"{name} must hold one entry per image, got {len(value)} for a batch of {len(x)}."
+            )
     if config.classes is None:
         if label is not None:
             raise ValueError("label must be None: this network is unconditional.")

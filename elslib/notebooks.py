@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,8 @@ import jupytext
 import nbformat
 import papermill
 import yaml
+
+from elslib.records import write_whole
 
 ROOT = Path(__file__).parents[1]
 KEY = "elslib_key"
@@ -31,6 +34,8 @@ class Notebook:
 
 def chapters(root: Path = ROOT) -> list[Notebook]:
     """The notebooks of _toc.yml in order. FileNotFoundError if one has no source."""
+    if not (root / "_toc.yml").is_file():
+        raise FileNotFoundError(f"{root / '_toc.yml'} is missing: the book needs the repository.")
     found = []
     for name in _toc_files(yaml.safe_load((root / "_toc.yml").read_text())):
         if not name.startswith("notebooks/"):
@@ -81,7 +86,8 @@ def check_parameters(notebook: Path, parameters: Mapping[str, object]) -> None:
         allowed = (float, int) if isinstance(default, float) else (type(default),)
         if default is not None and type(value) not in allowed:
             raise ValueError(
-                f"{name} must be a {type(default).__name__} in {notebook.name}, got {value!r}."
+                f"{name} must be of type {type(default).__name__} in {notebook.name}, "
+                f"got {value!r}."
             )
 
 
@@ -166,7 +172,7 @@ def export_pictures(notebook: Notebook) -> list[Path]:
             picture = output.get("data", {}).get("application/papermill.record/image/png")
             if key and picture:
                 path = notebook.target.with_name(f"{notebook.target.stem}-{key}.png")
-                path.write_bytes(base64.b64decode(picture))
+                write_whole(path, base64.b64decode(picture))
                 written.append(path)
     return written
 
@@ -187,6 +193,8 @@ def build(root: Path = ROOT) -> Path:
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "book", *options]
     done = subprocess.run([*command, "-n", "-W", "--keep-going"], cwd=root)
     if done.returncode:
+        # Sphinx would not read an unchanged page again, and so forget its warning the next time.
+        shutil.rmtree(root / "_build", ignore_errors=True)
         raise RuntimeError("Jupyter Book failed or warned; its messages are above.")
     html = root / "_build" / "html"
     foreign = list(foreign_resources(html))

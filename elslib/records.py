@@ -43,10 +43,18 @@ class Stopwatch:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write json so that a kill leaves the old file or the new one, never half of one."""
+    """Write json with `write_whole`."""
+    write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that a kill leaves the old one or the new one, never half of one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(content, indent=1) + "\n")
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(part, path)
 
 

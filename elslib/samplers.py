@@ -24,8 +24,11 @@ class Step:
 def initial_noise(seeds: Sequence[int], shape: Sequence[int]) -> Float[Tensor, "b c h w"]:
     """Standard normal images [len(seeds), *shape], one generator each.
 
-    Seed 17 gives the same image whatever the batch; drawn on the CPU, so on every device alike.
+    Seed 17 gives the same image whatever the batch. Float32 on the CPU; move it with `.to()`.
+    Raises ValueError for no seed, and for one outside 0..2^31 - 1, where training draws.
     """
+    if not seeds or not all(0 <= seed < 2**31 for seed in seeds):
+        raise ValueError(f"seeds must hold at least one in 0..2^31 - 1, got {list(seeds)}.")
     return torch.stack(
         [torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     )
@@ -65,14 +68,12 @@ def ddim(
 @torch.no_grad()
 def sample(
     denoise: Denoiser,
-    seeds: Sequence[int],
-    shape: Sequence[int],
+    x: Float[Tensor, "b c h w"],
     schedule: Schedule,
     label: Int[Tensor, " b"] | None = None,
     n_steps: int = 20,
 ) -> Float[Tensor, "b c h w"]:
-    """The end of `ddim` on the uniform grid, from `initial_noise(seeds, shape)`; unclamped."""
-    x = initial_noise(seeds, shape)
+    """The end of `ddim` on the uniform grid, from the noise x; unclamped."""
     for step in ddim(denoise, x, uniform_times(n_steps), schedule, label):
         x = step.x0
     return x

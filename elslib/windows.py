@@ -128,12 +128,12 @@ class ScaleTable:
 
     def window_at(self, t: float) -> int | None:
         """The window side at time t. ValueError above the last entry."""
-        if t > self.times[-1] + 1e-9:
+        if t > self.times[-1] + 1e-6:  # a float32 time may stand a little above its entry
             raise ValueError(
                 f"t must be at most {self.times[-1]}, the last entry of the scale table "
                 f"({self.source}), got {t}; calibrate up to t = 1."
             )
-        nearest = min(range(len(self.times)), key=lambda i: abs(self.times[i] - t))
+        nearest = min(range(len(self.times)), key=lambda i: round(abs(self.times[i] - t), 6))
         return self.windows[nearest]
 
     def json(self) -> dict:

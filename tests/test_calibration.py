@@ -6,12 +6,14 @@ from conformance import image_set
 
 from elslib.calibration import Trajectory, calibrate, load_scale, scale_table
 from elslib.machines import EquivariantLocalScore
+from elslib.samplers import initial_noise
 from elslib.schedules import cosine
 from elslib.windows import ScaleTable, constant_scale
 
 IMAGES = image_set(8, 1, 10, 10)
 KNOWN = ScaleTable((0.25, 0.5, 0.75, 1.0), (3, 3, 5, 7), "known")
 NETWORK = EquivariantLocalScore(IMAGES, KNOWN)
+NOISE = initial_noise((10_000, 10_001), (1, 10, 10))
 
 
 def test_a_network_that_is_a_machine_is_recovered():
@@ -21,9 +23,8 @@ def test_a_network_that_is_a_machine_is_recovered():
             NETWORK,
             lambda window: EquivariantLocalScore(IMAGES, constant_scale(window)),
             (3, 5, 7),
-            (1, 10, 10),
+            NOISE,
             cosine(),
-            seeds=(10_000, 10_001),
             labels=(0, 1),
             n_steps=4,
         )
@@ -39,7 +40,7 @@ def test_ties_take_the_smaller_window_and_medians_the_lower():
     """Both rules keep the answer an odd window that was tried."""
 
     def run(*cosines):
-        return Trajectory(0, None, (1.0,), (3, 5, 7), torch.tensor([cosines]))
+        return Trajectory(None, (1.0,), (3, 5, 7), torch.tensor([cosines]))
 
     assert run(0.9, 0.9, 0.1).best() == [3]
     table = scale_table([run(0.9, 0.1, 0.1), run(0.1, 0.1, 0.9)], "test")
@@ -49,7 +50,7 @@ def test_ties_take_the_smaller_window_and_medians_the_lower():
 def test_bad_input():
     """Windows that do not increase, no runs, a network nobody calibrated."""
     with pytest.raises(ValueError, match="windows must increase"):
-        next(calibrate(NETWORK, lambda window: NETWORK, (5, 3), (1, 10, 10), cosine(), [0]))
+        next(calibrate(NETWORK, lambda window: NETWORK, (5, 3), NOISE, cosine()))
     with pytest.raises(ValueError, match="trajectories must hold at least one"):
         scale_table([], "test")
     with pytest.raises(FileNotFoundError, match="elslib calibrate --network nobody"):

@@ -23,7 +23,7 @@ def test_a_grid_shows_every_image_clamped():
         titles=["one", "two"],
         notes={"a": ["r = 1", "r = 2"]},
     )
-    drawn = [axis.images[0].get_array() for axis in figure.axes]
+    drawn = [np.asarray(axis.images[0].get_array()) for axis in figure.axes]
     assert [float(image.max()) for image in drawn] == [0, 0, 1, 1]
     assert [axis.get_xlabel() for axis in figure.axes] == ["r = 1", "r = 2", "", ""]
     assert pixels(figure).std() > 0

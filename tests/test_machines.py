@@ -5,8 +5,9 @@ import pytest
 import torch
 from conformance import MachineLaws, image_set, noisy, scale
 
+from elslib import machines
 from elslib.machines import EquivariantLocalScore, EquivariantScore, IdealScore, LocalScore
-from elslib.posterior import patch_posterior
+from elslib.posterior import merge, patch_posterior
 from elslib.windows import constant_scale
 
 
@@ -149,6 +150,21 @@ def test_bad_input_is_refused(change, message):
         patch_posterior(**{**good, **change})
 
 
+def test_merging_posteriors_with_and_without_origins_is_refused():
+    """The union's origins would be unknown."""
+    bare = patch_posterior(X, IMAGES.images, 0.8, 0.6, 3, "aware")
+    named = patch_posterior(X, IMAGES.images, 0.8, 0.6, 3, "aware", top=1)
+    with pytest.raises(ValueError, match="origins must be present in both posteriors"):
+        merge(bare, named)
+
+
+def test_one_label_or_time_per_image():
+    """A list too short is refused, not broadcast (with shape checks off, as for a user)."""
+    times = torch.full((3,), 0.3)
+    with pytest.raises(ValueError, match="one entry per image, got 3 and 2 for a batch of 2"):
+        list(machines._groups(IMAGES, X, times, torch.zeros(2, dtype=torch.int64)))
+
+
 def test_machines_refuse_what_they_cannot_do():
     """t = 0, a time outside [0, 1], fixed edges."""
     machine = LocalScore(IMAGES, scale(3))
@@ -156,5 +172,5 @@ def test_machines_refuse_what_they_cannot_do():
         machine(X, 0.0)
     with pytest.raises(ValueError, match=r"t must lie in \[0, 1\], got 1.5"):
         LocalScore(IMAGES, constant_scale(3))(X, 1.5)
-    with pytest.raises(ValueError, match="edges must be 'aware' or 'circular'"):
+    with pytest.raises(ValueError, match="edges must be 'aware' or 'circular', got 'fixed'"):
         EquivariantLocalScore(IMAGES, scale(3), edges="fixed")

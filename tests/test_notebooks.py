@@ -98,9 +98,9 @@ def test_parameters_change_key_and_result(book, page, tmp_path):
     "parameters,message",
     [
         ({"m": 3}, "m must be a parameter of page.py, which has: n, width, name"),
-        ({"n": "3"}, "n must be a int in page.py, got '3'"),
-        ({"n": True}, "n must be a int in page.py, got True"),
-        ({"name": 1}, "name must be a str in page.py, got 1"),
+        ({"n": "3"}, "n must be of type int in page.py, got '3'"),
+        ({"n": True}, "n must be of type int in page.py, got True"),
+        ({"name": 1}, "name must be of type str in page.py, got 1"),
     ],
 )
 def test_wrong_parameters_are_refused(page, parameters, message):

@@ -61,7 +61,8 @@ def test_the_ideal_machine_returns_training_images():
     """Claim 1: IS memorises."""
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(6, 1, 8, 8, generator=generator) * 2 - 1
-    out = sample(IdealScore(ImageSet(images)), [0, 1, 2], (1, 8, 8), SCHEDULE, n_steps=20)
+    noise = initial_noise([0, 1, 2], (1, 8, 8))
+    out = sample(IdealScore(ImageSet(images)), noise, SCHEDULE, n_steps=20)
     distance = (out[:, None] - images[None]).abs().flatten(2).amax(2).min(dim=1).values
     assert float(distance.max()) < 1e-3
 
@@ -72,6 +73,29 @@ def test_bad_grids():
         next(ddim(gaussian_denoiser(0, 1), initial_noise([0], (1, 2, 2)), [0.5, 0.6], SCHEDULE))
     with pytest.raises(ValueError, match="n_steps must be at least 1, got 0"):
         uniform_times(0)
+    for seeds in ([], [-1], [2**31]):
+        with pytest.raises(ValueError, match="seeds must hold at least one in"):
+            initial_noise(seeds, (1, 2, 2))
+
+
+def test_float64_images_make_float64_samples():
+    """Tensors decide the dtype, from the noise to the sample."""
+    images = ImageSet(torch.rand(3, 1, 4, 4).double() * 2 - 1)
+    noise = initial_noise([0], (1, 4, 4)).double()
+    assert sample(IdealScore(images), noise, SCHEDULE, n_steps=3).dtype == torch.float64
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_machine_samples_on_the_gpu():
+    """The same sample as on the CPU."""
+    images = ImageSet(torch.rand(5, 1, 8, 8) * 2 - 1, torch.tensor([0, 1, 0, 1, 0]))
+    label = torch.tensor([0, 1])
+    noise = initial_noise([0, 1], (1, 8, 8))
+    here = sample(EquivariantLocalScore(images, constant_scale(3)), noise, SCHEDULE, label, 5)
+    there = EquivariantLocalScore(images.to("cuda"), constant_scale(3))
+    out = sample(there, noise.cuda(), SCHEDULE, label.cuda(), 5)
+    assert torch.allclose(out.cpu(), here, atol=1e-3)
 
 
 # The toy of Fig. 3: all black, all white, 3x3 windows, periodic.

@@ -13,12 +13,18 @@ class Origins:
 
     `image` counts through the training images given to the engine; `row` and `col` locate the
     patch's centre. A pixel with fewer than m admissible patches is filled up with weight 0 and -1.
+    Weights are kept as logarithms, so that the order survives where exp would underflow.
     """
 
     image: Int[Tensor, "b m *pixels"]
     row: Int[Tensor, "b m *pixels"]
     col: Int[Tensor, "b m *pixels"]
-    weight: Float[Tensor, "b m *pixels"]
+    log_weight: Float[Tensor, "b m *pixels"]
+
+    @property
+    def weight(self) -> Tensor:
+        """Posterior weight of each origin, in [0, 1]."""
+        return self.log_weight.exp()
 
 
 @dataclass(frozen=True)
@@ -62,25 +68,27 @@ def merge(first: PatchPosterior, second: PatchPosterior) -> PatchPosterior:
         log_sum=log_sum,
         entropy=entropy,
         count=first.count + second.count,
-        origins=_merge_origins(first.origins, second.origins, a, b),
+        origins=_merge_origins(first.origins, second.origins, log_a, log_b),
     )
 
 
 def _merge_origins(
-    first: Origins | None, second: Origins | None, a: Tensor, b: Tensor
+    first: Origins | None, second: Origins | None, log_a: Tensor, log_b: Tensor
 ) -> Origins | None:
     if first is None or second is None:
         if first is not second:
             raise ValueError("origins must be present in both posteriors or in neither to merge.")
         return None
-    m = max(first.weight.shape[1], second.weight.shape[1])
-    weight = torch.cat([first.weight * a.unsqueeze(1), second.weight * b.unsqueeze(1)], 1)
-    weight, order = torch.sort(weight, dim=1, descending=True, stable=True)
+    m = max(first.log_weight.shape[1], second.log_weight.shape[1])
+    log_weight = torch.cat(
+        [first.log_weight + log_a.unsqueeze(1), second.log_weight + log_b.unsqueeze(1)], 1
+    )
+    log_weight, order = torch.sort(log_weight, dim=1, descending=True, stable=True)
     fields = [
         torch.cat([getattr(first, f), getattr(second, f)], 1).gather(1, order)[:, :m]
         for f in ("image", "row", "col")
     ]
-    return Origins(*fields, weight=weight[:, :m])
+    return Origins(*fields, log_weight=log_weight[:, :m])
 
 
 def shift_images(posterior: PatchPosterior, first_image: int) -> PatchPosterior:

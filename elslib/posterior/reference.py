@@ -5,6 +5,7 @@ with the bias `-|patch|^2`. Training images come in chunks; each chunk's posteri
 its own, and `merge` adds them up in float64.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
@@ -107,7 +108,7 @@ def _whole_images(
         image=one.origins.image[..., None] * pixels,
         row=_shifted(one.origins.row, torch.arange(h, device=x.device)[:, None] * pixels, h),
         col=_shifted(one.origins.col, torch.arange(w, device=x.device)[None, :] * pixels, w),
-        weight=one.origins.weight[..., None] * pixels,
+        log_weight=one.origins.log_weight[..., None].expand(b, top, h, w),
     )
     return PatchPosterior(
         mean=one.mean.reshape(b, c, h, w),
@@ -171,14 +172,14 @@ def _attend(
         _softmax(part, keys, values, alpha, sigma, top)
         for part in group(q).split(QUERIES_PER_PASS, dim=1)
     ]
-    mean, log_sum, entropy, weight, index = (
+    mean, log_sum, entropy, log_weight, index = (
         ungroup(torch.cat(field, dim=1)) for field in zip(*pieces, strict=True)
     )
     if not shared:  # count through (image, position), as with shared keys
         places = torch.arange(positions, device=q.device)
         index = torch.where(index < 0, index, index * positions + places)
     count = torch.full_like(log_sum, keys.shape[1], dtype=torch.int64)
-    origins = Origins(index, index, index, weight) if top else None
+    origins = Origins(index, index, index, log_weight) if top else None
     return PatchPosterior(mean, log_sum, entropy, count, origins)
 
 
@@ -195,7 +196,7 @@ def _name_places(
         torch.where(number < 0, number, place)
         for place in (first + image, rows.start + row, cols.start + col)
     )
-    return replace(part, origins=Origins(image, row, col, part.origins.weight))
+    return replace(part, origins=Origins(image, row, col, part.origins.log_weight))
 
 
 def _softmax(
@@ -204,18 +205,19 @@ def _softmax(
     """Mean, log sum, entropy, top weights and their indices for each query of each group."""
     logits = _logits(q, keys, alpha, sigma)  # (groups, queries, keys)
     peak = logits.amax(dim=-1, keepdim=True)
-    logits = logits.sub_(peak).to(q.dtype).clamp_(min=SMALLEST_LOGIT)
+    logits.sub_(peak)
+    m = min(top, keys.shape[1])
+    largest, index = logits.topk(m)
+    logits = logits.to(q.dtype).clamp_(min=SMALLEST_LOGIT)
     weights = logits.exp()
     total = weights.sum(dim=-1, keepdim=True).double()
     mean = (weights @ values).double() / total
     # H = log Z - E[logit]; the product overwrites the logits, which are not needed any more.
     entropy = total.log() - logits.mul_(weights).sum(dim=-1, keepdim=True).double() / total
-    m = min(top, keys.shape[1])
-    weight, index = weights.topk(m)
-    weight = F.pad(weight.double() / total, [0, top - m])
+    log_weight = F.pad(largest.double() - total.log(), [0, top - m], value=-math.inf)
     index = F.pad(index, [0, top - m], value=-1)
     log_sum = peak.double() + total.log()
-    return mean, log_sum[..., 0], entropy[..., 0], weight, index
+    return mean, log_sum[..., 0], entropy[..., 0], log_weight, index
 
 
 def _logits(q: Tensor, keys: Tensor, alpha: float, sigma: float) -> Tensor:
@@ -243,7 +245,7 @@ def _empty(b: int, c: int, h: int, w: int, top: int, device: torch.device) -> Pa
         return torch.empty(*shape, h, w, dtype=dtype, device=device)
 
     whole = torch.int64
-    origins = Origins(*(new(b, top, dtype=whole) for _ in range(3)), weight=new(b, top))
+    origins = Origins(*(new(b, top, dtype=whole) for _ in range(3)), log_weight=new(b, top))
     return PatchPosterior(new(b, c), new(b), new(b), new(b, dtype=whole), origins if top else None)
 
 
@@ -257,5 +259,5 @@ def _write(out: PatchPosterior, part: PatchPosterior, rows: AxisClass, cols: Axi
     for name in ("mean", "log_sum", "entropy", "count"):
         put(getattr(out, name), getattr(part, name))
     if out.origins is not None and part.origins is not None:
-        for name in ("image", "row", "col", "weight"):
+        for name in ("image", "row", "col", "log_weight"):
             put(getattr(out.origins, name), getattr(part.origins, name))
