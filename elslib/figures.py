@@ -12,7 +12,7 @@ from torch import Tensor
 # Okabe and Ito's palette: told apart with any kind of colour vision.
 COLOURS = {"ELS": "#0072B2", "LS": "#009E73", "IS": "#D55E00", "network": "#000000"}
 STYLE: dict[Any, Any] = {
-    "figure.dpi": 150,
+    "figure.dpi": 200,
     "figure.facecolor": "white",
     "font.size": 9,
     "axes.spines.top": False,
@@ -37,16 +37,16 @@ def image_grid(
     n, notes = lengths.pop(), notes or {}
     extra = 0.16 * sum(name in notes for name in rows)
     with plt.rc_context(STYLE):
-        size = (n + 0.9, len(rows) + 0.3 + extra)
+        size = (0.68 * n + 0.8, 0.68 * len(rows) + 0.3 + extra)
         figure, axes = plt.subplots(len(rows), n, figsize=size, squeeze=False, layout="constrained")
         for line, (name, images) in zip(axes, rows.items(), strict=True):
             for column, (axis, image) in enumerate(zip(line, images, strict=True)):
                 _show(axis, image)
                 if name in notes:
-                    axis.set_xlabel(notes[name][column], fontsize=8, labelpad=2)
+                    axis.set_xlabel(notes[name][column], fontsize=7, labelpad=2)
             line[0].set_ylabel(name, rotation=0, ha="right", va="center")
         for axis, title in zip(axes[0], titles, strict=bool(titles)):
-            axis.set_title(title, fontsize=8)
+            axis.set_title(title, fontsize=7)
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01)  # pyright: ignore
         plt.close(figure)
     return figure

@@ -186,6 +186,8 @@ for key, value in {
     "r_same_steps_low": steps_20.low,
     "r_same_steps_high": steps_20.high,
     "rms_nearest": float(distance.quantile(0.5)),
+    "above_white": 100 * float((truth > 1).float().mean()),
+    "above_white_els": 100 * float((samples["ELS"] > 1).float().mean()),
     "r_min": float(r["ELS"].min()),
     "r_max": float(r["ELS"].max()),
     "hardware": hardware(),
@@ -193,7 +195,7 @@ for key, value in {
 }.items():
     glue(key, value, display=False)
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 Markdown("\n".join(table))
 
 # %% [markdown]
@@ -239,7 +241,9 @@ scales_plot({"calibrated": (scale.times, scale.windows, scale.lower, scale.upper
 # - **Few seeds.** With {glue:text}`n_seeds` noise images the intervals are wide. They say how sure
 #   the median is, given one network, and nothing about other networks.
 # - **A short run.** The theory describes a network that has learned all its architecture can
-#   learn. This one has not, and part of the mismatch is its own. Its pictures are too bright in places.
+#   learn. This one has not, and part of the mismatch is its own. Of its pixels
+#   {glue:text}`above_white:.0f`% lie beyond white, which no training image does; of the theory's
+#   {glue:text}`above_white_els:.0f`%.
 # - **r is kind.** Pictures of one class resemble each other, so even a wrong garment earns some r:
 #   {glue:text}`other_noise_r:.2f` [{glue:text}`other_noise_r_low:.2f`,
 #   {glue:text}`other_noise_r_high:.2f`] for the network's own picture from other noise.

@@ -1,6 +1,8 @@
 """The house rules that a machine can hold: imports one way, files in agreement."""
 
 import ast
+import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -93,3 +95,20 @@ def test_notebooks_are_short_and_define_no_algorithm(path):
     kinds = (ast.FunctionDef, ast.ClassDef)
     assert not [node for node in ast.walk(ast.parse(code)) if isinstance(node, kinds)]
     assert "kernelspec" in text and 'tags=["parameters"]' in text
+
+
+def test_readme_links_and_pictures_exist():
+    """Every relative link of the prose files points at a file that git knows or will."""
+    for name in ("README.md", "CONTRIBUTING.md", "data/README.md"):
+        path = ROOT / name
+        for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+            if "://" not in target:
+                assert (path.parent / target).exists(), (name, target)
+
+
+def test_committed_scales_belong_to_committed_networks():
+    """Calibrated on exactly these weights, with a run record."""
+    for path in (ROOT / "data" / "scales").glob("*.json"):
+        config = json.loads(path.read_text())["record"]["config"]
+        weights = ROOT / "data" / "networks" / f"{config['network']}.safetensors"
+        assert hashlib.sha256(weights.read_bytes()).hexdigest() == config["weights_sha256"]
