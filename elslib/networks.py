@@ -118,13 +118,13 @@ class NetworkDenoiser:
 
         Raises ValueError for another number of channels, a missing label, or one out of range.
         """
-        _check_input(self.config, x, t, label)
         weights = next(self.module.parameters())
         if x.dtype != weights.dtype or x.device != weights.device:
             raise ValueError(
                 f"x must have the network's dtype and device, {weights.dtype} on {weights.device}, "
                 f"got {x.dtype} on {x.device}; convert it with .to()."
             )
+        _check_input(self.config, x, t, label)
         times = torch.as_tensor(t, dtype=torch.float64).expand(len(x))
         with torch.no_grad():
             eps = self.module(x, times.to(x), label)

@@ -1,7 +1,14 @@
 """Shapes and dtypes of public signatures are checked in tests, and only there."""
 
+import jaxtyping
 import matplotlib
-from jaxtyping import install_import_hook
+import pytest
 
 matplotlib.use("agg")
-install_import_hook("elslib", "typecheck.check")
+jaxtyping.install_import_hook("elslib", "typecheck.check")
+
+
+@pytest.fixture
+def as_installed(monkeypatch):
+    """Without the shape checks of conftest.py, which users do not have and which answer first."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

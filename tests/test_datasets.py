@@ -8,7 +8,6 @@ import struct
 import sys
 from collections.abc import Callable
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -479,12 +478,6 @@ def test_corrupt_kept_celeba_array(root, monkeypatch, kept):
 
 
 # ---- ImageSet
-
-
-@pytest.fixture
-def as_installed(monkeypatch):
-    """Without the shape checks of conftest.py, which users do not have and which answer first."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def ramp(n=6, side=4):

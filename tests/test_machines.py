@@ -5,7 +5,6 @@ import pytest
 import torch
 from conformance import MachineLaws, image_set, noisy, scale
 
-from elslib import machines
 from elslib.machines import EquivariantLocalScore, EquivariantScore, IdealScore, LocalScore
 from elslib.posterior import merge, patch_posterior
 from elslib.windows import constant_scale
@@ -137,13 +136,14 @@ def test_log_evidence_is_the_log_of_the_mean_weight():
         ({"window": 9, "border": "circular"}, "window must be at most the image side"),
         ({"sigma": 0.0}, "alpha must be >= 0 and sigma > 0, got 0.8 and 0.0"),
         ({"images": IMAGES.images[:0]}, "images must hold at least one"),
+        ({"images": IMAGES.images[:, :1]}, "must agree in channels, height and width"),
         ({"images": IMAGES.images * float("nan")}, "images must be finite"),
         ({"x": X * float("nan")}, "x must be finite"),
         ({"top": -1}, "top must be at least 0"),
         ({"chunk": 0}, "chunk must be at least 1"),
     ],
 )
-def test_bad_input_is_refused(change, message):
+def test_bad_input_is_refused(as_installed, change, message):
     """Each error names the argument, the rule and the value."""
     good = dict(x=X, images=IMAGES.images, alpha=0.8, sigma=0.6, window=3, border="aware")
     with pytest.raises(ValueError, match=message):
@@ -158,11 +158,11 @@ def test_merging_posteriors_with_and_without_origins_is_refused():
         merge(bare, named)
 
 
-def test_one_label_or_time_per_image():
-    """A list too short is refused, not broadcast (with shape checks off, as for a user)."""
-    times = torch.full((3,), 0.3)
+def test_one_label_and_time_per_image(as_installed):
+    """Lists of another length are refused, not broadcast."""
+    machine = LocalScore(IMAGES, scale(3))
     with pytest.raises(ValueError, match="one entry per image, got 3 and 2 for a batch of 2"):
-        list(machines._groups(IMAGES, X, times, torch.zeros(2, dtype=torch.int64)))
+        machine(X, torch.full((3,), 0.3), torch.zeros(2, dtype=torch.int64))
 
 
 def test_machines_refuse_what_they_cannot_do():

@@ -50,6 +50,12 @@ def test_nearest_image():
     assert float(distance) == pytest.approx(0.1, rel=1e-4)
 
 
+def test_shapes_are_not_broadcast(as_installed):
+    """One image against four is refused."""
+    with pytest.raises(ValueError, match="images must have one shape"):
+        metrics.pearson_r(A[:1], A)
+
+
 def test_bad_input():
     """Undefined correlations, no values, NaN, a level of 1."""
     flat = torch.zeros(1, 1, 4, 4)

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-import jaxtyping
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -407,12 +406,6 @@ def test_ema_must_lie_in_range(ema):
 # ---- errors of networks
 
 
-@pytest.fixture
-def as_installed(monkeypatch):
-    """Without the shape checks of conftest.py, which users do not have and which answer first."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-
-
 @pytest.mark.parametrize(
     "changes, message",
     [
@@ -615,3 +608,23 @@ def test_batch_equals_one_by_one():
 
 if __name__ == "__main__":
     train_in_this_process(Path(sys.argv[1]))
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"x": torch.full((3, 3, 8, 8), float("nan"))}, "x must be finite"),
+        ({"x": torch.zeros(3, 3, 8, 8).double()}, "x must have the network's dtype"),
+        (
+            {"x": torch.zeros(3, 3, 8, 8, device="meta")},
+            "x must have the network's dtype",
+        ),
+        ({"t": torch.full((2,), 0.5)}, "t must hold one entry per image, got 2 for a batch of 3"),
+        ({"label": torch.tensor([1])}, "label must hold one entry per image, got 1"),
+    ],
+)
+def test_a_network_broadcasts_and_converts_nothing(as_installed, change, message):
+    """NaN, another dtype or device, and lists of another length are refused."""
+    good = {"x": torch.zeros(3, 3, 8, 8), "t": 0.5, "label": torch.tensor([0, 1, 2])}
+    with pytest.raises(ValueError, match=message):
+        CONDITIONAL(**{**good, **change})
