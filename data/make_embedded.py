@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from elslib.datasets import FASHION_CLASSES
+from elslib.records import write_json, write_whole
 
 HERE = Path(__file__).parent
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -113,7 +114,9 @@ def main(sources: Path) -> None:
     manifest = {}
     for name, (images, labels, about) in sets.items():
         path = HERE / f"{name}.npz"
-        np.savez_compressed(path, images=images, labels=labels)
+        packed = io.BytesIO()
+        np.savez_compressed(packed, images=images, labels=labels)
+        write_whole(path, packed.getvalue())
         manifest[name] = {
             "file": path.name,
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -122,7 +125,7 @@ def main(sources: Path) -> None:
             **about,
         }
         print(f"{name}: {images.shape}, {path.stat().st_size / 1e6:.1f} MB")
-    (HERE / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    write_json(HERE / "manifest.json", manifest)
 
 
 if __name__ == "__main__":

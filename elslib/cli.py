@@ -173,7 +173,6 @@ def calibrate(network, machine, trajectories, largest):
     kept = kept_runs(state, config)
     seeds = [calibration.FIRST_SEED + i for i in range(trajectories)]
     classes = denoiser.config.classes
-    clock, before = Stopwatch(), sum(run["seconds"] for run in kept["runs"])
     rest = seeds[len(kept["runs"]) :]
     runs = calibration.calibrate(
         denoiser,
@@ -183,10 +182,11 @@ def calibrate(network, machine, trajectories, largest):
         denoiser.schedule,
         None if classes is None else [seed % classes for seed in rest],
     )
+    clock = Stopwatch()
     for run in tqdm(runs, total=len(rest), desc=f"calibrate {network}", disable=None):
-        spent = before + clock.seconds - sum(run["seconds"] for run in kept["runs"])
-        kept["runs"].append({**run.json(), "seconds": round(spent, 1)})
+        kept["runs"].append({**run.json(), "seconds": clock.seconds})
         write_json(state, kept)
+        clock = Stopwatch()
     chosen = [calibration.Trajectory.from_json(run) for run in kept["runs"][:trajectories]]
     table = calibration.scale_table(chosen, f"{machine} on {network}, {trajectories} trajectories")
     seconds = sum(run["seconds"] for run in kept["runs"][:trajectories])

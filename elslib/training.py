@@ -213,8 +213,8 @@ def _batch(
     alpha, sigma = (
         level.to(x0).reshape(-1, 1, 1, 1) for level in (schedule.alpha(t), schedule.sigma(t))
     )
-    conditional = config.network.classes is not None and images.labels is not None
-    label = images.labels[chosen] if conditional else None  # pyright: ignore
+    # `_check_images` has seen to it that a conditional network's images have labels.
+    label = None if config.network.classes is None else images.labels[chosen]  # pyright: ignore
     return alpha * x0 + sigma * eps, t.to(x0.device), label, eps
 
 

@@ -13,7 +13,6 @@ from elslib.machines import ScoreMachine
 from elslib.posterior import merge, patch_posterior
 from elslib.posterior.merging import shift_images
 from elslib.schedules import cosine
-from elslib.windows import constant_scale
 
 SCHEDULE = cosine()
 
@@ -264,8 +263,3 @@ class MachineLaws:
             machine(torch.zeros(1, 1, 5, 5, dtype=torch.float64), 0.5)
         with pytest.raises(ValueError, match="must be on one device, got meta and cpu"):
             machine(torch.zeros(1, 1, 5, 5, device="meta"), 0.5)
-
-
-def scale(window):
-    """A scale table with one window."""
-    return constant_scale(window)

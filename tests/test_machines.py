@@ -3,7 +3,7 @@
 import oracles
 import pytest
 import torch
-from conformance import MachineLaws, image_set, noisy, scale
+from conformance import MachineLaws, image_set, noisy
 
 from elslib.machines import EquivariantLocalScore, EquivariantScore, IdealScore, LocalScore
 from elslib.posterior import merge, patch_posterior
@@ -29,7 +29,7 @@ class TestLocalScore(MachineLaws):
     windows = (1, 3, 7)
 
     def machine(self, images, window):
-        return LocalScore(images, scale(window))
+        return LocalScore(images, constant_scale(window))
 
 
 class TestCircularEquivariantLocalScore(MachineLaws):
@@ -37,14 +37,14 @@ class TestCircularEquivariantLocalScore(MachineLaws):
     shift_equivariant = True
 
     def machine(self, images, window):
-        return EquivariantLocalScore(images, scale(window), edges="circular")
+        return EquivariantLocalScore(images, constant_scale(window), edges="circular")
 
 
 class TestBorderAwareEquivariantLocalScore(MachineLaws):
     windows = (3, 5, 7)
 
     def machine(self, images, window):
-        return EquivariantLocalScore(images, scale(window))
+        return EquivariantLocalScore(images, constant_scale(window))
 
 
 IMAGES = image_set(4, 2, 7, 7)
@@ -58,24 +58,29 @@ def means(*machines):
 def test_local_with_a_window_over_everything_is_ideal():
     """LS with odd k >= 2 max(h, w) - 1, clipped, is IS."""
     for side in (13, 15, None):
-        a, b = means(LocalScore(IMAGES, scale(side)), IdealScore(IMAGES))
+        a, b = means(LocalScore(IMAGES, constant_scale(side)), IdealScore(IMAGES))
         assert torch.allclose(a, b, rtol=0, atol=1e-5)
 
 
 def test_border_aware_with_a_window_of_the_side_is_local():
     """bbELS with odd k >= max(h, w) is LS; just below, it is not."""
     for side in (7, 9):
-        a, b = means(EquivariantLocalScore(IMAGES, scale(side)), LocalScore(IMAGES, scale(side)))
+        a, b = means(
+            EquivariantLocalScore(IMAGES, constant_scale(side)),
+            LocalScore(IMAGES, constant_scale(side)),
+        )
         assert torch.allclose(a, b, rtol=0, atol=1e-5)
-    a, b = means(EquivariantLocalScore(IMAGES, scale(3)), LocalScore(IMAGES, scale(3)))
+    a, b = means(
+        EquivariantLocalScore(IMAGES, constant_scale(3)), LocalScore(IMAGES, constant_scale(3))
+    )
     assert not torch.allclose(a, b, rtol=0, atol=1e-2)
 
 
 def test_border_aware_with_one_pixel_is_circular():
     """bbELS with k = 1 is circular ELS with k = 1: no window reaches a border."""
     a, b = means(
-        EquivariantLocalScore(IMAGES, scale(1)),
-        EquivariantLocalScore(IMAGES, scale(1), edges="circular"),
+        EquivariantLocalScore(IMAGES, constant_scale(1)),
+        EquivariantLocalScore(IMAGES, constant_scale(1), edges="circular"),
     )
     assert torch.allclose(a, b, rtol=0, atol=1e-5)
 
@@ -83,7 +88,7 @@ def test_border_aware_with_one_pixel_is_circular():
 def test_circular_with_a_window_of_the_odd_side_is_equivariant():
     """Circular ELS on an odd square with k = side is ES, counted with multiplicity."""
     a, b = means(
-        EquivariantLocalScore(IMAGES, scale(7), edges="circular"), EquivariantScore(IMAGES)
+        EquivariantLocalScore(IMAGES, constant_scale(7), edges="circular"), EquivariantScore(IMAGES)
     )
     assert torch.allclose(a, b, rtol=0, atol=1e-5)
 
@@ -93,7 +98,9 @@ def test_an_edge_query_never_uses_an_interior_patch():
     images = image_set(3, 1, 8, 8)
     x = noisy(images, 0.6, 1)
     for window in (3, 5):
-        origins = EquivariantLocalScore(images, scale(window)).posterior(x, 0.6, top=200).origins
+        origins = (
+            EquivariantLocalScore(images, constant_scale(window)).posterior(x, 0.6, top=200).origins
+        )
         assert origins is not None
         for i in range(8):
             for j in range(8):
@@ -160,17 +167,17 @@ def test_merging_posteriors_with_and_without_origins_is_refused():
 
 def test_one_label_and_time_per_image(as_installed):
     """Lists of another length are refused, not broadcast."""
-    machine = LocalScore(IMAGES, scale(3))
+    machine = LocalScore(IMAGES, constant_scale(3))
     with pytest.raises(ValueError, match="one entry per image, got 3 and 2 for a batch of 2"):
         machine(X, torch.full((3,), 0.3), torch.zeros(2, dtype=torch.int64))
 
 
 def test_machines_refuse_what_they_cannot_do():
     """t = 0, a time outside [0, 1], fixed edges."""
-    machine = LocalScore(IMAGES, scale(3))
+    machine = LocalScore(IMAGES, constant_scale(3))
     with pytest.raises(ValueError, match="never evaluate at t = 0"):
         machine(X, 0.0)
     with pytest.raises(ValueError, match=r"t must lie in \[0, 1\], got 1.5"):
         LocalScore(IMAGES, constant_scale(3))(X, 1.5)
     with pytest.raises(ValueError, match="edges must be 'aware' or 'circular', got 'fixed'"):
-        EquivariantLocalScore(IMAGES, scale(3), edges="fixed")
+        EquivariantLocalScore(IMAGES, constant_scale(3), edges="fixed")
