@@ -12,6 +12,7 @@ from elslib.images import ImageSet
 from elslib.machines import ScoreMachine
 from elslib.posterior import merge, patch_posterior
 from elslib.posterior.merging import shift_images
+from elslib.posterior.reference import reference_posterior
 from elslib.schedules import cosine
 
 SCHEDULE = cosine()
@@ -39,6 +40,14 @@ class MachineLaws:
 
     windows: tuple = (3,)
     shift_equivariant = False
+
+    engines = ("fused", "reference")
+
+    @pytest.fixture(autouse=True)
+    def engine(self, request, monkeypatch):
+        """Every law holds for each of `engines` (see conftest.py)."""
+        if request.param == "reference":
+            monkeypatch.setattr("elslib.posterior.fused_posterior", reference_posterior)
 
     def machine(self, images: ImageSet, window: int | None) -> ScoreMachine:
         raise NotImplementedError

@@ -12,6 +12,7 @@ from elslib.windows import constant_scale
 
 class TestIdealScore(MachineLaws):
     windows = (None,)
+    engines = ("reference",)  # the only one that compares whole images
 
     def machine(self, images, window):
         return IdealScore(images)
@@ -19,6 +20,7 @@ class TestIdealScore(MachineLaws):
 
 class TestEquivariantScore(MachineLaws):
     windows = (None,)
+    engines = ("reference",)  # the only one that compares whole images
     shift_equivariant = True
 
     def machine(self, images, window):

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from elslib.posterior.cpu import fused_posterior
 from elslib.posterior.merging import Origins, PatchPosterior, merge
 from elslib.posterior.reference import reference_posterior
 from elslib.windows import Border, check_window
@@ -43,7 +44,10 @@ def patch_posterior(
     """
     _check(x, images, alpha, sigma, top, chunk)
     check_window(window, x.shape[2], x.shape[3], border)
-    posterior = reference_posterior(x, images, alpha, sigma, window, border, top, chunk)
+    if x.device.type == "cpu" and x.dtype == torch.float32 and window is not None:
+        posterior = fused_posterior(x, images, alpha, sigma, window, border, top, chunk)
+    else:
+        posterior = reference_posterior(x, images, alpha, sigma, window, border, top, chunk)
     if not bool(torch.isfinite(posterior.log_sum).all()):
         raise ValueError(
             "images must be finite, got NaN or infinity in at least one; drop the broken images."

@@ -1,0 +1,46 @@
+"""Compiles the fused kernel, once per machine, and says so."""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from numba import njit
+from numba.core import event
+
+from elslib.posterior import boxes, kernel, lanes
+
+
+def _version() -> str:
+    """Digest of the files that the compiled kernel is made of."""
+    files = (Path(str(module.__file__)) for module in (kernel, boxes, lanes))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+class _Announcer(event.Listener):
+    """Says that the kernel is being compiled, since it takes a while."""
+
+    def on_start(self, event: event.Event) -> None:
+        if (event.data or {})["dispatcher"].py_func.__module__ == __name__:
+            logging.getLogger("elslib").warning(
+                "elslib: compiling the CPU kernel, once for each number of channels (10 s)"
+            )
+
+    def on_end(self, event: event.Event) -> None:
+        pass
+
+
+@cache
+def compiled_kernel() -> Callable[..., bool]:
+    """`kernel.posterior_sums`, compiled at its first call and cached on disk."""
+    version = _version()
+    event.register("numba:compile", _Announcer())
+
+    @njit(nogil=True, cache=True)
+    def posterior_sums(images, queries, task, sums, space):
+        # A change of the kernel must not find old code: numba's cache looks at this file and at
+        # the values that a closure holds, not at the files that it calls.
+        return len(version) > 0 and kernel.posterior_sums(images, queries, task, sums, space)
+
+    return posterior_sums

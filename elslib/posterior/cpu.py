@@ -1,0 +1,183 @@
+"""The fast engine for processors: prepares the fused kernel's data, shares it out over threads.
+
+`kernel.py` is the algorithm. Threads follow `torch.get_num_threads()`; each sums over images of its
+own and `merge` adds the sums up. Compiling takes some seconds, once per machine.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial, reduce
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from elslib.posterior import boxes, kernel
+from elslib.posterior.compiling import compiled_kernel
+from elslib.posterior.kernel import GROUP, WIDTH, Scratch, Sums, Task
+from elslib.posterior.merging import Origins, PatchPosterior, merge, shift_images
+from elslib.posterior.reference import reference_posterior
+from elslib.windows import Border, admissible_count
+
+BORDERS = {"fixed": boxes.FIXED, "circular": boxes.CIRCULAR, "aware": boxes.AWARE}
+# The relative rounding of an energy is about 2**-23: above this many bits it is more than 1e-3.
+LARGEST_ENERGY = 2.0**13
+
+
+def fused_posterior(
+    x: Tensor,
+    images: Tensor,
+    alpha: float,
+    sigma: float,
+    window: int,
+    border: Border,
+    top: int,
+    chunk: int | None,
+) -> PatchPosterior:
+    """`patch_posterior` after its arguments were checked, for float32 on the CPU and a window.
+
+    Where float32 cannot tell energies apart, because even the closest patch is very far away, the
+    reference engine answers instead. Broken images give a `log_sum` of NaN.
+    """
+    b, (n, _, h, w) = len(x), images.shape
+    patches = n * int(admissible_count(h, w, window, border).max())
+    x, images = x.detach(), images.detach().contiguous()
+    threads = torch.get_num_threads()
+    blocks = math.ceil(n / WIDTH)
+    # Few images and many queries: share out the queries instead.
+    share = math.ceil(b / threads) if blocks < threads else b
+    step = chunk or math.ceil(blocks / threads) * WIDTH
+    compiled_kernel()  # before threads wait for it
+
+    def part(queries: Tensor, first: int) -> PatchPosterior | None:
+        some = images[first : first + step]
+        found = _shard(queries, some, alpha, sigma, window, border, top, patches)
+        return found and shift_images(found, first)
+
+    with ThreadPoolExecutor(threads) as pool:
+        parts = [pool.map(partial(part, queries), range(0, n, step)) for queries in x.split(share)]
+        sums = [reduce(_merge, some) for some in parts]
+    found = [some for some in sums if some is not None]
+    if len(found) < len(sums):
+        return reference_posterior(x, images, alpha, sigma, window, border, top, chunk)
+    return _batch(found, x.dtype)
+
+
+def _merge(first: PatchPosterior | None, second: PatchPosterior | None) -> PatchPosterior | None:
+    return None if first is None or second is None else merge(first, second)
+
+
+def _batch(parts: Sequence[PatchPosterior], dtype: torch.dtype) -> PatchPosterior:
+    """The posteriors of some queries as one."""
+
+    def together(get: Callable[[PatchPosterior], Tensor | None]) -> list[Tensor]:
+        return [field for field in map(get, parts) if field is not None]
+
+    names = ("image", "row", "col", "log_weight")
+    origins = [
+        together(lambda part, name=name: getattr(part.origins, name, None)) for name in names
+    ]
+    return PatchPosterior(
+        mean=torch.cat([part.mean for part in parts]).to(dtype),
+        log_sum=torch.cat([part.log_sum for part in parts]),
+        entropy=torch.cat([part.entropy for part in parts]),
+        count=torch.cat([part.count for part in parts]),
+        origins=Origins(*map(torch.cat, origins)) if origins[0] else None,
+    )
+
+
+def _shard(
+    x: Tensor,
+    images: Tensor,
+    alpha: float,
+    sigma: float,
+    window: int,
+    border: Border,
+    top: int,
+    patches: int,
+) -> PatchPosterior | None:
+    """The posterior over some images; None where float32 does not resolve the energies."""
+    b, c, h, w = x.shape
+    s = math.sqrt(math.log2(math.e) / 2) / sigma
+    task = Task(
+        h, w, window, BORDERS[border], np.float32(-alpha * s), (0,) * c,
+        np.float32(math.log2(patches) + kernel.PRECISION), top,
+    )  # fmt: skip
+    sums, space = _memory(b, task)
+    if not compiled_kernel()(images.numpy(), _queries(x * s, task), task, sums, space):
+        count = torch.zeros(b, h, w, dtype=torch.int64)
+        broken = torch.full((b, h, w), math.nan, dtype=torch.float64)
+        return PatchPosterior(broken[:, None].expand(b, c, h, w), broken, broken, count)
+    if not (sums.weight > 0).reshape(b, h, -1)[:, :, :w].all():
+        return None
+    if sums.reference.reshape(b, h, -1)[:, :, :w].max() > LARGEST_ENERGY:
+        return None
+    return _result(sums, len(images), border, b, task)
+
+
+def _queries(x: Tensor, task: Task) -> np.ndarray:
+    """Query images [b, c, h, w] as the kernel wants them: [b, row, column, channel], flat, with a
+    row of zeros and r columns at both ends."""
+    b, c, r = len(x), len(task.channels), task.k // 2
+    padding = "wrap" if task.border == boxes.CIRCULAR else "constant"
+    rows = np.pad(x.permute(0, 2, 3, 1).numpy(), [(0, 0), (0, 0), (r, r), (0, 0)], mode=padding)
+    out = np.zeros((b, (task.h + 1) * (task.w + 2 * r) * c + 4 * c), np.float32)
+    out[:, : rows[0].size] = rows.reshape(b, -1)
+    return out
+
+
+def _memory(b: int, task: Task) -> tuple[Sums, Scratch]:
+    """Sums and working space of one thread, aligned as vector registers want it."""
+
+    def new(*shape: int, value: float = 0.0, dtype: torch.dtype = torch.float32) -> np.ndarray:
+        return torch.full(shape, value, dtype=dtype).numpy()  # torch aligns to 64 bytes
+
+    h, w, c, m, r = task.h, task.w, len(task.channels), task.m, task.k // 2
+    pixels, width = h * (w | 1), w + 2 * r + 3
+    columns = int(boxes.padded(w, r, task.border))
+    sums = Sums(
+        reference=new(b, pixels, value=math.inf),
+        limit=new(b, pixels, value=math.inf),
+        lanes=new(pixels * (2 + c) * WIDTH),
+        weight=new(b, pixels, dtype=torch.float64),
+        ahead=new(b, pixels, dtype=torch.float64),
+        value=new(b, pixels * c, dtype=torch.float64),
+        best_energy=new(b, pixels * m, value=math.inf),
+        best_place=new(b, pixels * m, dtype=torch.int64),
+    )
+    space = Scratch(
+        images=new((GROUP * (h + 1) * columns + 4) * c * WIDTH),
+        strip=new(GROUP * (h + 3) * width * WIDTH),
+        energy=new(GROUP * 4 * (w | 1) * WIDTH),
+        query_row=new(h + 2 * r, dtype=torch.int64),
+        key_row=new(h + 2 * r, dtype=torch.int64),
+        chosen=new(4 * (w | 1) + 1, dtype=torch.int64),
+        where=new(4 * (w | 1) + 1, dtype=torch.int64),
+    )
+    return sums, space
+
+
+def _result(sums: Sums, n: int, border: Border, b: int, task: Task) -> PatchPosterior:
+    h, w, c, m = task.h, task.w, len(task.channels), task.m
+
+    def pixels(field: np.ndarray, *last: int) -> Tensor:  # (b, h, w, *last)
+        return torch.from_numpy(field).reshape(b, h, -1, *last)[:, :, :w]
+
+    weight, reference = pixels(sums.weight), pixels(sums.reference).double()
+    log_sum = (torch.log2(weight) - reference) * math.log(2)
+    origins = None
+    if m:
+        energy, place = pixels(sums.best_energy, m), pixels(sums.best_place, m)
+        none = energy.isinf()
+        image, row, col = place // (h * w), place // w % h, place % w
+        log_weight = -math.log(2) * energy.double() - log_sum[..., None]
+        image, row, col = (part.masked_fill(none, -1).movedim(-1, 1) for part in (image, row, col))
+        origins = Origins(image, row, col, log_weight.movedim(-1, 1))
+    return PatchPosterior(
+        mean=(pixels(sums.value, c) / weight[..., None]).movedim(-1, 1),
+        log_sum=log_sum,
+        entropy=torch.log(weight) - math.log(2) * pixels(sums.ahead) / weight,
+        count=(n * admissible_count(h, w, task.k, border)).expand(b, h, w).clone(),
+        origins=origins,
+    )

@@ -1,0 +1,169 @@
+"""The fused engine against the reference engine in float64, and what it does in hard cases."""
+
+import logging
+import math
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from elslib.datasets import load
+from elslib.posterior import cpu, merge, patch_posterior
+from elslib.posterior.merging import shift_images
+from elslib.samplers import initial_noise
+from elslib.schedules import cosine
+
+PUBLISHED = (3, 3, 5, 5, 7, 7, 9, 9, 9, 11, 11, 11, 13, 13, 13, 15, 15, 15, 17, 17)
+
+
+@st.composite
+def problems(draw):
+    """Shapes of every kind: ragged groups of images, windows over the border, odd and even."""
+    border = draw(st.sampled_from(["fixed", "circular", "aware"]))
+    h, w = draw(st.integers(1, 12)), draw(st.integers(1, 12))
+    largest = min(h, w) if border == "circular" else 15
+    return {
+        "border": border,
+        "window": draw(st.integers(0, (largest - 1) // 2)) * 2 + 1,
+        "shape": (draw(st.integers(1, 3)), h, w),
+        "n": draw(st.integers(1, 140)),
+        "b": draw(st.integers(1, 5)),
+        "t": draw(st.floats(0.02, 1.0)),
+        "chunk": draw(st.sampled_from([None, 1, 7, 64])),
+        "top": draw(st.integers(0, 3)),
+        "seed": draw(st.integers(0, 2**31)),
+    }
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(problems())
+def test_equals_the_reference_on_random_shapes(problem):
+    """Mean, evidence, entropy, count and origins, on 200 random problems."""
+    generator = torch.Generator().manual_seed(problem["seed"])
+    images = torch.rand(problem["n"], *problem["shape"], generator=generator) * 2 - 1
+    alpha, sigma = cosine().levels(problem["t"])
+    noise = torch.randn(problem["b"], *problem["shape"], generator=generator)
+    x = alpha * images[torch.arange(problem["b"]) % len(images)] + sigma * noise
+    rest = (alpha, sigma, problem["window"], problem["border"])
+    fast = patch_posterior(x, images, *rest, top=problem["top"], chunk=problem["chunk"])
+    slow = patch_posterior(x.double(), images.double(), *rest, top=problem["top"])
+    assert torch.allclose(fast.mean.double(), slow.mean, rtol=0, atol=1e-4)
+    assert torch.allclose(fast.log_sum, slow.log_sum, rtol=1e-6, atol=1e-3)
+    assert torch.allclose(fast.entropy, slow.entropy, rtol=0, atol=1e-3)
+    assert torch.equal(fast.count, slow.count)
+    if problem["top"]:
+        assert fast.origins is not None and slow.origins is not None
+        assert torch.allclose(fast.origins.weight, slow.origins.weight, rtol=0, atol=1e-4)
+        assert torch.equal(fast.origins.image < 0, slow.origins.image < 0)
+
+
+@pytest.mark.parametrize("border", ["aware", "circular"])
+@pytest.mark.parametrize("step", range(20))
+def test_error_on_fashion_mnist_at_every_step(step, border):
+    """At most 1e-4, with the published windows, near-duplicates among the images."""
+    images = load("fashion_mnist_10k").subset(3).images[:48]
+    close = images[:16] + 2e-3 * torch.randn(16, 1, 32, 32, generator=torch.manual_seed(1))
+    images = torch.cat([images, close.clamp(-1, 1), images[:3]])
+    alpha, sigma = cosine().levels((step + 1) / 20)
+    x = alpha * images[:1] + sigma * initial_noise([step], (1, 32, 32))
+    rest = (alpha, sigma, PUBLISHED[step], border)
+    fast = patch_posterior(x, images, *rest)
+    slow = patch_posterior(x.double(), images.double(), *rest)
+    assert float((fast.mean - slow.mean).abs().max()) < 1e-4
+
+
+def test_best_origins_are_found_beyond_the_limit():
+    """Origins of no weight at all are still ranked: the limit must not hide them."""
+    images = torch.linspace(-1, 1, 40)[:, None, None, None].expand(40, 1, 5, 5).contiguous()
+    x = images[20:21]
+    origins = patch_posterior(x, images, 1.0, 1e-3, 5, "fixed", top=40).origins
+    assert origins is not None
+    assert sorted(origins.image[0, :, 2, 2].tolist()) == list(range(40))
+    assert origins.image[0, 0, 2, 2] == 20 and float(origins.log_weight[0, -1, 2, 2]) < -1e5
+    assert bool((origins.log_weight.diff(dim=1) <= 0).all())
+
+
+def test_energies_beyond_float32_are_left_to_the_reference(monkeypatch):
+    """Where no patch is near, float32 energies are too coarse: the answer is the exact one."""
+    asked = []
+    original = cpu.reference_posterior
+    monkeypatch.setattr(cpu, "reference_posterior", lambda *a: (asked.append(1), original(*a))[1])
+    images = torch.rand(5, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    x = torch.full((1, 1, 6, 6), 9.0)
+    found = patch_posterior(x, images, 1.0, 1e-3, 3, "aware")
+    exact = patch_posterior(x.double(), images.double(), 1.0, 1e-3, 3, "aware")
+    assert asked and torch.allclose(found.mean.double(), exact.mean, rtol=0, atol=1e-6)
+    patch_posterior(images[:1], images, 1.0, 0.1, 3, "aware")
+    assert len(asked) == 1
+
+
+def test_one_broken_image_is_noticed():
+    """A NaN would never be chosen, and so be dropped silently."""
+    images = torch.rand(70, 1, 6, 6)
+    images[66, 0, 2, 3] = math.nan
+    with pytest.raises(ValueError, match="images must be finite, got NaN or infinity in at least"):
+        patch_posterior(images[:1], images, 0.8, 0.6, 3, "aware")
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("n,b", [(100, 2), (20, 5), (1, 4)])
+def test_threads_change_nothing(threads, n, b):
+    """Images are shared out when there are many, else queries; torch's setting is followed."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(n, 1, 8, 8, generator=generator)
+    x = torch.rand(b, 1, 8, 8, generator=generator)
+    before = torch.get_num_threads()
+    whole = patch_posterior(x, images, 0.8, 0.6, 3, "aware", top=2)
+    torch.set_num_threads(threads)
+    try:
+        found = patch_posterior(x, images, 0.8, 0.6, 3, "aware", top=2)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.allclose(found.mean, whole.mean, rtol=0, atol=1e-6)
+    assert found.origins is not None and whole.origins is not None
+    assert torch.equal(found.origins.image, whole.origins.image)
+
+
+def test_input_is_not_changed_and_need_not_be_contiguous():
+    """Slices of a larger tensor, tensors with gradients: the same answer."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(30, 6, 6, 2, generator=generator).permute(0, 3, 1, 2)
+    x = images[:2].clone().requires_grad_()
+    kept = images.clone()
+    found = patch_posterior(x, images, 0.8, 0.6, 3, "circular")
+    same = patch_posterior(x.detach().contiguous(), images.contiguous(), 0.8, 0.6, 3, "circular")
+    assert torch.equal(found.mean, same.mean) and torch.equal(images, kept)
+
+
+def test_shards_of_the_fused_engine_merge():
+    """The law of the contract, with a ragged last group of sixteen."""
+    images = torch.rand(50, 1, 7, 7, generator=torch.Generator().manual_seed(0))
+    whole = patch_posterior(images[:1], images, 0.9, 0.4, 5, "aware", top=4)
+    parts = [
+        shift_images(patch_posterior(images[:1], images[i:j], 0.9, 0.4, 5, "aware", top=4), i)
+        for i, j in ((0, 19), (19, 50))
+    ]
+    merged = merge(*parts)
+    assert torch.allclose(merged.mean, whole.mean, rtol=0, atol=1e-5)
+    assert merged.origins is not None and whole.origins is not None
+    assert torch.equal(merged.origins.image, whole.origins.image)
+
+
+def test_compiling_is_announced_once(tmp_path):
+    """A fresh cache compiles with a line on stderr; the next process finds it and is silent."""
+    program = (
+        "import torch; from elslib.posterior import patch_posterior\n"
+        "x = torch.zeros(1, 1, 5, 5); print(patch_posterior(x, x, 0.8, 0.6, 3, 'aware').mean.sum())"
+    )
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True
+        ).stderr
+        for _ in range(2)
+    ]
+    assert "compiling the CPU kernel" in said[0] and said[1] == ""
+    assert logging.getLogger("elslib").level == logging.NOTSET
