@@ -1,5 +1,6 @@
 """Which window a network uses at which noise: the locality scale, read off its own predictions."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,3 +116,17 @@ def load_scale(network: str, machine: str) -> ScaleTable:
             f"`elslib calibrate --network {network} --machine {machine}`."
         )
     return ScaleTable.load(path)
+
+
+def published_scale(name: str) -> ScaleTable:
+    """A scale of the authors' release, such as "fmnist-resnet-zeros": 20 windows, t = 1/20 .. 1.
+
+    Raises ValueError for an unknown name. Which machine each was calibrated for is not recorded.
+    """
+    content = json.loads((data_folder() / "scales" / "published.json").read_text())
+    scales = content["scales"]
+    if name not in scales:
+        raise ValueError(f"name must be one of {', '.join(scales)}, got {name!r}.")
+    windows = tuple(scales[name])
+    times = tuple((i + 1) / len(windows) for i in range(len(windows)))
+    return ScaleTable(times, windows, f"{name}, {content['source']}")

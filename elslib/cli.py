@@ -1,6 +1,7 @@
 """`elslib ...`: data, training, calibration and the book from the command line."""
 
 import hashlib
+import io
 import json
 import os
 from dataclasses import asdict
@@ -9,12 +10,13 @@ from pathlib import Path
 
 import click
 import numpy as np
+import torch
 from tqdm.auto import tqdm
 
-from elslib import calibration, datasets, networks, training
+from elslib import calibration, datasets, figures, networks, training
 from elslib.machines import EquivariantLocalScore, LocalScore
-from elslib.records import RunRecord, Stopwatch, write_json
-from elslib.samplers import initial_noise
+from elslib.records import RunRecord, Stopwatch, write_json, write_whole
+from elslib.samplers import ddim, initial_noise, uniform_times
 from elslib.schedules import cosine
 from elslib.windows import constant_scale
 
@@ -217,6 +219,55 @@ def local_machine(machine: str, images, window: int, padding: str):
         return LocalScore(images, scale)
     edges = "aware" if padding == "zeros" else "circular"
     return EquivariantLocalScore(images, scale, edges=edges)
+
+
+@main.command("sample")
+@click.option("--dataset", default="fashion_mnist_10k", show_default=True)
+@click.option("--machine", type=click.Choice(["els", "ls"]), default="els", show_default=True)
+@click.option("--edges", type=click.Choice(["aware", "circular"]), default="aware")
+@click.option("--scale", default="fmnist-resnet-zeros", show_default=True, help="Published scale.")
+@click.option("--window", type=click.IntRange(min=1), help="One window at all times instead.")
+@click.option("--label", type=click.IntRange(min=0), help="Class; without it, all images.")
+@click.option("--samples", type=click.IntRange(min=1), default=8, show_default=True)
+@click.option("--first-seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option("--steps", type=click.IntRange(min=1), default=20, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("samples"), show_default=True)
+@plain_errors
+def draw(dataset, machine, edges, scale, window, label, samples, first_seed, steps, out):
+    """Draw samples from a local machine: OUT.png, OUT.npz and OUT.json.
+
+    Example: elslib sample --dataset fashion_mnist/train --label 3 --samples 4
+    """
+    images = datasets.load(dataset)
+    table = constant_scale(window) if window else calibration.published_scale(scale)
+    if machine == "ls":
+        denoise = LocalScore(images, table)
+    else:
+        denoise = EquivariantLocalScore(images, table, edges=edges)
+    seeds = list(range(first_seed, first_seed + samples))
+    labels = None if label is None else torch.full((samples,), label)
+    x, clock = initial_noise(seeds, images.images.shape[1:]), Stopwatch()
+    steps_done = ddim(denoise, x, uniform_times(steps), denoise.schedule, labels)
+    for step in tqdm(steps_done, total=steps, desc=f"{samples} samples", unit="step"):
+        x = step.x0
+    config = {
+        "dataset": images.name,
+        "machine": machine,
+        "edges": edges,
+        "scale": asdict(table),
+        "label": label,
+        "seeds": seeds,
+        "steps": steps,
+    }
+    record = RunRecord("elslib sample", config, images.sha256, clock.seconds)
+    array = io.BytesIO()
+    np.savez_compressed(array, images=x.numpy(), seeds=seeds)
+    write_whole(out.with_suffix(".npz"), array.getvalue())
+    picture = io.BytesIO()
+    figures.image_grid({"": x}, [str(seed) for seed in seeds]).savefig(picture, format="png")
+    write_whole(out.with_suffix(".png"), picture.getvalue())
+    write_json(out.with_suffix(".json"), record.json())
+    click.echo(f"{out}.png, .npz, .json: {clock.seconds / samples:.1f} s a sample")
 
 
 @main.command()

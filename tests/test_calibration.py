@@ -4,7 +4,13 @@ import pytest
 import torch
 from conformance import image_set
 
-from elslib.calibration import Trajectory, calibrate, load_scale, scale_table
+from elslib.calibration import (
+    Trajectory,
+    calibrate,
+    load_scale,
+    published_scale,
+    scale_table,
+)
 from elslib.machines import EquivariantLocalScore
 from elslib.samplers import initial_noise
 from elslib.schedules import cosine
@@ -55,3 +61,11 @@ def test_bad_input():
         scale_table([], "test")
     with pytest.raises(FileNotFoundError, match="elslib calibrate --network nobody"):
         load_scale("nobody", "els")
+
+
+def test_published_scales():
+    """Twenty windows each, the lowest noise first; an unknown name lists the known ones."""
+    scale = published_scale("fmnist-resnet-zeros")
+    assert (scale.window_at(0.05), scale.window_at(0.5), scale.window_at(1.0)) == (3, 11, 17)
+    with pytest.raises(ValueError, match="name must be one of cifar10-resnet-zeros, .* got 'x'"):
+        published_scale("x")

@@ -10,13 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from elslib.calibration import published_scale
 from elslib.datasets import load
 from elslib.posterior import cpu, merge, patch_posterior
 from elslib.posterior.merging import shift_images
 from elslib.samplers import initial_noise
 from elslib.schedules import cosine
 
-PUBLISHED = (3, 3, 5, 5, 7, 7, 9, 9, 9, 11, 11, 11, 13, 13, 13, 15, 15, 15, 17, 17)
+PUBLISHED = published_scale("fmnist-resnet-zeros").windows
 
 
 @st.composite

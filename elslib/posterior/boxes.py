@@ -30,14 +30,14 @@ def padded(w, r, border):
 
 
 @compiled
-def pack(images, first, last, r, border, p):
-    """Lay sixteen images out in p, with one more row, of zeros, and r or more columns at both ends:
-    of zeros, or wrapped. Returns whether all values are finite."""
+def pack(images, order, r, border, p):
+    """Lay the (up to sixteen) images that `order` names out in p, with one more row, of zeros, and
+    r or more columns at both ends: of zeros, or wrapped. Returns whether all values are finite."""
     _, c, h, w = images.shape
     width = padded(w, r, border)
     p[:] = 0
     broken = np.float32(0)
-    for lane in range(last - first):
+    for lane in range(len(order)):
         for ch in range(c):
             for i in range(h):
                 for j in range(width):
@@ -46,7 +46,7 @@ def pack(images, first, last, r, border, p):
                         x %= w
                     elif x < 0 or x >= w:
                         continue
-                    value = images[first + lane, ch, i, x]
+                    value = images[order[lane], ch, i, x]
                     broken += value * np.float32(0)  # NaN, if value is NaN or infinite
                     p[((i * width + j) * c + ch) * WIDTH + lane] = value
     return broken == 0

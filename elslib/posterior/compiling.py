@@ -38,9 +38,10 @@ def compiled_kernel() -> Callable[..., bool]:
     event.register("numba:compile", _Announcer())
 
     @njit(nogil=True, cache=True)
-    def posterior_sums(images, queries, task, sums, space):
+    def posterior_sums(images, order, queries, task, sums, space):
         # A change of the kernel must not find old code: numba's cache looks at this file and at
         # the values that a closure holds, not at the files that it calls.
-        return len(version) > 0 and kernel.posterior_sums(images, queries, task, sums, space)
+        assert len(version) > 0
+        return kernel.posterior_sums(images, order, queries, task, sums, space)
 
     return posterior_sums

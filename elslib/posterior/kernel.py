@@ -179,7 +179,7 @@ def absorb(energy, blocks, apart, count, space, reference, lanes, p, size, chann
 
 
 @compiled
-def remember(energy, j, pixel, image, stride, place, m, sums):
+def remember(energy, j, pixel, images, stride, place, m, sums):
     """Keep the m smallest energies of a pixel, and where they came from; of equals the first."""
     first = pixel * m
     for lane in range(WIDTH):
@@ -191,7 +191,7 @@ def remember(energy, j, pixel, image, stride, place, m, sums):
                 sums.best_place[i] = sums.best_place[i - 1]
                 i -= 1
             sums.best_energy[i] = e
-            sums.best_place[i] = (image + lane) * stride + place
+            sums.best_place[i] = images[lane] * stride + place
 
 
 @compiled
@@ -269,7 +269,9 @@ def box_columns(q, p, blocks, size, n_rows, n_cols, task, space):
 
 
 @compiled
-def compare(q, p, left, top, shift, n_rows, n_cols, image, blocks, absent, size, task, sums, space):
+def compare(
+    q, p, left, top, shift, n_rows, n_cols, images, blocks, absent, size, task, sums, space
+):
     """Compare the windows of n_rows x n_cols pixels at one shift with those of all blocks.
 
     q and p point to the windows' first column, `left` and `top` name the first pixel.
@@ -312,11 +314,11 @@ def compare(q, p, left, top, shift, n_rows, n_cols, image, blocks, absent, size,
                 ) % w
                 for g in range(blocks):
                     energy = after(space.energy, g * apart)
-                    remember(energy, j, pixel + j, image + g * WIDTH, h * w, place, m, sums)
+                    remember(energy, j, pixel + j, after(images, g * WIDTH), h * w, place, m, sums)
 
 
 @compiled
-def sweep(q, image, blocks, absent, size, task, sums, space):
+def sweep(q, images, blocks, absent, size, task, sums, space):
     """Compare one query image with all packed training images at every shift."""
     r, border, c = task.k // 2, task.border, len(task.channels)
     low, high = shifts(task.h, r, border)
@@ -328,18 +330,19 @@ def sweep(q, image, blocks, absent, size, task, sums, space):
             left, n_cols = overlap(dj, task.w, r, border)
             key = after(space.images, (left + dj) * c * WIDTH)
             compare(
-                after(q, left * c), key, left, top, (di, dj), n_rows, n_cols, image, blocks,
+                after(q, left * c), key, left, top, (di, dj), n_rows, n_cols, images, blocks,
                 absent, size, task, sums, space,
             )  # fmt: skip
 
 
 @compiled
-def posterior_sums(images, queries, task, sums, space):
-    """All queries [b, ...] against images [n, c, h, w]; adds to `sums`.
+def posterior_sums(images, order, queries, task, sums, space):
+    """All queries [b, ...] against those of images [n, c, h, w] that `order` names; into `sums`.
 
     Returns False, with the sums half done, if an image holds NaN or infinity.
     """
-    n, c, h, w = images.shape
+    n = len(order)
+    _, c, h, w = images.shape
     size = (h + 1) * padded(w, task.k // 2, task.border) * c * WIDTH
     inner = Scratch(
         pointer(space.images), pointer(space.strip), pointer(space.energy),
@@ -352,7 +355,8 @@ def posterior_sums(images, queries, task, sums, space):
         for g in range(blocks):
             first = start + g * WIDTH
             block = space.images[g * size : (g + 1) * size]
-            if not pack(images, first, min(first + WIDTH, n), task.k // 2, task.border, block):
+            some = order[first : min(first + WIDTH, n)]
+            if not pack(images, some, task.k // 2, task.border, block):
                 return False
         for b in range(len(queries)):
             own = Sums(
@@ -361,6 +365,7 @@ def posterior_sums(images, queries, task, sums, space):
                 pointer(sums.best_energy[b]), pointer(sums.best_place[b]),
             )  # fmt: skip
             absent = start + blocks * WIDTH - stop
-            sweep(pointer(queries[b]), start, blocks, absent, size, task, own, inner)
+            names = after(pointer(order), start)
+            sweep(pointer(queries[b]), names, blocks, absent, size, task, own, inner)
             collect(own, h * (w | 1), task.slack, task.m, c)
     return True
