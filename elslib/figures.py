@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 # Okabe and Ito's palette: told apart with any kind of colour vision.
@@ -95,5 +96,55 @@ def scales_plot(tables: Mapping[str, tuple], ylabel: str = "window side, pixels"
         axis.set(xlabel="time t (0 = image, 1 = noise)", ylabel=ylabel, xlim=(0, 1.02))
         axis.set_yticks(range(3, 18, 2))
         axis.legend(loc="upper left")
+        plt.close(figure)
+    return figure
+
+
+def lines(
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    xlabel: str,
+    ylabel: str,
+    *,
+    log: bool = True,
+    level: float | None = None,
+) -> Figure:
+    """One line per entry (x, y), on a logarithmic y axis if `log`; `level` is drawn dashed."""
+    with plt.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(5.6, 3.2), layout="constrained")
+        looks = zip(COLOURS.values(), ("-o", "--s", ":^", "-.D"), strict=True)
+        for (label, (x, y)), (colour, style) in zip(series.items(), looks, strict=False):
+            axis.plot(x, y, style, color=colour, label=label, ms=4, lw=1.4)
+        if level is not None:
+            axis.axhline(level, color="0.5", ls="--", lw=1)
+        if log:
+            axis.set_yscale("log")
+        else:
+            axis.set_ylim(bottom=0)
+        axis.set(xlabel=xlabel, ylabel=ylabel)
+        axis.legend()
+        plt.close(figure)
+    return figure
+
+
+def panels(images: Mapping[str, Float[Tensor, "_ _"]], box: tuple[int, int, int]) -> Figure:
+    """Pictures side by side, each in its own range of grey, with one window marked.
+
+    `box` is (row, column, side) of the window's corner in the first picture. A smaller picture
+    holds one value per window: the value of the marked window is a dot.
+    """
+    row, column, side = box
+    height = next(iter(images.values())).shape[0]
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(1, len(images), figsize=(7.2, 2.1), layout="constrained")
+        for axis, (title, image) in zip(axes, images.items(), strict=True):
+            axis.imshow(image, cmap="gray", interpolation="nearest")
+            if image.shape[0] == height:
+                corner = (column - 0.5, row - 0.5)
+                axis.add_patch(Rectangle(corner, side, side, fill=False, ec=COLOURS["IS"], lw=1.6))
+            else:
+                axis.plot(column, row, "o", color=COLOURS["IS"], ms=6)
+            axis.set_title(title)
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
         plt.close(figure)
     return figure

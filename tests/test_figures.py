@@ -50,3 +50,13 @@ def test_plots_hold_their_points():
         }
     )
     assert len(scales.axes[0].lines) == 2 and len(scales.axes[0].collections) == 1
+
+
+def test_lines_and_panels():
+    """A line per series, a dashed level; a window marked in the pictures, a dot in the sums."""
+    plot = figures.lines({"a": ([1, 2], [3.0, 4.0]), "b": ([1], [2.0])}, "x", "y", level=1.0)
+    assert len(plot.axes[0].lines) == 3 and plot.axes[0].get_yscale() == "log"
+    flat = figures.lines({"a": ([1, 2], [3.0, 4.0])}, "x", "y", log=False)
+    assert flat.axes[0].get_ylim()[0] == 0
+    shown = figures.panels({"q": torch.rand(8, 8), "sums": torch.rand(6, 6)}, (1, 2, 3))
+    assert len(shown.axes[0].patches) == 1 and len(shown.axes[1].lines) == 1
