@@ -31,7 +31,6 @@ import hashlib
 import json
 from pathlib import Path
 
-import torch
 import torch.nn.functional as F
 from IPython.display import Markdown
 from myst_nb import glue
