@@ -123,7 +123,7 @@ def published_scale(name: str) -> ScaleTable:
 
     Raises ValueError for an unknown name. Which machine each was calibrated for is not recorded.
     """
-    content = json.loads((data_folder() / "scales" / "published.json").read_text())
+    content = json.loads((data_folder() / "published_scales.json").read_text())
     scales = content["scales"]
     if name not in scales:
         raise ValueError(f"name must be one of {', '.join(scales)}, got {name!r}.")

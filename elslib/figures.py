@@ -121,7 +121,7 @@ def lines(
         else:
             axis.set_ylim(bottom=0)
         axis.set(xlabel=xlabel, ylabel=ylabel)
-        axis.legend()
+        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
         plt.close(figure)
     return figure
 
@@ -137,7 +137,7 @@ def panels(images: Mapping[str, Float[Tensor, "_ _"]], box: tuple[int, int, int]
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, len(images), figsize=(7.2, 2.1), layout="constrained")
         for axis, (title, image) in zip(axes, images.items(), strict=True):
-            axis.imshow(image, cmap="gray", interpolation="nearest")
+            axis.imshow(image.numpy(), cmap="gray", interpolation="nearest")
             if image.shape[0] == height:
                 corner = (column - 0.5, row - 0.5)
                 axis.add_patch(Rectangle(corner, side, side, fill=False, ec=COLOURS["IS"], lw=1.6))

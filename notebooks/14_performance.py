@@ -140,7 +140,8 @@ table = [
     "| borders | dense | reference | fused | dense / fused | reference / fused |",
     "| --- | --- | --- | --- | --- | --- |",
 ]
-for border, part in speed.items():
+for border in ("aware", "circular"):
+    part = speed[border]
     whole, spread = part["ns_per_comparison_whole"], part["times_faster_repeats"]
     cells = [f"{whole[name]:.2f} ns" for name in ("dense", "reference", "fused")]
     for name in ("dense", "reference"):
@@ -154,13 +155,13 @@ for border, part in speed.items():
 circular = scaling["window"]["circular"]
 for key, value in {
     "batch": speed["aware"]["batch"],
-    "repeats": result["record"]["config"]["repeats"],
-    "hardware": result["record"]["hardware"],
+    "repeats": speed["record"]["config"]["repeats"],
+    "hardware": speed["record"]["hardware"],
     "exponent": scaling["n_exponent"],
     "window_ratio": scaling["window_17_over_3"],
-    "memory": max(scaling["memory_mb"].values()),
-    "error": max(max(part["fused"]) for part in errors.values()),
-    "error_dense": max(max(part["dense"]) for part in errors.values()),
+    "memory": max(result["memory"]["megabytes"].values()),
+    "error": max(max(errors[border]["fused"]) for border in ("aware", "circular")),
+    "error_dense": max(max(errors[border]["dense"]) for border in ("aware", "circular")),
     "threads_gain": scaling["threads"]["1"][0] / min(v[0] for v in scaling["threads"].values()),
 }.items():
     glue(key, value, display=False)
@@ -170,8 +171,10 @@ Markdown("\n".join(table))
 # Over a whole schedule the fused sum is {glue:text}`faster_aware_dense:.0f` times faster than the dense
 # one with borders respected, and {glue:text}`faster_circular_dense:.0f` times with circular borders.
 # In brackets stands the range over {glue:text}`repeats` repeats of the whole schedule: the machine is
-# shared, and other guests slow it down now and then. The dense version is not a straw man. It was
-# tuned until it was faster than the authors' own code, which needs 7 to 15 ns.
+# shared, and other guests slow it down now and then. The dense version is not a straw man: it scales
+# the filters instead of the distances, and floors exponents so that none underflows, which alone made
+# it up to three times faster than a plain rewrite. We aimed at 25 times for both kinds of border.
+# With circular borders we have not reached it: there nothing is wasted by the dense way either.
 
 # %% [markdown]
 # ## Does it scale?
@@ -204,8 +207,8 @@ lines(
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-error", "caption": "Largest absolute error of a pixel against double precision, at each step. The promise is 0.0001."}, "image": {"alt": "Line plot with logarithmic vertical axis. The fused line lies below a dashed line at 0.0001 everywhere."}}
 lines(
     {
-        f"{name}, {border}": (times, part[name])
-        for border, part in errors.items()
+        f"{name}, {border}": (times, errors[border][name])
+        for border in ("aware", "circular")
         for name in ("dense", "fused")
     },
     "time t (0 = image, 1 = noise)",
@@ -219,7 +222,7 @@ lines(
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 source = b"".join(p.read_bytes() for p in sorted(Path(elslib.__file__).parent.rglob("*.py")))
-chosen = [byte % 20 for byte in hashlib.sha256(source).digest()[:2]]
+chosen = list(dict.fromkeys(byte % 20 for byte in hashlib.sha256(source).digest()))[:2]
 table = ["| step | window | largest error now |", "| --- | --- | --- |"]
 for step in chosen:
     t, window = times[step], scale.window_at(times[step])
