@@ -170,11 +170,11 @@ Markdown("\n".join(table))
 # %% [markdown]
 # Over a whole schedule the fused sum is {glue:text}`faster_aware_dense:.0f` times faster than the dense
 # one with borders respected, and {glue:text}`faster_circular_dense:.0f` times with circular borders.
-# In brackets stands the range over {glue:text}`repeats` repeats of the whole schedule: the machine is
-# shared, and other guests slow it down now and then. The dense version is not a straw man: it scales
-# the filters instead of the distances, and floors exponents so that none underflows, which alone made
-# it up to three times faster than a plain rewrite. We aimed at 25 times for both kinds of border.
-# With circular borders we have not reached it: there nothing is wasted by the dense way either.
+# The ratio takes the best of {glue:text}`repeats` repeats at each step; in brackets stand the ratios
+# of the single repeats, since other guests of the machine slow it down now and then. The dense
+# version is not a straw man: it floors exponents, so that none underflows, which a plain rewrite in
+# the published style does not and pays for dearly. We aimed at 25 times for both kinds of border and
+# have not reached it for circular ones, where the dense way wastes nothing either.
 
 # %% [markdown]
 # ## Does it scale?
