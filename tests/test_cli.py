@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -83,3 +84,18 @@ def test_data_list_names_every_set_and_licence():
     assert done.exit_code == 0
     for name in [*datasets.manifest(), *datasets.FULL_SETS]:
         assert name in done.output
+
+
+def test_sample_writes_picture_numbers_and_record(tmp_path):
+    """Unclamped images of the seeds asked for, and how they were made."""
+    asked = ["sample", "--dataset", "mnist_5k", "--label", "1", "--samples", "2", "--steps", "1"]
+    out = str(tmp_path / "drawn")
+    done = run(*asked, "--window", 3, "--first-seed", 5, "--out", out)
+    assert done.exit_code == 0, done.output
+    record = json.loads((tmp_path / "drawn.json").read_text())
+    assert record["config"]["seeds"] == [5, 6] and record["command"] == "elslib sample"
+    with np.load(tmp_path / "drawn.npz") as arrays:
+        assert arrays["images"].shape == (2, 1, 32, 32) and arrays["seeds"].tolist() == [5, 6]
+    assert (tmp_path / "drawn.png").stat().st_size > 0
+    refused = run(*asked, "--scale", "nobody", "--out", out)
+    assert refused.exit_code == 2 and "name must be one of cifar10-resnet-zeros" in refused.output
