@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from elslib import calibration, datasets, figures, networks, training
+from elslib import calibration, datasets, figures, networks, zoo
+from elslib.images import ImageSet
 from elslib.machines import EquivariantLocalScore, LocalScore
 from elslib.records import RunRecord, Stopwatch, write_json, write_whole
 from elslib.samplers import ddim, initial_noise, uniform_times
-from elslib.schedules import cosine
-from elslib.windows import constant_scale
+from elslib.windows import Border, ScaleTable, constant_scale
 
 USER_ERRORS = (ValueError, OSError)
 
@@ -69,81 +69,30 @@ def data_fetch(name: str) -> None:
 
 
 @main.command()
-@click.option("--name", required=True, help="Name of the result in data/networks.")
-@click.option("--dataset", default="fashion_mnist_10k", show_default=True)
-@click.option("--held-out", default="fashion_mnist_test_1k", show_default=True)
-@click.option("--width", type=click.IntRange(min=24), default=64, show_default=True)
-@click.option("--padding", type=click.Choice(["zeros", "circular"]), default="zeros")
-@click.option("--conditional/--unconditional", default=True, show_default=True)
-@click.option("--updates", type=click.IntRange(min=1), default=6000, show_default=True)
-@click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True)
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=1e-3)
+@click.option("--dataset", type=click.Choice(list(zoo.SUBJECTS)), required=True)
+@click.option("--network", type=click.Choice(list(zoo.KINDS)), required=True)
+@click.option("--profile", type=click.Choice(list(zoo.PROFILES)), default="cpu", show_default=True)
+@click.option("--name", default="", help="Name in data/networks.  [default: DATASET-NETWORK]")
+@click.option("--width", type=click.IntRange(min=24), help="Instead of the profile's.")
+@click.option("--updates", type=click.IntRange(min=1), help="Instead of the profile's.")
+@click.option("--batch", type=click.IntRange(min=1), help="Instead of the profile's.")
 @click.option("--seed", type=click.IntRange(0, 2**30 - 1), default=0, show_default=True)
-@click.option("--note", default="", help="One line for the card.")
 @plain_errors
-def train(name, dataset, held_out, width, padding, conditional, updates, batch, rate, seed, note):
-    """Train a ResNet, or resume the run NAME where it stopped.
+def train(dataset, network, profile, name, **changes):
+    """Train a network of the zoo, or resume where it stopped; on a GPU if there is one.
 
-    Example: elslib train --name fashion-resnet-short --updates 6000
+    Example: elslib train --dataset fashion --network resnet
     """
-    images = datasets.load(dataset)
-    if conditional and not images.class_names:
-        raise ValueError(f"{dataset} has no classes; add --unconditional.")
-    classes = len(images.class_names) if conditional else None
-    config = training.TrainConfig(
-        networks.NetworkConfig(images.images.shape[1], width, padding=padding, classes=classes),
-        updates=updates,
-        batch=batch,
-        rate=rate,
-        seed=seed,
-    )
-    trainer = training.Trainer(config, images)
-    weights, card = networks.network_paths(name)
-    state = weights.parent / ".state" / weights.name
-    if card.is_file() and state.is_file():
-        trainer.load(state)
-        if trainer.trained:
-            click.echo(f"{weights} is trained already; delete {state} to train it again.")
-            return
-    bar = tqdm(training.train(trainer, state), total=updates, desc=name, disable=None)
-    for step in bar:
-        bar.n = step.update + 1
+    plan = zoo.plan(dataset, network, profile, name, **changes)
+    bar = tqdm(total=plan.config.updates, desc=plan.name, disable=None)
+    for trainer, step in zoo.make(plan, "cuda" if torch.cuda.is_available() else "cpu"):
+        bar.update(step.update + 1 - bar.n)
         if step.update % 20 == 0:
             bar.set_postfix(loss=f"{np.mean(trainer.losses[-100:]):.4f}")
-        elif step.update % 500 == 499:
-            click.echo(f"update {step.update + 1}: loss {np.mean(trainer.losses[-500:]):.4f}")
-    training.write_tensors(weights, trainer.average, {"images": images.sha256})
-    loss = held_out_losses(trainer, datasets.load(held_out))
-    write_json(card, network_card(name, note, trainer, loss))
-    click.echo(f"{weights}: {loss}, {trainer.seconds / 60:.1f} minutes")
-
-
-def held_out_losses(trainer: training.Trainer, held_out) -> dict[str, float]:
-    """Training loss over the last tenth of the updates, and the averaged weights' held-out loss."""
-    tail = trainer.losses[-max(1, len(trainer.losses) // 10) :]
-    return {
-        "training": round(float(np.mean(tail)), 5),
-        "held_out": round(training.held_out_loss(trainer.denoiser(), held_out), 5),
-    }
-
-
-def network_card(name: str, note: str, trainer: training.Trainer, loss: dict[str, float]) -> dict:
-    """The json card beside a network's weights."""
-    config = asdict(trainer.config)
-    network = config.pop("network")
-    record = RunRecord("elslib train", config, trainer.images.sha256, round(trainer.seconds, 1))
-    curve = np.array_split(np.array(trainer.losses), min(60, len(trainer.losses)))
-    return {
-        "name": name,
-        "note": note,
-        "network": network,
-        "schedule": cosine().name,
-        "training": config,
-        "images": {"name": trainer.images.name, "sha256": trainer.images.sha256},
-        "loss": loss,
-        "loss_curve": [round(float(part.mean()), 5) for part in curve],
-        "record": record.json(),
-    }
+        if step.update % 1000 == 999 and bar.disable:
+            click.echo(f"update {step.update + 1}: loss {np.mean(trainer.losses[-1000:]):.4f}")
+    card = networks.load_card(plan.name)
+    click.echo(f"{plan.weights}: {card['loss']}, {card['record']['seconds'] / 60:.1f} minutes")
 
 
 @main.command()
@@ -175,10 +124,11 @@ def calibrate(network, machine, trajectories, largest):
     kept = kept_runs(state, config)
     seeds = [calibration.FIRST_SEED + i for i in range(trajectories)]
     classes = denoiser.config.classes
+    edges = "aware" if denoiser.config.padding == "zeros" else "circular"
     rest = seeds[len(kept["runs"]) :]
     runs = calibration.calibrate(
         denoiser,
-        lambda window: local_machine(machine, images, window, denoiser.config.padding),
+        lambda window: local_machine(machine, images, constant_scale(window), edges),
         windows,
         initial_noise(rest, images.images.shape[1:]) if rest else images.images[:0],
         denoiser.schedule,
@@ -212,12 +162,10 @@ def kept_runs(state: Path, config: dict) -> dict:
     return kept
 
 
-def local_machine(machine: str, images, window: int, padding: str):
-    """LS or ELS with one window, and for ELS the edges that match a network's padding."""
-    scale = constant_scale(window)
+def local_machine(machine: str, images: ImageSet, scale: ScaleTable, edges: Border):
+    """LS, or ELS with these edges."""
     if machine == "ls":
         return LocalScore(images, scale)
-    edges = "aware" if padding == "zeros" else "circular"
     return EquivariantLocalScore(images, scale, edges=edges)
 
 
@@ -240,10 +188,7 @@ def draw(dataset, machine, edges, scale, window, label, samples, first_seed, ste
     """
     images = datasets.load(dataset)
     table = constant_scale(window) if window else calibration.published_scale(scale)
-    if machine == "ls":
-        denoise = LocalScore(images, table)
-    else:
-        denoise = EquivariantLocalScore(images, table, edges=edges)
+    denoise = local_machine(machine, images, table, edges)
     seeds = list(range(first_seed, first_seed + samples))
     labels = None if label is None else torch.full((samples,), label)
     x, clock = initial_noise(seeds, images.images.shape[1:]), Stopwatch()

@@ -7,7 +7,7 @@ differ, so all three are here and always reported together.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -88,10 +88,24 @@ def nearest_image(
     x: Float[Tensor, "b c h w"], images: Float[Tensor, "n c h w"]
 ) -> tuple[Int[Tensor, " b"], Float[Tensor, " b"]]:
     """The training image nearest to each x: its number, and the root mean square difference."""
-    distance = torch.cdist(
+    nearest = _distances(x, images).min(dim=1)
+    return nearest.indices, nearest.values / x[0].numel() ** 0.5
+
+
+def near_copies(
+    x: Float[Tensor, "b c h w"], images: Float[Tensor, "n c h w"], ratio: float = 1 / 3
+) -> Bool[Tensor, " b"]:
+    """Whether each x nearly copies a training image: the nearest is less than `ratio` times as far
+    away as the second nearest. Raises ValueError for fewer than two images."""
+    if len(images) < 2:
+        raise ValueError(f"images must hold at least two, got {len(images)}.")
+    nearest = _distances(x, images).topk(2, dim=1, largest=False).values
+    return nearest[:, 0] < ratio * nearest[:, 1]
+
+
+def _distances(x: Tensor, images: Tensor) -> Tensor:
+    return torch.cdist(
         x.flatten(1).double(),
         images.flatten(1).double(),
         compute_mode="donot_use_mm_for_euclid_dist",
     )
-    nearest = distance.min(dim=1)
-    return nearest.indices, nearest.values / x[0].numel() ** 0.5

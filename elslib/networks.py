@@ -1,10 +1,8 @@
-"""The paper's convolutional networks, which predict noise, and the wrapper that denoises."""
+"""Trained networks: the wrapper that makes one a Denoiser, and the files of the zoo."""
 
 import json
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -12,92 +10,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from elslib.architectures import NetworkConfig, build
 from elslib.datasets import data_folder, load
 from elslib.images import ImageSet
 from elslib.schedules import Schedule, cosine, denoised_from_noise
-
-Padding = Literal["zeros", "circular"]
-FREQUENCIES = 128
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """What a network is: enough to build it again.
-
-    channels  image channels; width  feature channels (the paper: 256); blocks  residual blocks;
-    padding   "zeros" or "circular"; classes  number of classes, None if unconditional.
-    """
-
-    channels: int
-    width: int = 256
-    blocks: int = 6
-    padding: Padding = "zeros"
-    classes: int | None = None
-    architecture: Literal["resnet"] = "resnet"
-
-    def __post_init__(self):
-        if self.padding not in get_args(Padding):
-            raise ValueError(f"padding must be zeros or circular, got {self.padding!r}.")
-        if self.architecture != "resnet":
-            raise ValueError(f"architecture must be resnet, got {self.architecture!r}.")
-        # With fewer than 3 channels in each of 8 groups the normalisation erases time and class.
-        if self.width < 24 or self.width % 8:
-            raise ValueError(f"width must be a multiple of 8 from 24 on, got {self.width}.")
-        for name, value in (("channels", self.channels), ("blocks", self.blocks)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}.")
-        if self.classes is not None and self.classes < 1:
-            raise ValueError(f"classes must be at least 1, or None, got {self.classes}.")
-
-
-class Embedding(nn.Module):
-    """Sinusoids of the raw t in [0, 1], sin and cos of 128 frequencies, plus a class vector."""
-
-    frequencies: Tensor
-
-    def __init__(self, classes: int | None):
-        super().__init__()
-        j = torch.arange(FREQUENCIES)
-        frequencies = torch.exp(-math.log(10_000) * j / (FREQUENCIES - 1))
-        self.register_buffer("frequencies", frequencies, persistent=False)
-        self.classes = nn.Embedding(classes, 2 * FREQUENCIES) if classes else None
-
-    def forward(self, t: Tensor, label: Tensor | None) -> Tensor:
-        angles = t[:, None] * self.frequencies
-        e = torch.cat([angles.sin(), angles.cos()], dim=1)  # (b, 256)
-        return e if self.classes is None else e + self.classes(label)
-
-
-class ResNet(nn.Module):
-    """3x3 convolutions only, so that each output pixel sees a square of side 2 blocks + 5.
-
-    A convolution up to `width`, residual blocks `h + relu(conv(h + e_l))`, one more embedding
-    added, a convolution down. No normalisation in the path of the image: it would carry
-    information across the whole image. With 6 blocks the receptive field is 17x17.
-    """
-
-    def __init__(self, config: NetworkConfig):
-        super().__init__()
-        c, f = config.channels, config.width
-        self.embed = Embedding(config.classes)
-        self.conditioners = nn.ModuleList(
-            nn.Sequential(nn.Linear(2 * FREQUENCIES, f), nn.GroupNorm(8, f), nn.ReLU())
-            for _ in range(config.blocks + 1)
-        )
-        self.up = nn.Conv2d(c, f, 3, padding=1, padding_mode=config.padding)
-        self.convs = nn.ModuleList(
-            nn.Conv2d(f, f, 3, padding=1, padding_mode=config.padding) for _ in range(config.blocks)
-        )
-        self.down = nn.Conv2d(f, c, 3, padding=1, padding_mode=config.padding)
-
-    def forward(self, x: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
-        """Noise estimate [b, c, h, w] for x [b, c, h, w] at times [b] and classes [b]."""
-        e = self.embed(t, label)
-        vectors = [conditioner(e)[:, :, None, None] for conditioner in self.conditioners]
-        h = self.up(x)
-        for conv, vector in zip(self.convs, vectors, strict=False):
-            h = h + torch.relu(conv(h + vector))
-        return self.down(h + vectors[-1])
 
 
 class NetworkDenoiser:
@@ -135,12 +51,22 @@ class NetworkDenoiser:
         return denoised_from_noise(x, eps, alpha, sigma)
 
 
+def check_sides(config: NetworkConfig, x: Tensor) -> None:
+    """Raise ValueError if images [b, c, h, w] have sides that a UNet cannot halve twice."""
+    if any(side % config.side_multiple for side in x.shape[2:]):
+        raise ValueError(
+            f"images must have sides that are multiples of {config.side_multiple} for the "
+            f"architecture {config.architecture}, got {tuple(x.shape[2:])}; it halves them twice."
+        )
+
+
 def _check_input(config: NetworkConfig, x: Tensor, t: float | Tensor, label: Tensor | None) -> None:
     if x.ndim != 4 or x.shape[1] != config.channels:
         raise ValueError(
             f"x must have shape [b, {config.channels}, h, w] for this network, got "
             f"{tuple(x.shape)}; it was trained on {config.channels}-channel images."
         )
+    check_sides(config, x)
     if not bool(torch.isfinite(x).all()):
         raise ValueError("x must be finite, got NaN or infinity; check the step before.")
     for name, value in (("t", t), ("label", label)):
@@ -158,11 +84,6 @@ def _check_input(config: NetworkConfig, x: Tensor, t: float | Tensor, label: Ten
         )
     elif bool(((label < 0) | (label >= config.classes)).any()):
         raise ValueError(f"label must lie in 0..{config.classes - 1}, got {label.tolist()}.")
-
-
-def build(config: NetworkConfig) -> nn.Module:
-    """A freshly initialised network, from torch's global generator."""
-    return ResNet(config)
 
 
 def network_paths(name: str) -> tuple[Path, Path]:

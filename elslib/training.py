@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -19,8 +20,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from elslib.architectures import NetworkConfig, build
 from elslib.images import ImageSet
-from elslib.networks import NetworkConfig, NetworkDenoiser, build
+from elslib.networks import NetworkDenoiser, check_sides
 from elslib.records import write_whole
 from elslib.schedules import Schedule, cosine
 
@@ -28,22 +30,26 @@ TIME_GRID = 1000
 # Streams of random numbers: none shares a generator's seed with another, nor with the noise of
 # samples, whose seeds lie below 2^31.
 UPDATES, EPOCHS, HELD_OUT = 0, 1, 2
+# The held-out loss is measured so many times in a run, evenly spread.
+MEASUREMENTS = 20
+Decay = Literal["cosine", "exponential"]
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a network is trained: the paper's objective (App. C.1), with a quicker recipe.
+    """How a network is trained with the paper's objective (App. C.1).
 
-    The paper: Adam at 1e-4 * 0.999965^update, batch 128, no average, float32. Here:
-    Adam at `rate`, decayed to 0 over the updates by a cosine; an exponential moving average of the
-    weights, with decay `ema`, is the result. `autocast` computes in bfloat16. `rate` per update;
-    `updates`, `batch` at least 1.
+    Adam starts at `rate`. `decay="exponential"` is the paper's, 0.999965^update over its 140,000
+    updates, stretched over these `updates`; `"cosine"` falls to 0. The result is an exponential
+    moving average of the weights with decay `ema`; 0, as in the paper, keeps none. `autocast`
+    computes in bfloat16. `updates`, `batch` at least 1.
     """
 
     network: NetworkConfig
     updates: int
     batch: int = 64
     rate: float = 1e-3
+    decay: Decay = "cosine"
     ema: float = 0.999
     seed: int = 0
     autocast: bool = True
@@ -54,12 +60,17 @@ class TrainConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if not self.rate > 0:
             raise ValueError(f"rate must be positive, got {self.rate}; 1e-3 works.")
+        if self.decay not in get_args(Decay):
+            raise ValueError(f"decay must be cosine or exponential, got {self.decay!r}.")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must lie in [0, 1), got {self.ema}; 0 keeps no average.")
 
     def rate_at(self, update: int) -> float:
         """Learning rate of an update, counted from 0."""
-        return self.rate * 0.5 * (1 + math.cos(math.pi * update / self.updates))
+        done = update / self.updates
+        if self.decay == "exponential":
+            return self.rate * 0.999965 ** (140_000 * done)
+        return self.rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,11 @@ class TrainStep:
 
 
 class Trainer:
-    """The state of a run: weights, their average, Adam's moments, the losses so far."""
+    """The state of a run: weights, their average, Adam's moments, the losses so far.
+
+    `losses` has one entry an update, `held_out` the averaged weights' held-out loss at every
+    twentieth of the updates, if it was measured.
+    """
 
     def __init__(self, config: TrainConfig, images: ImageSet):
         _check_images(config.network, images)
@@ -84,6 +99,7 @@ class Trainer:
         self.average = {k: v.detach().clone() for k, v in self.module.named_parameters()}
         self.adam = torch.optim.Adam(self.module.parameters(), lr=config.rate, fused=True)
         self.losses: list[float] = []
+        self.held_out: list[float] = []
         self.seconds = 0.0
 
     def update(self) -> TrainStep:
@@ -125,6 +141,7 @@ class Trainer:
             for key, value in self.adam.state[parameter].items():
                 state[f"adam.{key}.{name}"] = value
         state["losses"] = torch.tensor(self.losses, dtype=torch.float64)
+        state["held_out"] = torch.tensor(self.held_out, dtype=torch.float64)
         state["seconds"] = torch.tensor(self.seconds, dtype=torch.float64)
         write_tensors(path, state, self._identity())
 
@@ -143,7 +160,8 @@ class Trainer:
                 f"{path} must be of this run ({self._identity()}), but it is of {identity}; "
                 f"delete it or give this run another name."
             )
-        self.losses, self.seconds = state["losses"].tolist(), float(state["seconds"])
+        self.losses, self.held_out = state["losses"].tolist(), state["held_out"].tolist()
+        self.seconds = float(state["seconds"])
         for name, parameter in self.module.named_parameters():
             parameter.data.copy_(state[f"weights.{name}"])
             self.average[name].copy_(state[f"average.{name}"])
@@ -162,18 +180,27 @@ class Trainer:
 
 
 def train(
-    trainer: Trainer, state: Path | None = None, *, save_every: int = 500
+    trainer: Trainer,
+    state: Path | None = None,
+    *,
+    held_out: ImageSet | None = None,
+    save_every: int = 500,
 ) -> Iterator[TrainStep]:
     """Run a Trainer to its last update, from the start or from the file `state`; yields each.
 
-    The state is written every `save_every` updates and at the end. Raises ValueError for a state
-    that is broken or of another run.
+    The state is written every `save_every` updates and at the end; the loss on the images
+    `held_out` goes to `trainer.held_out`. Raises ValueError for a state that is broken or of
+    another run.
     """
     if state is not None and state.exists():
         trainer.load(state)
+    updates = trainer.config.updates
     while not trainer.trained:
         step = trainer.update()
-        if state is not None and ((step.update + 1) % save_every == 0 or trainer.trained):
+        done = step.update + 1
+        if held_out is not None and done * MEASUREMENTS // updates > len(trainer.held_out):
+            trainer.held_out.append(held_out_loss(trainer.denoiser(), held_out))
+        if state is not None and (done % save_every == 0 or trainer.trained):
             trainer.save(state)
         yield step
 
@@ -238,6 +265,7 @@ def _check_images(config: NetworkConfig, images: ImageSet) -> None:
             f"images must have {config.channels} channels for this network, got "
             f"{images.images.shape[1]} in {images.name!r}."
         )
+    check_sides(config, images.images)
     if config.classes is None:
         return
     if images.labels is None:

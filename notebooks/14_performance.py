@@ -148,11 +148,7 @@ for border in ("aware", "circular"):
         low, high = spread[name][0], spread[name][-1]
         cells.append(f"{part['times_faster'][name]:.0f} [{low:.0f}, {high:.0f}]")
         glue(f"faster_{border}_{name}", part["times_faster"][name], display=False)
-        glue(f"faster_{border}_{name}_low", low, display=False)
-        glue(f"faster_{border}_{name}_high", high, display=False)
-    glue(f"ns_{border}", whole["fused"], display=False)
     table.append(f"| {border} | " + " | ".join(cells) + " |")
-circular = scaling["window"]["circular"]
 for key, value in {
     "batch": speed["aware"]["batch"],
     "repeats": speed["record"]["config"]["repeats"],

@@ -14,7 +14,7 @@ from elslib import calibration, cli, datasets, networks
 def folder(tmp_path, monkeypatch):
     """A data folder with the embedded test images and nothing else."""
     source = datasets.data_folder()
-    for name in ("manifest.json", "fashion_mnist_test_1k.npz"):
+    for name in ("manifest.json", "noto_emoji.npz"):
         shutil.copy(source / name, tmp_path / name)
     for module in (datasets, networks, calibration):
         monkeypatch.setattr(module, "data_folder", lambda: tmp_path)
@@ -25,18 +25,20 @@ def run(*arguments):
     return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
 
 
-TRAIN = ("train", "--name", "tiny", "--dataset", "fashion_mnist_test_1k", "--width", 24)
+TINY = ("--name", "tiny", "--batch", 4, "--width", 24)
+TRAIN = ("train", "--dataset", "emoji", "--network", "resnet", *TINY)
 
 
 def test_train_then_calibrate(folder):
     """A tiny network, its card, its windows; rerunning both changes nothing but the clock."""
-    done = run(*TRAIN, "--updates", 3, "--batch", 4)
+    done = run(*TRAIN, "--updates", 3)
     assert done.exit_code == 0, done.output
     card = json.loads((folder / "networks" / "tiny.json").read_text())
     assert card["training"]["updates"] == 3 and card["loss"]["held_out"] > 0
+    assert len(card["held_out_curve"]) == 3 and not card["loss"]["trained"]
     assert card["record"]["data_sha256"] == card["images"]["sha256"]
     weights = (folder / "networks" / "tiny.safetensors").read_bytes()
-    assert run(*TRAIN, "--updates", 3, "--batch", 4).exit_code == 0
+    assert run(*TRAIN, "--updates", 3).exit_code == 0
     assert (folder / "networks" / "tiny.safetensors").read_bytes() == weights
 
     options = ("calibrate", "--network", "tiny", "--machine", "ls", "--largest", 5)
@@ -53,7 +55,8 @@ def test_train_then_calibrate(folder):
 @pytest.mark.parametrize(
     "arguments,message",
     [
-        (("train", "--name", "x", "--dataset", "nothing"), "name must be a known image set"),
+        (("train", "--dataset", "faces", "--network", "resnet"), "'faces' is not one of"),
+        (("train", "--dataset", "cifar10", "--network", "unet"), "dataset must be one of the pro"),
         ((*TRAIN[:-1], 30), "width must be a multiple of 8 from 24 on, got 30"),
         ((*TRAIN, "--updates", 0), "0 is not in the range x>=1"),
         (("calibrate", "--network", "nobody"), "no network 'nobody'"),
@@ -69,7 +72,7 @@ def test_errors_are_one_line_with_exit_code_2(folder, arguments, message):
 
 def test_a_network_on_other_images_is_refused(folder):
     """The card knows the images by sha256."""
-    assert run(*TRAIN, "--updates", 1, "--batch", 2).exit_code == 0
+    assert run(*TRAIN, "--updates", 1).exit_code == 0
     path = folder / "networks" / "tiny.json"
     card = json.loads(path.read_text())
     card["images"]["sha256"] = "0" * 64

@@ -18,9 +18,9 @@ LEVELS = [
     ["records"],
     ["schedules", "images", "datasets", "windows"],
     ["posterior"],
-    ["machines", "networks"],
+    ["machines", "architectures", "networks"],
     ["samplers", "training"],
-    ["calibration", "metrics"],
+    ["calibration", "metrics", "zoo"],
     ["figures", "percentscript", "notebooks"],
     ["cli"],
 ]

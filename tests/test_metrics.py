@@ -50,6 +50,14 @@ def test_nearest_image():
     assert float(distance) == pytest.approx(0.1, rel=1e-4)
 
 
+def test_near_copies():
+    """A training image with a little noise is one; the middle of two images is none."""
+    between = (A[:1] + A[1:2]) / 2
+    assert metrics.near_copies(torch.cat([A[:1] + 1e-3, between]), A).tolist() == [True, False]
+    with pytest.raises(ValueError, match="images must hold at least two, got 1"):
+        metrics.near_copies(A, A[:1])
+
+
 def test_shapes_are_not_broadcast(as_installed):
     """One image against four is refused."""
     with pytest.raises(ValueError, match="images must have one shape"):

@@ -101,12 +101,13 @@ def test_energies_beyond_float32_are_left_to_the_reference(monkeypatch):
     assert len(asked) == 1
 
 
-def test_one_broken_image_is_noticed():
+@pytest.mark.parametrize("top", [0, 2])
+def test_one_broken_image_is_noticed(top):
     """A NaN would never be chosen, and so be dropped silently."""
     images = torch.rand(70, 1, 6, 6)
     images[66, 0, 2, 3] = math.nan
     with pytest.raises(ValueError, match="images must be finite, got NaN or infinity in at least"):
-        patch_posterior(images[:1], images, 0.8, 0.6, 3, "aware")
+        patch_posterior(images[:1], images, 0.8, 0.6, 3, "aware", top=top)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

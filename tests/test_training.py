@@ -19,8 +19,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from elslib.architectures import NetworkConfig, build
 from elslib.images import ImageSet
-from elslib.networks import NetworkConfig, NetworkDenoiser, build, load_network
+from elslib.networks import NetworkDenoiser, load_network
 from elslib.training import TrainConfig, Trainer, held_out_loss, train, write_tensors
 
 SAVE_EVERY = 2

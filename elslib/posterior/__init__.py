@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from elslib.posterior.cpu import fused_posterior
-from elslib.posterior.merging import Origins, PatchPosterior, merge
+from elslib.posterior.merging import BROKEN_IMAGES, Origins, PatchPosterior, merge
 from elslib.posterior.reference import reference_posterior
 from elslib.windows import Border, check_window
 
@@ -49,9 +49,7 @@ def patch_posterior(
     else:
         posterior = reference_posterior(x, images, alpha, sigma, window, border, top, chunk)
     if not bool(torch.isfinite(posterior.log_sum).all()):
-        raise ValueError(
-            "images must be finite, got NaN or infinity in at least one; drop the broken images."
-        )
+        raise ValueError(BROKEN_IMAGES)
     return posterior
 
 

@@ -121,13 +121,22 @@ def columns(q, p, query_row, key_row, n, k, a, channels, out, step):
 
 
 @compiled
-def rows(source, source_apart, out, out_apart, n, k):
-    """Horizontal box sums of four rows: out[j] = source[j] + .. + source[j + k - 1]."""
+def wrapped(j, around):
+    """Offset of column j of a strip that repeats after `around` columns."""
+    return (j if j < around else j - around) * WIDTH
+
+
+@compiled
+def rows(source, source_apart, around, out, out_apart, n, k):
+    """Horizontal box sums of four rows: out[j] = source[j] + .. + source[j + k - 1].
+
+    Column `around` of the source is its column 0 again, and so on.
+    """
     keep_apart()
     if k == 3:
-        s, t = four(source, 0, source_apart), four(source, WIDTH, source_apart)
+        s, t = four(source, 0, source_apart), four(source, wrapped(1, around), source_apart)
         for j in range(n):
-            u = four(source, (j + 2) * WIDTH, source_apart)
+            u = four(source, wrapped(j + 2, around), source_apart)
             put(out, j * WIDTH, out_apart, plus(plus(s, t), u))
             s, t = t, u
         return
@@ -136,11 +145,11 @@ def rows(source, source_apart, out, out_apart, n, k):
         last = min(first + k, n)
         t = zero, zero, zero, zero
         for j in range(first + k - 1, last - 1, -1):
-            t = plus(t, four(source, j * WIDTH, source_apart))
+            t = plus(t, four(source, wrapped(j, around), source_apart))
         for j in range(last - 1, first - 1, -1):
-            t = plus(t, four(source, j * WIDTH, source_apart))
+            t = plus(t, four(source, wrapped(j, around), source_apart))
             put(out, j * WIDTH, out_apart, t)
         t = zero, zero, zero, zero
         for j in range(first + 1, last):
-            t = plus(t, four(source, (j + k - 1) * WIDTH, source_apart))
+            t = plus(t, four(source, wrapped(j + k - 1, around), source_apart))
             put(out, j * WIDTH, out_apart, plus(t, four(out, j * WIDTH, out_apart)))

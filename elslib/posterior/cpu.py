@@ -5,7 +5,7 @@ own and `merge` adds the sums up. Compiling takes some seconds, once per machine
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial, reduce
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from elslib.posterior import boxes, kernel
 from elslib.posterior.compiling import compiled_kernel
 from elslib.posterior.kernel import GROUP, WIDTH, Scratch, Sums, Task
-from elslib.posterior.merging import Origins, PatchPosterior, merge
+from elslib.posterior.merging import BROKEN_IMAGES, Origins, PatchPosterior, merge
 from elslib.posterior.reference import reference_posterior
 from elslib.windows import Border, admissible_count
 
@@ -38,7 +38,7 @@ def fused_posterior(
     """`patch_posterior` after its arguments were checked, for float32 on the CPU and a window.
 
     Where float32 cannot tell energies apart, because even the closest patch is very far away, the
-    reference engine answers instead. Broken images give a `log_sum` of NaN.
+    reference engine answers instead. Raises ValueError for images with NaN or infinity.
     """
     b, (n, _, h, w) = len(x), images.shape
     patches = n * int(admissible_count(h, w, window, border).max())
@@ -83,19 +83,20 @@ def _merge(first: PatchPosterior | None, second: PatchPosterior | None) -> Patch
 def _batch(parts: Sequence[PatchPosterior], dtype: torch.dtype) -> PatchPosterior:
     """The posteriors of some queries as one."""
 
-    def together(get: Callable[[PatchPosterior], Tensor | None]) -> list[Tensor]:
-        return [field for field in map(get, parts) if field is not None]
+    def together(records: Sequence[object], name: str) -> Tensor:
+        return torch.cat([getattr(record, name) for record in records])
 
-    names = ("image", "row", "col", "log_weight")
-    origins = [
-        together(lambda part, name=name: getattr(part.origins, name, None)) for name in names
-    ]
+    origins = [part.origins for part in parts if part.origins is not None]
     return PatchPosterior(
-        mean=torch.cat([part.mean for part in parts]).to(dtype),
-        log_sum=torch.cat([part.log_sum for part in parts]),
-        entropy=torch.cat([part.entropy for part in parts]),
-        count=torch.cat([part.count for part in parts]),
-        origins=Origins(*map(torch.cat, origins)) if origins[0] else None,
+        mean=together(parts, "mean").to(dtype),
+        log_sum=together(parts, "log_sum"),
+        entropy=together(parts, "entropy"),
+        count=together(parts, "count"),
+        origins=Origins(
+            *(together(origins, name) for name in ("image", "row", "col", "log_weight"))
+        )
+        if origins
+        else None,
     )
 
 
@@ -120,9 +121,7 @@ def _shard(
     sums, space = _memory(b, task)
     queries = _queries(x * s, task)
     if not compiled_kernel()(images.numpy(), order.numpy(), queries, task, sums, space):
-        count = torch.zeros(b, h, w, dtype=torch.int64)
-        broken = torch.full((b, h, w), math.nan, dtype=torch.float64)
-        return PatchPosterior(broken[:, None].expand(b, c, h, w), broken, broken, count)
+        raise ValueError(BROKEN_IMAGES)
     if not (sums.weight > 0).reshape(b, h, -1)[:, :, :w].all():
         return None
     if sums.reference.reshape(b, h, -1)[:, :, :w].max() > LARGEST_ENERGY:
@@ -148,8 +147,8 @@ def _memory(b: int, task: Task) -> tuple[Sums, Scratch]:
         return torch.full(shape, value, dtype=dtype).numpy()  # torch aligns to 64 bytes
 
     h, w, c, m, r = task.h, task.w, len(task.channels), task.m, task.k // 2
-    pixels, width = h * (w | 1), w + 2 * r + 3
-    columns = int(boxes.padded(w, r, task.border))
+    _, depth, pitch = kernel.layout(h, w, r)
+    pixels, columns = h * pitch, int(boxes.padded(w, r, task.border))
     sums = Sums(
         reference=new(b, pixels, value=math.inf),
         limit=new(b, pixels, value=math.inf),
@@ -162,12 +161,12 @@ def _memory(b: int, task: Task) -> tuple[Sums, Scratch]:
     )
     space = Scratch(
         images=new((GROUP * (h + 1) * columns + 4) * c * WIDTH),
-        strip=new(GROUP * (h + 3) * width * WIDTH),
-        energy=new(GROUP * 4 * (w | 1) * WIDTH),
+        strip=new(GROUP * depth),
+        energy=new(GROUP * 4 * pitch * WIDTH),
         query_row=new(h + 2 * r, dtype=torch.int64),
         key_row=new(h + 2 * r, dtype=torch.int64),
-        chosen=new(4 * (w | 1) + 1, dtype=torch.int64),
-        where=new(4 * (w | 1) + 1, dtype=torch.int64),
+        chosen=new(4 * pitch + 1, dtype=torch.int64),
+        where=new(4 * pitch + 1, dtype=torch.int64),
     )
     return sums, space
 

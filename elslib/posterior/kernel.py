@@ -84,6 +84,17 @@ class Task(NamedTuple):
 
 
 @compiled
+def layout(h, w, r):
+    """Columns of a strip, floats of a strip, and pixels from one row of the sums to the next.
+
+    Strips have room for groups of four rows and columns. An odd pitch keeps the rows of a group
+    apart in the cache.
+    """
+    width = w + 2 * r + 3
+    return width, (h + 3) * width * WIDTH, w | 1
+
+
+@compiled
 def bound(sums, pixel, slack, m):
     """The energy from which on comparisons do not matter for a pixel."""
     known = max(sums.weight[pixel], 1.0)
@@ -180,7 +191,7 @@ def absorb(energy, blocks, apart, count, space, reference, lanes, p, size, chann
 
 @compiled
 def remember(energy, j, pixel, images, stride, place, m, sums):
-    """Keep the m smallest energies of a pixel, and where they came from; of equals the first."""
+    """Keep a pixel's m smallest energies, and where they came from; of equals the first met."""
     first = pixel * m
     for lane in range(WIDTH):
         e = energy[j * WIDTH + lane]
@@ -248,24 +259,23 @@ def set_rows(first, n, shift, task, space):
 
 @compiled
 def box_columns(q, p, blocks, size, n_rows, n_cols, task, space):
-    """Vertical box sums of all columns of a shift, for every block, into space.strip."""
+    """Vertical box sums of all columns of a shift, for every block, into space.strip.
+
+    Returns how many columns there are; circular ones repeat.
+    """
     w, k, c = task.w, task.k, len(task.channels)
     r = k // 2
-    width = w + 2 * r + 3
-    depth = (task.h + 3) * width * WIDTH
-    count = n_cols + 2 * r
-    fresh = w if task.border == CIRCULAR else count
+    width, depth, _ = layout(task.h, w, r)
+    count = w if task.border == CIRCULAR else n_cols + 2 * r
     for g in range(blocks):
         out = after(space.strip, g * depth)
-        for j in range(0, fresh, 4):
+        for j in range(0, count, 4):
             key = after(p, g * size + j * c * WIDTH)
             columns(
                 after(q, j * c), key, space.query_row, space.key_row, n_rows, k, task.a,
                 task.channels, after(out, j * WIDTH), width * WIDTH,
             )  # fmt: skip
-        for i in range(n_rows):
-            for j in range(i * width + fresh, i * width + count):
-                store(out, j * WIDTH, load(out, (j - fresh) * WIDTH))
+    return count
 
 
 @compiled
@@ -278,14 +288,14 @@ def compare(
     """
     h, w, k, c, m = task.h, task.w, task.k, len(task.channels), task.m
     r = k // 2
-    width, pitch = w + 2 * r + 3, w | 1
-    depth, apart = (h + 3) * width * WIDTH, 4 * pitch * WIDTH
-    box_columns(q, p, blocks, size, n_rows, n_cols, task, space)
+    width, depth, pitch = layout(h, w, r)
+    apart = 4 * pitch * WIDTH
+    around = box_columns(q, p, blocks, size, n_rows, n_cols, task, space)
     for i in range(0, n_rows, 4):
         for g in range(blocks):
             source = after(space.strip, g * depth + i * width * WIDTH)
             energy = after(space.energy, g * apart)
-            rows(source, width * WIDTH, energy, pitch * WIDTH, n_cols, k)
+            rows(source, width * WIDTH, around, energy, pitch * WIDTH, n_cols, k)
         if absent > 0:  # the last block is not full
             energy = after(space.energy, (blocks - 1) * apart)
             for j in range(4 * pitch):
@@ -309,9 +319,8 @@ def compare(
         if m > 0:
             for l in range(count):
                 j = space.chosen[l]
-                place = (top + i + j // pitch + shift[0]) % h * w + (
-                    left + j % pitch + shift[1]
-                ) % w
+                row, col = top + i + j // pitch + shift[0], left + j % pitch + shift[1]
+                place = row % h * w + col % w
                 for g in range(blocks):
                     energy = after(space.energy, g * apart)
                     remember(energy, j, pixel + j, after(images, g * WIDTH), h * w, place, m, sums)
@@ -343,7 +352,9 @@ def posterior_sums(images, order, queries, task, sums, space):
     """
     n = len(order)
     _, c, h, w = images.shape
-    size = (h + 1) * padded(w, task.k // 2, task.border) * c * WIDTH
+    r = task.k // 2
+    size = (h + 1) * padded(w, r, task.border) * c * WIDTH
+    _, _, pitch = layout(h, w, r)
     inner = Scratch(
         pointer(space.images), pointer(space.strip), pointer(space.energy),
         pointer(space.query_row), pointer(space.key_row), pointer(space.chosen),
@@ -356,7 +367,7 @@ def posterior_sums(images, order, queries, task, sums, space):
             first = start + g * WIDTH
             block = space.images[g * size : (g + 1) * size]
             some = order[first : min(first + WIDTH, n)]
-            if not pack(images, some, task.k // 2, task.border, block):
+            if not pack(images, some, r, task.border, block):
                 return False
         for b in range(len(queries)):
             own = Sums(
@@ -367,5 +378,5 @@ def posterior_sums(images, order, queries, task, sums, space):
             absent = start + blocks * WIDTH - stop
             names = after(pointer(order), start)
             sweep(pointer(queries[b]), names, blocks, absent, size, task, own, inner)
-            collect(own, h * (w | 1), task.slack, task.m, c)
+            collect(own, h * pitch, task.slack, task.m, c)
     return True

@@ -6,6 +6,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+BROKEN_IMAGES = (
+    "images must be finite, got NaN or infinity in at least one; drop the broken images."
+)
+
 
 @dataclass(frozen=True)
 class Origins:

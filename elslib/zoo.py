@@ -1,0 +1,213 @@
+"""The zoo: which networks are trained on what and how, and the run that makes one of them.
+
+A network is named by its images and its kind, `fashion-unet`; networks of the profile "paper" are
+trained on the full sets and end in `-paper`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from elslib.architectures import NetworkConfig
+from elslib.datasets import load
+from elslib.images import ImageSet
+from elslib.metrics import near_copies
+from elslib.networks import NetworkDenoiser, network_paths
+from elslib.records import RunRecord, write_json
+from elslib.samplers import initial_noise, sample
+from elslib.schedules import cosine
+from elslib.training import MEASUREMENTS, TrainConfig, Trainer, TrainStep, train, write_tensors
+
+# Samples that are compared with the training images, from seeds that nothing else uses.
+SAMPLES, FIRST_SEED = 100, 50_000
+# Trained: the held-out loss fell less than this over the last fifth of the updates.
+PLATEAU = 0.01
+SNAPSHOTS = 8
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Images to train on and to hold out: the embedded ones and, if there are, the full set."""
+
+    embedded: tuple[str, str] | None
+    full: tuple[str, str] | None
+    conditional: bool
+
+
+SUBJECTS = {
+    "fashion": Subject(
+        ("fashion_mnist_10k", "fashion_mnist_test_1k"),
+        ("fashion_mnist/train", "fashion_mnist/test"),
+        True,
+    ),
+    "mnist": Subject(("mnist_5k/train", "mnist_5k/held_out"), ("mnist/train", "mnist/test"), False),
+    "emoji": Subject(("noto_emoji/train", "noto_emoji/held_out"), None, True),
+    "cifar10": Subject(None, ("cifar10/train", "cifar10/test"), True),
+}
+KINDS: dict[str, dict] = {
+    "resnet": {"architecture": "resnet", "padding": "zeros"},
+    "resnet-circular": {"architecture": "resnet", "padding": "circular"},
+    "unet": {"architecture": "unet", "padding": "zeros"},
+    "unet-attention": {"architecture": "unet-attention", "padding": "zeros"},
+}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How the networks of a profile are trained; `width` and `updates` of ResNets and of UNets."""
+
+    full: bool
+    width: dict[str, int]
+    updates: dict[str, int]
+    recipe: dict
+
+
+PROFILES = {
+    # At most two hours of two cores for a network.
+    "cpu": Profile(
+        full=False,
+        width={"resnet": 64, "unet": 64},
+        updates={"resnet": 18_000, "unet": 14_000},
+        recipe={"batch": 64, "rate": 1e-3, "decay": "cosine", "ema": 0.999},
+    ),
+    # The paper's recipe (App. C.1).
+    "paper": Profile(
+        full=True,
+        width={"resnet": 256, "unet": 64},
+        updates={"resnet": 140_000, "unet": 140_000},
+        recipe={"batch": 128, "rate": 1e-4, "decay": "exponential", "ema": 0.0},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network to be: its name, images to train on and to hold out, how to train it."""
+
+    name: str
+    images: ImageSet
+    held_out: ImageSet
+    config: TrainConfig
+
+    @property
+    def weights(self) -> Path:
+        return network_paths(self.name)[0]
+
+    @property
+    def state(self) -> Path:
+        """Where an unfinished run is kept."""
+        return self.weights.parent / ".state" / self.weights.name
+
+    @property
+    def snapshots(self) -> tuple[int, ...]:
+        """Log-spaced numbers of updates after which the weights are kept, for the early UNets."""
+        last = self.config.updates
+        marks = np.geomspace(min(100, last), last, SNAPSHOTS)
+        return tuple(sorted({round(mark) for mark in marks}))
+
+    def snapshot(self, updates: int) -> Path:
+        """Where the weights after so many updates are kept."""
+        folder = self.weights.parent / ".snapshots"
+        return folder / f"{self.weights.stem}-{updates}.safetensors"
+
+
+def plan(dataset: str, network: str, profile: str = "cpu", name: str = "", **changes) -> Plan:
+    """The network `dataset`-`network` of a profile; `changes` to width, updates, batch, seed, ...
+
+    Raises ValueError for an unknown dataset, network or profile, FileNotFoundError for a full set
+    that is not here.
+    """
+    for what, value, known in (
+        ("dataset", dataset, SUBJECTS), ("network", network, KINDS), ("profile", profile, PROFILES)
+    ):  # fmt: skip
+        if value not in known:
+            raise ValueError(f"{what} must be one of {', '.join(known)}, got {value!r}.")
+    subject, how = SUBJECTS[dataset], PROFILES[profile]
+    names = subject.full if how.full else subject.embedded
+    if names is None:
+        raise ValueError(
+            f"dataset must be one of the profile {profile!r}, got {dataset!r}; it has only "
+            f"{'embedded' if how.full else 'full'} images."
+        )
+    images, held_out = (load(part) for part in names)
+    family = network.split("-")[0]
+    classes = len(images.class_names) if subject.conditional else None
+    width = changes.pop("width", None) or how.width[family]
+    built = NetworkConfig(images.images.shape[1], width, classes=classes, **KINDS[network])
+    config = TrainConfig(built, updates=how.updates[family], **how.recipe)
+    config = replace(config, **{k: v for k, v in changes.items() if v is not None})
+    suffix = "-paper" if profile == "paper" else ""
+    return Plan(name or f"{dataset}-{network}{suffix}", images, held_out, config)
+
+
+def make(plan: Plan, device: str = "cpu") -> Iterator[tuple[Trainer, TrainStep]]:
+    """Train the network of a plan, or resume it; yields after each update.
+
+    At the end its weights and its card are in data/networks; if they are there already, nothing
+    is done.
+    """
+    trainer = Trainer(plan.config, plan.images.to(device))
+    if plan.state.exists() and plan.weights.with_suffix(".json").exists():
+        trainer.load(plan.state)
+        if trainer.trained:
+            return
+    marks = plan.snapshots if plan.name.startswith("fashion-unet") else ()
+    for step in train(trainer, plan.state, held_out=plan.held_out):
+        if step.update + 1 in marks:
+            write_weights(plan.snapshot(step.update + 1), trainer.average, plan.images)
+        yield trainer, step
+    finish(plan, trainer)
+
+
+def finish(plan: Plan, trainer: Trainer) -> None:
+    """Write the weights in half precision and the card of a trained network."""
+    write_weights(plan.weights, trainer.average, plan.images)
+    write_json(plan.weights.with_suffix(".json"), card(plan, trainer))
+
+
+def write_weights(path: Path, weights: dict[str, torch.Tensor], images: ImageSet) -> None:
+    """Half precision: it changes no measured agreement, see the tests of the zoo."""
+    half = {name: tensor.half() for name, tensor in weights.items()}
+    write_tensors(path, half, {"images": images.sha256})
+
+
+def card(plan: Plan, trainer: Trainer) -> dict:
+    """What is recorded of a network beside its weights."""
+    config = asdict(trainer.config)
+    network = config.pop("network")
+    record = RunRecord("elslib train", config, plan.images.sha256, round(trainer.seconds, 1))
+    tail = trainer.losses[-max(1, len(trainer.losses) // 10) :]
+    curve = np.array_split(np.array(trainer.losses), min(60, len(trainer.losses)))
+    n = len(trainer.held_out)
+    fell = 1 - trainer.held_out[-1] / trainer.held_out[n - 1 - n // 5]
+    return {
+        "name": plan.name,
+        "network": network,
+        "schedule": cosine().name,
+        "training": config,
+        "images": {"name": plan.images.name, "sha256": plan.images.sha256},
+        "loss": {
+            "training": round(float(np.mean(tail)), 5),  # of the last tenth of the updates
+            "held_out": round(trainer.held_out[-1], 5),
+            "held_out_fell_in_last_fifth": round(fell, 5),
+            "trained": n == MEASUREMENTS and fell < PLATEAU,
+        },
+        "near_copies": share_of_copies(trainer.denoiser(), plan.images),
+        "loss_curve": [round(float(part.mean()), 5) for part in curve],
+        "held_out_curve": [round(loss, 5) for loss in trainer.held_out],
+        "record": record.json(),
+    }
+
+
+def share_of_copies(denoise: NetworkDenoiser, images: ImageSet) -> float:
+    """Share of 100 samples that nearly copy one of the images, by `metrics.near_copies`."""
+    device = next(denoise.module.parameters()).device
+    seeds = range(FIRST_SEED, FIRST_SEED + SAMPLES)
+    noise = initial_noise(seeds, images.images.shape[1:]).to(device)
+    classes = denoise.config.classes
+    labels = None if classes is None else torch.arange(SAMPLES, device=device) % classes
+    x = sample(denoise, noise, denoise.schedule, labels)
+    return float(near_copies(x, images.images.to(device)).double().mean())
