@@ -1,6 +1,7 @@
 """The paper's convolutional networks (App. C.1): modules that predict noise from (x, t, class)."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -141,8 +142,8 @@ class UNet(nn.Module):
 
     Max-pooling down, 2x2 transposed convolutions up, the finer scale concatenated, one more
     embedding before the last convolution. No normalisation and, as in the released code, no
-    residual connections. It sees 21 pixels each way. With `attention` self-attention follows the
-    blocks of the two coarser scales.
+    residual connections. It sees 21 to 24 pixels each way, after the pixel's place in its block
+    of 4x4. With `attention` self-attention follows the blocks of the two coarser scales.
     """
 
     def __init__(self, config: NetworkConfig, attention: bool):
@@ -179,3 +180,11 @@ def build(config: NetworkConfig) -> nn.Module:
     if config.architecture == "resnet":
         return ResNet(config)
     return UNet(config, attention=config.architecture == "unet-attention")
+
+
+def rebuild(config: NetworkConfig, weights: Mapping[str, Tensor]) -> nn.Module:
+    """The network with these weights; draws nothing. RuntimeError if they do not fit `config`."""
+    with torch.random.fork_rng(devices=[]):
+        module = build(config)
+    module.load_state_dict(weights)
+    return module

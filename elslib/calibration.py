@@ -11,6 +11,7 @@ from torch import Tensor
 
 from elslib.datasets import data_folder
 from elslib.machines import Denoiser
+from elslib.networks import weights_sha256
 from elslib.samplers import ddim, uniform_times
 from elslib.schedules import Schedule, noise_from_denoised
 from elslib.windows import ScaleTable
@@ -108,14 +109,24 @@ def scale_path(network: str, machine: str) -> Path:
 
 
 def load_scale(network: str, machine: str) -> ScaleTable:
-    """The scales calibrated for a network of the zoo. FileNotFoundError if there are none."""
+    """The scales calibrated for a network of the zoo.
+
+    Raises FileNotFoundError if there are none, ValueError if they belong to other weights.
+    """
     path = scale_path(network, machine)
     if not path.is_file():
         raise FileNotFoundError(
             f"no {machine} scales of {network!r} ({path}); make them with "
             f"`elslib calibrate --network {network} --machine {machine}`."
         )
-    return ScaleTable.load(path)
+    scale = ScaleTable.load(path)
+    weights = json.loads(path.read_text())["record"]["config"]["weights_sha256"]
+    if weights != weights_sha256(network):
+        raise ValueError(
+            f"{path} must belong to the weights of {network!r}, but was calibrated on others "
+            f"(sha256 {weights[:16]}...); calibrate again."
+        )
+    return scale
 
 
 def published_scale(name: str) -> ScaleTable:

@@ -1,8 +1,6 @@
 """`elslib ...`: data, training, calibration and the book from the command line."""
 
-import hashlib
 import io
-import json
 import os
 from dataclasses import asdict
 from functools import wraps
@@ -13,10 +11,10 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from elslib import calibration, datasets, figures, networks, zoo
+from elslib import agreement, calibration, datasets, figures, networks, zoo
 from elslib.images import ImageSet
 from elslib.machines import EquivariantLocalScore, LocalScore
-from elslib.records import RunRecord, Stopwatch, write_json, write_whole
+from elslib.records import Kept, RunRecord, Stopwatch, write_json, write_whole
 from elslib.samplers import ddim, initial_noise, uniform_times
 from elslib.windows import Border, ScaleTable, constant_scale
 
@@ -98,7 +96,7 @@ def train(dataset, network, profile, name, **changes):
 @main.command()
 @click.option("--network", required=True, help="A network in data/networks.")
 @click.option("--machine", type=click.Choice(["els", "ls"]), default="els", show_default=True)
-@click.option("--trajectories", type=click.IntRange(min=1), default=8, show_default=True)
+@click.option("--trajectories", type=click.IntRange(min=1), default=16, show_default=True)
 @click.option("--largest", type=click.IntRange(min=3), default=17, show_default=True)
 @plain_errors
 def calibrate(network, machine, trajectories, largest):
@@ -112,23 +110,20 @@ def calibrate(network, machine, trajectories, largest):
         raise ValueError(f"--largest must be odd, as every window is, got {largest}.")
     windows = list(range(3, largest + 1, 2))
     path = calibration.scale_path(network, machine)
-    state = path.parent / ".state" / path.name
-    weights = networks.network_paths(network)[0]
     config = {
         "network": network,
-        "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "weights_sha256": networks.weights_sha256(network),
         "machine": machine,
         "windows": windows,
         "images_sha256": images.sha256,
     }
-    kept = kept_runs(state, config)
+    kept = Kept(path.parent / ".state" / path.name, config)
     seeds = [calibration.FIRST_SEED + i for i in range(trajectories)]
     classes = denoiser.config.classes
-    edges = "aware" if denoiser.config.padding == "zeros" else "circular"
-    rest = seeds[len(kept["runs"]) :]
+    rest = seeds[len(kept.items) :]
     runs = calibration.calibrate(
         denoiser,
-        lambda window: local_machine(machine, images, constant_scale(window), edges),
+        lambda window: local_machine(machine, images, constant_scale(window), denoiser.edges),
         windows,
         initial_noise(rest, images.images.shape[1:]) if rest else images.images[:0],
         denoiser.schedule,
@@ -136,30 +131,59 @@ def calibrate(network, machine, trajectories, largest):
     )
     clock = Stopwatch()
     for run in tqdm(runs, total=len(rest), desc=f"calibrate {network}", disable=None):
-        kept["runs"].append({**run.json(), "seconds": clock.seconds})
-        write_json(state, kept)
+        kept.add({**run.json(), "seconds": clock.seconds})
         clock = Stopwatch()
-    chosen = [calibration.Trajectory.from_json(run) for run in kept["runs"][:trajectories]]
+    kept_runs = kept.items[:trajectories]
+    chosen = [calibration.Trajectory.from_json(run) for run in kept_runs]
     table = calibration.scale_table(chosen, f"{machine} on {network}, {trajectories} trajectories")
-    seconds = sum(run["seconds"] for run in kept["runs"][:trajectories])
-    config["seeds"] = seeds
-    record = RunRecord("elslib calibrate", config, images.sha256, seconds).json()
+    seconds = sum(run["seconds"] for run in kept_runs)
+    record = RunRecord("elslib calibrate", {**config, "seeds": seeds}, images.sha256, seconds)
     runs = [run.json() for run in chosen]
-    write_json(path, {**table.json(), "record": record, "trajectories": runs})
+    write_json(path, {**table.json(), "record": record.json(), "trajectories": runs})
     click.echo(f"{path}: {table.windows}, {seconds / 60:.1f} minutes")
 
 
-def kept_runs(state: Path, config: dict) -> dict:
-    """The trajectories that an interrupted calibration left, or none."""
-    if not state.exists():
-        return {"config": config, "runs": []}
-    try:
-        kept = json.loads(state.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{state} is corrupt ({error}); delete it to start again.") from error
-    if kept["config"] != config:
-        raise ValueError(f"{state} must be of {config}, but is of {kept['config']}; delete it.")
-    return kept
+@main.command()
+@click.option("--network", required=True, help="A network in data/networks.")
+@click.option("--seeds", type=click.IntRange(1, 10_000), default=100, show_default=True)
+@plain_errors
+def agree(network, seeds):
+    """Compare NETWORK with every theory on the seeds 0, 1, ...; resumes an interrupted run.
+
+    Writes data/results/agreement-NETWORK.csv and .json. Needs calibrated els and ls scales.
+    Example: elslib agree --network fashion-resnet
+    """
+    denoiser, images = networks.load_network(network), networks.training_images(network)
+    theories = agreement.theories(network, denoiser, images)
+    scales = {m: calibration.load_scale(network, m).windows for m in ("els", "ls")}
+    config = {
+        "network": network,
+        "weights_sha256": networks.weights_sha256(network),
+        "images_sha256": images.sha256,
+        "windows": {machine: list(windows) for machine, windows in scales.items()},
+        "seeds": seeds,
+    }
+    path = agreement.result_path(network)
+    kept = Kept(path.parent / ".state" / f"{path.stem}.json", config)
+    todo = agreement.batches(range(seeds), denoiser.config.classes)[len(kept.items) :]
+    shape = images.images.shape[1:]
+    for label, some in tqdm(todo, desc=f"agree {network}", disable=None):
+        clock = Stopwatch()
+        rows = agreement.compare(denoiser, theories, some, label, shape, denoiser.schedule)
+        kept.add({"rows": [asdict(row) for row in rows], "seconds": clock.seconds})
+    rows = [agreement.Row(**row) for item in kept.items for row in item["rows"]]
+    seconds = sum(item["seconds"] for item in kept.items)
+    agreement.write_rows(path, rows)
+    record = RunRecord("elslib agree", config, images.sha256, round(seconds, 1))
+    write_json(path.with_suffix(".json"), record.json())
+    for name in theories:
+        at = {steps: agreement.median(rows, name, steps) for steps in agreement.NETWORK_STEPS}
+        medians = ", ".join(
+            f"{m.median:.3f} [{m.low:.3f}, {m.high:.3f}] at {steps} steps"
+            for steps, m in at.items()
+        )
+        click.echo(f"{name:7} r {medians}, above IS {agreement.share_above(rows, name):.2f}")
+    click.echo(f"{path}: {seconds / 60:.1f} minutes")
 
 
 def local_machine(machine: str, images: ImageSet, scale: ScaleTable, edges: Border):

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
-import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -64,19 +63,31 @@ def _show(axis, image: Tensor) -> None:
 
 
 def agreement_scatter(
-    baseline: Float[Tensor, " n"], machine: Float[Tensor, " n"], names: tuple[str, str]
+    pairs: Mapping[str, tuple[Float[Tensor, " n"], Float[Tensor, " n"]]], names: tuple[str, str]
 ) -> Figure:
-    """Agreement with the network of a baseline (x) and of a machine (y), one dot a seed."""
+    """Agreement with the network of a baseline (x) and of a machine (y), one dot a seed.
+
+    `pairs` maps the title of a panel, at most three in a row, to its two lists.
+    """
+    low = min(0.0, *(float(values.min()) for pair in pairs.values() for values in pair)) - 0.05
+    columns = min(len(pairs), 3)
+    rows = -(-len(pairs) // columns)
+    side = 3.8 if columns == 1 else 2.5
     with plt.rc_context(STYLE):
-        figure, axis = plt.subplots(figsize=(4.2, 3.8), layout="constrained")
-        low = float(min(baseline.min(), machine.min(), 0.0)) - 0.05
-        line = np.array([low, 1.0])
-        axis.plot(line, line, color="0.6", lw=1, zorder=0)
-        axis.annotate("equal", (0.06, 0.1), xycoords="axes fraction", color="0.4", rotation=40)
-        axis.scatter(baseline, machine, s=36, color=COLOURS["ELS"], edgecolor="white", lw=0.8)
-        axis.set(xlim=(low, 1.02), ylim=(low, 1.02), aspect="equal")
-        axis.set_xlabel(f"{names[0]} and network, Pearson's r")
-        axis.set_ylabel(f"{names[1]} and network, Pearson's r")
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(side * columns + 0.4, side * rows), layout="constrained",
+            squeeze=False, sharex=True, sharey=True,
+        )  # fmt: skip
+        for axis in axes.flat[len(pairs) :]:
+            axis.set_visible(False)
+        for axis, (title, (baseline, machine)) in zip(axes.flat, pairs.items(), strict=False):
+            axis.plot([low, 1], [low, 1], color="0.6", lw=1, zorder=0)
+            axis.annotate("equal", (0.06, 0.1), xycoords="axes fraction", color="0.4", rotation=40)
+            size = 36 if len(baseline) < 20 else 14
+            axis.scatter(baseline, machine, s=size, color=COLOURS["ELS"], edgecolor="white", lw=0.5)
+            axis.set(xlim=(low, 1.02), ylim=(low, 1.02), aspect="equal", title=title)
+        figure.supxlabel(f"{names[0]} and network, Pearson's r", fontsize=9)
+        figure.supylabel(f"{names[1]} and network, Pearson's r", fontsize=9)
         plt.close(figure)
     return figure
 

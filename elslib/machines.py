@@ -60,7 +60,7 @@ class ScoreMachine(ABC):
         `patch_posterior` refuses.
         """
         out = torch.empty_like(x)
-        for rows, t_i, images in _groups(self.images, x, t, label):
+        for rows, t_i, images in groups(self.images, x, t, label):
             out[rows] = self._posterior(x[rows], t_i, images).mean
         return out
 
@@ -84,7 +84,7 @@ class ScoreMachine(ABC):
         )
 
 
-def _groups(
+def groups(
     images: ImageSet, x: Tensor, t: float | Tensor, label: Tensor | None
 ) -> Iterator[tuple[Tensor, float, ImageSet]]:
     """The rows of a batch that share time and class, with the training images of that class."""

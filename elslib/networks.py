@@ -1,8 +1,10 @@
 """Trained networks: the wrapper that makes one a Denoiser, and the files of the zoo."""
 
+import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -10,10 +12,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from elslib.architectures import NetworkConfig, build
+from elslib.architectures import NetworkConfig, rebuild
 from elslib.datasets import data_folder, load
 from elslib.images import ImageSet
 from elslib.schedules import Schedule, cosine, denoised_from_noise
+from elslib.windows import Border
 
 
 class NetworkDenoiser:
@@ -23,6 +26,11 @@ class NetworkDenoiser:
         self.module = module.eval()
         self.config = config
         self.schedule = schedule or cosine()
+
+    @property
+    def edges(self) -> Border:
+        """The kind of border that the network's padding makes: what its ELS machine needs."""
+        return "aware" if self.config.padding == "zeros" else "circular"
 
     def __call__(
         self,
@@ -34,13 +42,7 @@ class NetworkDenoiser:
 
         Raises ValueError for another number of channels, a missing label, or one out of range.
         """
-        weights = next(self.module.parameters())
-        if x.dtype != weights.dtype or x.device != weights.device:
-            raise ValueError(
-                f"x must have the network's dtype and device, {weights.dtype} on {weights.device}, "
-                f"got {x.dtype} on {x.device}; convert it with .to()."
-            )
-        _check_input(self.config, x, t, label)
+        check_input(self.config, self.module, x, t, label)
         times = torch.as_tensor(t, dtype=torch.float64).expand(len(x))
         with torch.no_grad():
             eps = self.module(x, times.to(x), label)
@@ -51,22 +53,46 @@ class NetworkDenoiser:
         return denoised_from_noise(x, eps, alpha, sigma)
 
 
-def check_sides(config: NetworkConfig, x: Tensor) -> None:
-    """Raise ValueError if images [b, c, h, w] have sides that a UNet cannot halve twice."""
-    if any(side % config.side_multiple for side in x.shape[2:]):
+@runtime_checkable
+class Takes(Protocol):
+    """What a network takes: a NetworkConfig, or what stands for it in networks of others."""
+
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def classes(self) -> int | None: ...
+
+    @property
+    def side_multiple(self) -> int: ...
+
+
+def check_sides(config: Takes, name: str, x: Tensor) -> None:
+    """Raise ValueError if `name`, images [b, c, h, w], have sides that a UNet cannot halve."""
+    multiple = config.side_multiple
+    if any(side % multiple for side in x.shape[2:]):
         raise ValueError(
-            f"images must have sides that are multiples of {config.side_multiple} for the "
-            f"architecture {config.architecture}, got {tuple(x.shape[2:])}; it halves them twice."
+            f"{name} must have sides that are multiples of {multiple} for this network, got "
+            f"{tuple(x.shape[2:])}; it halves them {multiple.bit_length() - 1} times."
         )
 
 
-def _check_input(config: NetworkConfig, x: Tensor, t: float | Tensor, label: Tensor | None) -> None:
+def check_input(
+    config: Takes, module: nn.Module, x: Tensor, t: float | Tensor, label: Tensor | None
+) -> None:
+    """Raise ValueError for input that a network does not take; nothing is converted."""
+    weights = next(module.parameters())
+    if x.dtype != weights.dtype or x.device != weights.device:
+        raise ValueError(
+            f"x must have the network's dtype and device, {weights.dtype} on {weights.device}, "
+            f"got {x.dtype} on {x.device}; convert it with .to()."
+        )
     if x.ndim != 4 or x.shape[1] != config.channels:
         raise ValueError(
             f"x must have shape [b, {config.channels}, h, w] for this network, got "
             f"{tuple(x.shape)}; it was trained on {config.channels}-channel images."
         )
-    check_sides(config, x)
+    check_sides(config, "x", x)
     if not bool(torch.isfinite(x).all()):
         raise ValueError("x must be finite, got NaN or infinity; check the step before.")
     for name, value in (("t", t), ("label", label)):
@@ -91,6 +117,11 @@ def network_paths(name: str) -> tuple[Path, Path]:
     folder = data_folder() / "networks" if "/" not in name else Path(name).parent
     stem = Path(name).name
     return folder / f"{stem}.safetensors", folder / f"{stem}.json"
+
+
+def weights_sha256(name: str) -> str:
+    """Digest of a network's weights file."""
+    return hashlib.sha256(network_paths(name)[0].read_bytes()).hexdigest()
 
 
 def load_card(name: str) -> dict:
@@ -127,9 +158,8 @@ def load_network(name: str) -> NetworkDenoiser:
             f"{weights} or its card is corrupt or truncated ({error}); restore it from git or "
             f"train it again."
         ) from error
-    module = build(config)
     try:
-        module.load_state_dict({key: value.float() for key, value in state.items()})
+        module = rebuild(config, {key: value.float() for key, value in state.items()})
     except RuntimeError as error:
         raise ValueError(
             f"the weights in {weights} must fit the architecture of its card, {asdict(config)}; "

@@ -187,8 +187,9 @@ def build(root: Path = ROOT) -> Path:
     notebooks = chapters(root)
     for channels in (1, 3):
         # Compiling is announced on stderr: here, not on the first page that needs the kernel.
-        tiny = torch.zeros(1, channels, 4, 4)
-        patch_posterior(tiny, tiny, 1.0, 1.0, 3, "aware")
+        tiny = torch.zeros(1, channels, 4, 32)
+        for border in ("aware", "circular"):
+            patch_posterior(tiny, tiny, 1.0, 1.0, 3, border)
     for notebook in notebooks:
         print(f"{notebook.source.name}: ", end="", flush=True)
         print("executed" if execute(notebook, root=root) else "unchanged")

@@ -42,6 +42,31 @@ class Stopwatch:
         return round(time.monotonic() - self._start, 1)
 
 
+class Kept:
+    """Items of a long run, written to a json file one by one, so that a kill loses one at most.
+
+    Raises ValueError for a file that is broken or that a run of another configuration left.
+    """
+
+    def __init__(self, path: Path, config: dict):
+        self.path, self.config = path, config
+        self.items: list[dict] = []
+        if not path.exists():
+            return
+        try:
+            kept = json.loads(path.read_text())
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path} is corrupt ({error}); delete it to start again.") from error
+        if kept["config"] != config:
+            raise ValueError(f"{path} must be of {config}, but is of {kept['config']}; delete it.")
+        self.items = kept["items"]
+
+    def add(self, item: dict) -> None:
+        """Keep one more."""
+        self.items.append(item)
+        write_json(self.path, {"config": self.config, "items": self.items})
+
+
 def write_json(path: Path, content: object) -> None:
     """Write json with `write_whole`."""
     write_whole(path, (json.dumps(content, indent=1) + "\n").encode())

@@ -42,7 +42,8 @@ def _times(t: float | Tensor) -> Tensor:
     return times
 
 
-def _angle_from_log_alpha(log_alpha: Tensor) -> Tensor:
+def angle_from_log_alpha(log_alpha: Tensor) -> Tensor:
+    """The angle with `alpha = cos(angle)`, in [0, pi/2], for log_alpha <= 0, -inf included."""
     # atan2(sigma, alpha) with sigma = sqrt(-expm1(2 log alpha)): accurate at both ends.
     return torch.atan2(torch.sqrt(-torch.expm1(2 * log_alpha)), torch.exp(log_alpha))
 
@@ -64,7 +65,7 @@ def linear(rate_min: float = 0.1, rate_max: float = 20.0) -> Schedule:
         )
     return Schedule(
         "linear",
-        lambda t: _angle_from_log_alpha(-0.5 * rate_min * t - 0.25 * (rate_max - rate_min) * t**2),
+        lambda t: angle_from_log_alpha(-0.5 * rate_min * t - 0.25 * (rate_max - rate_min) * t**2),
     )
 
 
@@ -72,7 +73,7 @@ def ornstein_uhlenbeck(horizon: float = 5.0) -> Schedule:
     """Constant noise rate, `alpha = exp(-horizon t)`. Raises ValueError unless horizon > 0."""
     if not horizon > 0:
         raise ValueError(f"horizon must be positive, got {horizon}; 5 leaves alpha_1 = 0.0067.")
-    return Schedule("ou", lambda t: _angle_from_log_alpha(-horizon * t))
+    return Schedule("ou", lambda t: angle_from_log_alpha(-horizon * t))
 
 
 def noise_from_denoised(x: Tensor, x0: Tensor, alpha: float, sigma: float) -> Tensor:
@@ -83,6 +84,11 @@ def noise_from_denoised(x: Tensor, x0: Tensor, alpha: float, sigma: float) -> Te
 def denoised_from_noise(x: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
     """The posterior mean `D = (x_t - sigma eps) / alpha` of a noise estimate; alpha > 0."""
     return (x - sigma * eps) / alpha
+
+
+def denoised_from_velocity(x: Tensor, v: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """The posterior mean `D = alpha x_t - sigma v` of a velocity `v = alpha eps - sigma x_0`."""
+    return alpha * x - sigma * v
 
 
 def score_from_denoised(x: Tensor, x0: Tensor, alpha: float, sigma: float) -> Tensor:

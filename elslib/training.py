@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from elslib.architectures import NetworkConfig, build
+from elslib.architectures import NetworkConfig, build, rebuild
 from elslib.images import ImageSet
 from elslib.networks import NetworkDenoiser, check_sides
 from elslib.records import write_whole
@@ -129,8 +129,7 @@ class Trainer:
 
     def denoiser(self) -> NetworkDenoiser:
         """The averaged weights as a Denoiser."""
-        module = build(self.config.network).to(self.images.images.device)
-        module.load_state_dict(self.average)
+        module = rebuild(self.config.network, self.average).to(self.images.images.device)
         return NetworkDenoiser(module, self.config.network)
 
     def save(self, path: Path) -> None:
@@ -198,7 +197,8 @@ def train(
     while not trainer.trained:
         step = trainer.update()
         done = step.update + 1
-        if held_out is not None and done * MEASUREMENTS // updates > len(trainer.held_out):
+        due = done * MEASUREMENTS // updates > step.update * MEASUREMENTS // updates
+        if held_out is not None and due:
             trainer.held_out.append(held_out_loss(trainer.denoiser(), held_out))
         if state is not None and (done % save_every == 0 or trainer.trained):
             trainer.save(state)
@@ -265,7 +265,7 @@ def _check_images(config: NetworkConfig, images: ImageSet) -> None:
             f"images must have {config.channels} channels for this network, got "
             f"{images.images.shape[1]} in {images.name!r}."
         )
-    check_sides(config, images.images)
+    check_sides(config, "images", images.images)
     if config.classes is None:
         return
     if images.labels is None:

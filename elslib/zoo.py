@@ -15,7 +15,7 @@ from elslib.architectures import NetworkConfig
 from elslib.datasets import load
 from elslib.images import ImageSet
 from elslib.metrics import near_copies
-from elslib.networks import NetworkDenoiser, network_paths
+from elslib.networks import NetworkDenoiser, load_card, network_paths
 from elslib.records import RunRecord, write_json
 from elslib.samplers import initial_noise, sample
 from elslib.schedules import cosine
@@ -70,7 +70,7 @@ PROFILES = {
     "cpu": Profile(
         full=False,
         width={"resnet": 64, "unet": 64},
-        updates={"resnet": 18_000, "unet": 14_000},
+        updates={"resnet": 12_000, "unet": 9_000},
         recipe={"batch": 64, "rate": 1e-3, "decay": "cosine", "ema": 0.999},
     ),
     # The paper's recipe (App. C.1).
@@ -95,6 +95,10 @@ class Plan:
     @property
     def weights(self) -> Path:
         return network_paths(self.name)[0]
+
+    @property
+    def card(self) -> Path:
+        return network_paths(self.name)[1]
 
     @property
     def state(self) -> Path:
@@ -130,15 +134,15 @@ def plan(dataset: str, network: str, profile: str = "cpu", name: str = "", **cha
     if names is None:
         raise ValueError(
             f"dataset must be one of the profile {profile!r}, got {dataset!r}; it has only "
-            f"{'embedded' if how.full else 'full'} images."
+            f"{'embedded' if how.full else 'full'} images, take another profile."
         )
     images, held_out = (load(part) for part in names)
     family = network.split("-")[0]
     classes = len(images.class_names) if subject.conditional else None
-    width = changes.pop("width", None) or how.width[family]
+    changes = {k: v for k, v in changes.items() if v is not None}
+    width = changes.pop("width", how.width[family])
     built = NetworkConfig(images.images.shape[1], width, classes=classes, **KINDS[network])
-    config = TrainConfig(built, updates=how.updates[family], **how.recipe)
-    config = replace(config, **{k: v for k, v in changes.items() if v is not None})
+    config = replace(TrainConfig(built, updates=how.updates[family], **how.recipe), **changes)
     suffix = "-paper" if profile == "paper" else ""
     return Plan(name or f"{dataset}-{network}{suffix}", images, held_out, config)
 
@@ -147,31 +151,54 @@ def make(plan: Plan, device: str = "cpu") -> Iterator[tuple[Trainer, TrainStep]]
     """Train the network of a plan, or resume it; yields after each update.
 
     At the end its weights and its card are in data/networks; if they are there already, nothing
-    is done.
+    is done. Raises ValueError if a network of another configuration has its name.
     """
+    if is_made(plan):
+        return
     trainer = Trainer(plan.config, plan.images.to(device))
-    if plan.state.exists() and plan.weights.with_suffix(".json").exists():
-        trainer.load(plan.state)
-        if trainer.trained:
-            return
     marks = plan.snapshots if plan.name.startswith("fashion-unet") else ()
     for step in train(trainer, plan.state, held_out=plan.held_out):
         if step.update + 1 in marks:
             write_weights(plan.snapshot(step.update + 1), trainer.average, plan.images)
         yield trainer, step
+    if marks:  # once more: a run that was killed after its last update comes here at once
+        write_weights(plan.snapshot(marks[-1]), trainer.average, plan.images)
     finish(plan, trainer)
+
+
+def is_made(plan: Plan) -> bool:
+    """Whether the network is in data/networks. ValueError if another one has its name."""
+    if not plan.weights.is_file() or not plan.card.is_file():
+        return False
+    there = load_card(plan.name)
+    config = asdict(plan.config)
+    asked = {"network": config.pop("network"), "training": config, "images": about(plan.images)}
+    other = [key for key, value in asked.items() if there.get(key) != value]
+    if other:
+        raise ValueError(
+            f"name must not be that of another network, got {plan.name!r}, which differs in "
+            f"{', '.join(other)} ({plan.card}); give another name, or delete that network."
+        )
+    return True
 
 
 def finish(plan: Plan, trainer: Trainer) -> None:
     """Write the weights in half precision and the card of a trained network."""
+    content = card(plan, trainer)
+    plan.card.unlink(missing_ok=True)  # so that a kill never leaves it with other weights
     write_weights(plan.weights, trainer.average, plan.images)
-    write_json(plan.weights.with_suffix(".json"), card(plan, trainer))
+    write_json(plan.card, content)
 
 
 def write_weights(path: Path, weights: dict[str, torch.Tensor], images: ImageSet) -> None:
     """Half precision: it changes no measured agreement, see the tests of the zoo."""
     half = {name: tensor.half() for name, tensor in weights.items()}
     write_tensors(path, half, {"images": images.sha256})
+
+
+def about(images: ImageSet) -> dict[str, str]:
+    """How a card names its images."""
+    return {"name": images.name, "sha256": images.sha256}
 
 
 def card(plan: Plan, trainer: Trainer) -> dict:
@@ -188,7 +215,7 @@ def card(plan: Plan, trainer: Trainer) -> dict:
         "network": network,
         "schedule": cosine().name,
         "training": config,
-        "images": {"name": plan.images.name, "sha256": plan.images.sha256},
+        "images": about(plan.images),
         "loss": {
             "training": round(float(np.mean(tail)), 5),  # of the last tenth of the updates
             "held_out": round(trainer.held_out[-1], 5),

@@ -216,7 +216,7 @@ Markdown("\n".join(table))
 # square) away from the nearest training image of their class.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-agreement", "caption": "One dot a noise image. Dots above the line: ELS is closer to the network than IS is."}, "image": {"alt": "Scatter plot of agreement of IS with the network, horizontal, against agreement of ELS with the network, vertical."}}
-agreement_scatter(r["IS"], r["ELS"], ("IS", "ELS"))
+agreement_scatter({"": (r["IS"], r["ELS"])}, ("IS", "ELS"))
 
 # %% [markdown]
 # ## The windows

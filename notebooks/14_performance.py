@@ -99,23 +99,26 @@ panels(
 # %% [markdown]
 # ## Four things that make it quick
 #
-# **Sixteen images at once.** A processor's vector register holds sixteen numbers. Sixteen training
-# images sit side by side in it, so each addition serves sixteen comparisons.
+# **Sixteen at once.** A processor's vector register holds sixteen numbers. With borders respected,
+# sixteen training images sit side by side in it. With circular borders it is sixteen neighbouring
+# pixels: a row of 32 is a ring in two registers, it turns without touching memory, and everything
+# that one image needs stays in the nearest cache. Either way each addition serves sixteen
+# comparisons.
 #
 # **Only additions.** The usual way to slide a sum along is to add the pixel that comes in and
 # subtract the one that leaves. The subtraction loses digits. Here each box is the tail of one block
 # plus the head of the next, both made by adding. Nothing cancels, and single precision is enough.
 #
 # **No needless exponentials.** A patch far worse than the best one has a weight too small to matter.
-# If sixteen images all are, their weights are not computed. The bound is safe: all that is skipped,
+# If all that share a register are, their weights are not computed. The bound is safe: all that is skipped,
 # even if every patch of the training set were skipped at the bound, would change the sum by less than
 # one part in a hundred thousand.
 #
 # **Nothing is stored.** Patches, distances and weights are used and forgotten. Memory does not grow
 # with the number of training images.
 #
-# The code is `elslib/posterior/`: `boxes.py` for the sums, `kernel.py` for the weights. Beside it
-# stands `reference.py`, plain and slow, and the tests compare the two on random shapes.
+# The code is `elslib/posterior/`: `boxes.py` for the sums, `kernel.py` for the weights, `rings.py`
+# for circular borders. Beside it stands `reference.py`, plain and slow, and the tests compare the two on random shapes.
 
 # %% [markdown]
 # ## What it costs

@@ -1,18 +1,22 @@
 """Shapes and dtypes of public signatures are checked in tests, and only there."""
 
 import importlib
+import shutil
 import sys
 
 import jaxtyping
 import matplotlib
 import pytest
+import torch
 
 matplotlib.use("agg")
 
 # Numba compiles plain functions, not ones wrapped in checks: import those modules as they are,
 # forget the others, and let the hook see these when they are imported again.
 importlib.import_module("elslib.posterior.compiling")
-COMPILED = [f"elslib.posterior.{name}" for name in ("lanes", "boxes", "kernel", "compiling")]
+COMPILED = [
+    f"elslib.posterior.{name}" for name in ("lanes", "boxes", "kernel", "rings", "compiling")
+]
 for name in [name for name in sys.modules if name.split(".")[0] == "elslib"]:
     if name not in COMPILED:
         del sys.modules[name]
@@ -29,3 +33,35 @@ def pytest_generate_tests(metafunc):
 def as_installed(monkeypatch):
     """Without the shape checks of conftest.py, which users do not have and which answer first."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture
+def one_thread():
+    """Tiny networks gain nothing from threads, and bits depend on their number."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A data folder with the embedded test images and nothing else, for every module that asks."""
+    source = importlib.import_module("elslib.datasets").data_folder()
+    for name in ("manifest.json", "noto_emoji.npz"):
+        shutil.copy(source / name, tmp_path / name)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("elslib.") and hasattr(module, "data_folder"):
+            monkeypatch.setattr(module, "data_folder", lambda: tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Fewer samples and held-out triples for the numbers of a network's card."""
+    training = importlib.import_module("elslib.training")
+    measure = training.held_out_loss
+    monkeypatch.setattr(
+        training, "held_out_loss", lambda network, held: measure(network, held, 1, 2)
+    )
+    monkeypatch.setattr("elslib.zoo.SAMPLES", 3)

@@ -1,24 +1,14 @@
 """The command line: small real runs, and errors in one line."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from elslib import calibration, cli, datasets, networks
+from elslib import agreement, calibration, cli, datasets, networks
 
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A data folder with the embedded test images and nothing else."""
-    source = datasets.data_folder()
-    for name in ("manifest.json", "noto_emoji.npz"):
-        shutil.copy(source / name, tmp_path / name)
-    for module in (datasets, networks, calibration):
-        monkeypatch.setattr(module, "data_folder", lambda: tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def run(*arguments):
@@ -47,9 +37,34 @@ def test_train_then_calibrate(folder):
     assert len(scale.windows) == 20 and set(scale.windows) <= {3, 5}
     # One more trajectory: the first is taken from the state file as it is.
     state = folder / "scales" / ".state" / "tiny-ls.json"
-    first = json.loads(state.read_text())["runs"]
+    first = json.loads(state.read_text())["items"]
     assert run(*options, "--trajectories", 2).exit_code == 0
-    assert json.loads(state.read_text())["runs"][:1] == first
+    assert json.loads(state.read_text())["items"][:1] == first
+
+
+def test_agree(folder):
+    """Every theory on every seed; a second run takes the finished batches as they are."""
+    assert run(*TRAIN, "--updates", 2).exit_code == 0
+    refused = run("agree", "--network", "tiny")
+    assert refused.exit_code == 2 and "no ls scales of 'tiny'" in refused.output
+    for machine in ("ls", "els"):
+        options = ("--machine", machine, "--largest", 3, "--trajectories", 1)
+        assert run("calibrate", "--network", "tiny", *options).exit_code == 0
+    done = run("agree", "--network", "tiny", "--seeds", 3)
+    assert done.exit_code == 0, done.output
+    rows = agreement.read_rows("tiny")
+    assert len(rows) == 3 * 5 * 2 and [row.label for row in rows[::10]] == [0, 1, 2]
+    record = json.loads((folder / "results" / "agreement-tiny.json").read_text())
+    assert record["config"]["windows"]["els"] == [3] * 20
+    before = (folder / "results" / "agreement-tiny.csv").read_bytes()
+    assert run("agree", "--network", "tiny", "--seeds", 3).exit_code == 0
+    assert (folder / "results" / "agreement-tiny.csv").read_bytes() == before
+    # Other weights: neither the scales nor the kept batches belong to them.
+    (folder / "networks" / "tiny.safetensors").unlink()
+    (folder / "networks" / ".state" / "tiny.safetensors").unlink()
+    assert run(*TRAIN, "--updates", 3).exit_code == 0
+    refused = run("agree", "--network", "tiny")
+    assert refused.exit_code == 2 and "must belong to the weights of 'tiny'" in refused.output
 
 
 @pytest.mark.parametrize(

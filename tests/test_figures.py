@@ -38,7 +38,7 @@ def test_a_ragged_grid_is_refused():
 def test_plots_hold_their_points():
     """Every seed is a dot; every table a line, with a band where it has quartiles."""
     x, y = torch.tensor([0.1, 0.5]), torch.tensor([0.8, -0.2])
-    scatter = figures.agreement_scatter(x, y, ("IS", "ELS"))
+    scatter = figures.agreement_scatter({"a": (x, y), "b": (y, x)}, ("IS", "ELS"))
     offsets = np.asarray(scatter.axes[0].collections[0].get_offsets())
     assert np.allclose(offsets, [[0.1, 0.8], [0.5, -0.2]])
     low, high = scatter.axes[0].get_ylim()

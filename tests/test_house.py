@@ -18,9 +18,9 @@ LEVELS = [
     ["records"],
     ["schedules", "images", "datasets", "windows"],
     ["posterior"],
-    ["machines", "architectures", "networks"],
+    ["machines", "baselines", "architectures", "networks", "diffusers_adapter"],
     ["samplers", "training"],
-    ["calibration", "metrics", "zoo"],
+    ["calibration", "metrics", "agreement", "zoo"],
     ["figures", "percentscript", "notebooks"],
     ["cli"],
 ]
@@ -62,9 +62,10 @@ def test_importing_elslib_needs_no_jupyter():
     """All of the library but the notebook pipeline, with every Jupyter package blocked."""
     program = (
         "import sys\n"
-        "for name in ('jupytext', 'papermill', 'nbformat', 'IPython', 'ipywidgets', 'yaml'):\n"
+        "for name in ('jupytext', 'papermill', 'nbformat', 'IPython', 'ipywidgets', 'yaml',\n"
+        "    'diffusers'):\n"
         "    sys.modules[name] = None\n"
-        "import elslib.cli, elslib.figures, elslib.metrics\n"
+        "import elslib.cli, elslib.figures, elslib.metrics, elslib.diffusers_adapter\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
 
@@ -81,7 +82,9 @@ def test_the_readme_example_runs():
 def test_embedded_data_is_small():
     """32 MB in all."""
     size = sum(
-        path.stat().st_size for path in (ROOT / "data").rglob("*") if ".state" not in str(path)
+        path.stat().st_size
+        for path in (ROOT / "data").rglob("*")
+        if not {".state", ".snapshots"} & set(path.parts)
     )
     assert size < 32e6
 

@@ -24,13 +24,14 @@ PUBLISHED = published_scale("fmnist-resnet-zeros").windows
 def problems(draw):
     """Shapes of every kind: ragged groups of images, windows over the border, odd and even."""
     border = draw(st.sampled_from(["fixed", "circular", "aware"]))
-    h, w = draw(st.integers(1, 12)), draw(st.integers(1, 12))
+    # Circular images 32 wide have a kernel of their own.
+    h, w = draw(st.integers(1, 12)), draw(st.integers(1, 12) | st.just(32))
     largest = min(h, w) if border == "circular" else 15
     return {
         "border": border,
         "window": draw(st.integers(0, (largest - 1) // 2)) * 2 + 1,
         "shape": (draw(st.integers(1, 3)), h, w),
-        "n": draw(st.integers(1, 140)),
+        "n": draw(st.integers(1, 140 if w <= 12 else 20)),
         "b": draw(st.integers(1, 5)),
         "t": draw(st.floats(0.02, 1.0)),
         "chunk": draw(st.sampled_from([None, 1, 7, 64])),
@@ -167,5 +168,5 @@ def test_compiling_is_announced_once(tmp_path):
         ).stderr
         for _ in range(2)
     ]
-    assert "compiling the CPU kernel" in said[0] and said[1] == ""
+    assert "compiling a CPU kernel" in said[0] and said[1] == ""
     assert logging.getLogger("elslib").level == logging.NOTSET

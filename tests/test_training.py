@@ -1,10 +1,9 @@
-"""Training that survives kills, what the trainer feeds its network, and the network's laws.
+"""Training that survives kills, what the trainer feeds its network, and what comes of it.
 
 Run as a script, `python test_training.py STATE`, this file is the training run that the test of
 kills starts, kills and resumes.
 """
 
-import json
 import os
 import random
 import signal
@@ -12,29 +11,21 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from helpers import NETWORK, seeded
 from safetensors.torch import load_file
 
-from elslib.architectures import NetworkConfig, build
+from elslib.architectures import NetworkConfig
 from elslib.images import ImageSet
-from elslib.networks import NetworkDenoiser, load_network
+from elslib.networks import NetworkDenoiser
 from elslib.training import TrainConfig, Trainer, held_out_loss, train, write_tensors
 
 SAVE_EVERY = 2
-NETWORK = NetworkConfig(3, width=24, blocks=2, classes=4)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tiny networks gain nothing from threads, and bits depend on their number."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def image_set(n=10, channels=3, side=8, classes: int | None = 4, seed=0):
@@ -125,6 +116,23 @@ def test_killed_and_resumed_run_ends_with_the_same_bits(tmp_path):
     assert {"losses", "weights.up.weight", "average.up.weight"} <= expected.keys()
     for key in expected.keys() - {"seconds"}:
         assert torch.equal(actual[key], expected[key]), key
+
+
+@pytest.mark.parametrize("architecture", ["resnet", "unet", "unet-attention"])
+def test_every_architecture_resumes_with_the_same_bits(tmp_path, architecture):
+    """Stopped after any of its updates a run continues as if it had not been."""
+    network = replace(NETWORK, architecture=architecture)
+    whole = tiny_trainer(network=network, updates=4)
+    list(train(whole))
+    state = tmp_path / "run.safetensors"
+    for done in range(4):
+        stopped = tiny_trainer(network=network, updates=4)
+        next(train(stopped, state, save_every=1))
+        assert stopped.losses == whole.losses[: done + 1]
+    final = tiny_trainer(network=network, updates=4)
+    final.load(state)
+    for name, value in whole.average.items():
+        assert torch.equal(final.average[name], value), name
 
 
 def test_resuming_a_finished_run_does_nothing(tmp_path):
@@ -261,6 +269,16 @@ def test_rate_falls_from_rate_to_zero():
     assert rates == sorted(rates, reverse=True)
 
 
+def test_exponential_rate_is_the_papers():
+    """0.999965^update over the paper's 140,000 updates; over fewer it falls as far, only faster."""
+    paper = TrainConfig(NETWORK, updates=140_000, rate=1e-4, decay="exponential")
+    for update in (0, 1, 1000, 139_999):
+        assert paper.rate_at(update) == pytest.approx(1e-4 * 0.999965**update, rel=1e-9)
+    short = TrainConfig(NETWORK, updates=1400, rate=1e-4, decay="exponential")
+    for update in (0, 1, 700, 1399):
+        assert short.rate_at(update) == pytest.approx(paper.rate_at(100 * update), rel=1e-9)
+
+
 def test_steps_report_update_and_rate():
     """The steps that `train` yields are numbered from 0 and carry the rate that was used."""
     trainer = tiny_trainer(updates=6)
@@ -305,7 +323,7 @@ def test_denoiser_holds_the_average():
 
 def test_held_out_loss_is_fixed():
     """Held-out loss is a function of network and images: 1 for a network that predicts 0."""
-    module = build(NETWORK)
+    module = seeded(NETWORK)
     for parameter in module.get_submodule("down").parameters():
         torch.nn.init.zeros_(parameter)
     denoiser = NetworkDenoiser(module, NETWORK)
@@ -313,6 +331,73 @@ def test_held_out_loss_is_fixed():
     assert loss == held_out_loss(denoiser, image_set(), batches=4, batch=16)
     # The mean of 64 * 192 squared normals, each of variance 2.
     assert abs(loss - 1) < 6 * (2 / (64 * 192)) ** 0.5
+
+
+def measured(trainer, state=None, updates=None):
+    """Train with held-out images, to the end or until so many updates are done."""
+    for step in train(trainer, state, held_out=image_set(n=6, seed=9), save_every=1):
+        if step.update + 1 == updates:
+            break
+    return trainer
+
+
+@pytest.fixture
+def quick_measurements(monkeypatch):
+    """The held-out loss on 8 triples instead of 1,024; every measurement is counted."""
+    counted = []
+
+    def measure(denoiser, images):
+        counted.append(held_out_loss(denoiser, images, batches=2, batch=4))
+        return counted[-1]
+
+    monkeypatch.setattr("elslib.training.held_out_loss", measure)
+    return counted
+
+
+@pytest.mark.parametrize("updates, entries", [(20, 20), (24, 20), (45, 20), (7, 7)])
+def test_held_out_curve_has_20_entries(quick_measurements, updates, entries):
+    """Evenly spread and the last one at the end; a run of fewer updates has one for each."""
+    trainer = tiny_trainer(updates=updates)
+    at = []
+    for step in train(trainer, held_out=image_set(n=6, seed=9)):
+        at += [step.update + 1] * (len(trainer.held_out) - len(at))
+    # The k-th is measured after the first update at which k twentieths of them are done.
+    assert at == sorted({-(-k * updates // 20) for k in range(1, 21)})
+    assert len(trainer.held_out) == entries and trainer.held_out == quick_measurements
+    assert trainer.held_out[-1] == held_out_loss(trainer.denoiser(), image_set(n=6, seed=9), 2, 4)
+
+
+def test_held_out_curve_survives_a_resume(quick_measurements, tmp_path):
+    """Stopped and resumed, also between two measurements, it has the very values of one run."""
+    state = tmp_path / "run.safetensors"
+    whole = measured(tiny_trainer(updates=50))
+    for stop in (11, 12, 30):
+        assert len(measured(tiny_trainer(updates=50), state, stop).losses) == stop
+    resumed = measured(tiny_trainer(updates=50), state)
+    assert resumed.held_out == whole.held_out and len(whole.held_out) == 20
+    assert resumed.losses == whole.losses
+
+
+def test_held_out_curve_of_a_run_that_was_not_measured_at_first(quick_measurements, tmp_path):
+    """What was not measured in time is not made up for later: entries stay where they belong."""
+    state = tmp_path / "run.safetensors"
+    for step in train(tiny_trainer(updates=20), state, save_every=1):
+        if step.update == 9:
+            break
+    trainer = measured(tiny_trainer(updates=20), state)
+    assert trainer.held_out == measured(tiny_trainer(updates=20)).held_out[10:]
+
+
+def test_measuring_changes_nothing(quick_measurements):
+    """Weights have the same bits whether or not the run is measured, and nothing is drawn."""
+    plain = tiny_trainer(updates=20)
+    list(train(plain))
+    before = torch.get_rng_state()
+    trainer = measured(tiny_trainer(updates=20))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert trainer.losses == plain.losses
+    for name, value in plain.average.items():
+        assert torch.equal(trainer.average[name], value)
 
 
 # ---- errors of training
@@ -346,9 +431,11 @@ def test_resume_from_a_truncated_state(saved, kept):
         {"batch": 5},
         {"rate": 2e-3},
         {"ema": 0.9},
+        {"decay": "exponential"},
         {"autocast": False},
         {"network": NetworkConfig(3, width=32, blocks=2, classes=4)},
         {"network": NetworkConfig(3, width=24, blocks=2, classes=4, padding="circular")},
+        {"network": NetworkConfig(3, width=24, blocks=2, classes=4, architecture="unet")},
     ],
     ids=str,
 )
@@ -377,6 +464,13 @@ def test_images_with_wrong_channels():
         tiny_trainer(image_set(channels=1))
 
 
+def test_images_with_sides_that_a_unet_cannot_halve():
+    """6 pixels are 3 at the middle scale, which has no half."""
+    network = NetworkConfig(3, width=24, classes=4, architecture="unet")
+    with pytest.raises(ValueError, match=r"images must have sides that are multiples of 4 .*6, 6"):
+        tiny_trainer(image_set(side=6), network)
+
+
 def test_unlabelled_images_for_a_conditional_network():
     """A class-conditional network needs labels."""
     with pytest.raises(ValueError, match="must have labels for a class-conditional network"):
@@ -397,6 +491,19 @@ def test_updates_and_batch_must_be_positive(name, value):
         TrainConfig(NETWORK, **{"updates": 5, name: value})
 
 
+@pytest.mark.parametrize("rate", [0.0, -1e-3, float("nan")])
+def test_rate_must_be_positive(rate):
+    """A rate that learns nothing, or unlearns, is refused."""
+    with pytest.raises(ValueError, match="rate must be positive, got .*; 1e-3 works"):
+        TrainConfig(NETWORK, updates=5, rate=rate)
+
+
+def test_decay_must_be_known(as_installed):
+    """There are two decays."""
+    with pytest.raises(ValueError, match="decay must be cosine or exponential, got 'linear'"):
+        TrainConfig(NETWORK, updates=5, decay="linear")  # pyright: ignore[reportArgumentType]
+
+
 @pytest.mark.parametrize("ema", [1.0, 1.5, -0.1, float("nan")])
 def test_ema_must_lie_in_range(ema):
     """An average that never moves, or that moves away, is refused."""
@@ -404,228 +511,5 @@ def test_ema_must_lie_in_range(ema):
         TrainConfig(NETWORK, updates=5, ema=ema)
 
 
-# ---- errors of networks
-
-
-@pytest.mark.parametrize(
-    "changes, message",
-    [
-        ({"padding": "reflect"}, "padding must be zeros or circular, got 'reflect'"),
-        ({"architecture": "unet"}, "architecture must be resnet, got 'unet'"),
-        ({"width": 0}, "width must be a multiple of 8 from 24 on, got 0"),
-        ({"width": 12}, "width must be a multiple of 8 from 24 on, got 12"),
-        # One channel per group: GroupNorm then removes t and the class, and fails on one image.
-        ({"width": 8}, "width must be .* got 8"),
-    ],
-)
-def test_network_config_is_checked(as_installed, changes, message):
-    """Every field of a network's config is checked when it is made."""
-    with pytest.raises(ValueError, match=message):
-        NetworkConfig(3, **changes)
-
-
-def write_network(path, weights, card=None):
-    """A pair of weights and card at `path` plus suffix, as `elslib train` writes it."""
-    write_tensors(path.with_suffix(".safetensors"), dict(build(weights).named_parameters()), {})
-    path.with_suffix(".json").write_text(json.dumps({"network": asdict(card or weights)}))
-    return str(path)
-
-
-def test_load_network_restores_the_function(tmp_path):
-    """A network loaded from its weights and card denoises as the one that was saved."""
-    trainer = tiny_trainer(updates=3)
-    list(train(trainer))
-    write_tensors(tmp_path / "tiny.safetensors", trainer.average, {})
-    (tmp_path / "tiny.json").write_text(json.dumps({"network": asdict(NETWORK)}))
-    loaded = load_network(str(tmp_path / "tiny"))
-    assert loaded.config == NETWORK
-    x, label = torch.randn(2, 3, 8, 8), torch.tensor([1, 3])
-    assert torch.allclose(loaded(x, 0.3, label), trainer.denoiser()(x, 0.3, label), atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "card",
-    [
-        NetworkConfig(3, width=32, blocks=2, classes=4),
-        NetworkConfig(3, width=24, blocks=3, classes=4),
-        NetworkConfig(3, width=24, blocks=1, classes=4),
-        NetworkConfig(1, width=24, blocks=2, classes=4),
-        NetworkConfig(3, width=24, blocks=2, classes=5),
-        NetworkConfig(3, width=24, blocks=2),
-    ],
-    ids=str,
-)
-def test_load_network_of_another_architecture(tmp_path, card):
-    """Weights that do not fit the card are refused: wider, deeper, shallower, other classes."""
-    path = write_network(tmp_path / "tiny", NETWORK, card)
-    with pytest.raises(ValueError, match="(?s)must fit the architecture of its card.*another one"):
-        load_network(path)
-
-
-@pytest.mark.parametrize("kept", [0.0, 0.5, 0.999])
-@pytest.mark.parametrize("suffix", [".safetensors", ".json"])
-def test_load_truncated_network(tmp_path, suffix, kept):
-    """Truncated weights, and a truncated card, are refused."""
-    path = Path(write_network(tmp_path / "tiny", NETWORK)).with_suffix(suffix)
-    content = path.read_bytes()
-    path.write_bytes(content[: int(kept * len(content))])
-    with pytest.raises(
-        ValueError, match="tiny.(json|safetensors or its card) is corrupt or truncated"
-    ):
-        load_network(str(tmp_path / "tiny"))
-
-
-@pytest.mark.parametrize("card", [{}, {"network": {"channel": 3}}, {"network": None}, [], 3])
-def test_load_network_with_a_foreign_card(as_installed, tmp_path, card):
-    """A card that is json but describes no network is refused."""
-    path = write_network(tmp_path / "tiny", NETWORK)
-    Path(path).with_suffix(".json").write_text(json.dumps(card))
-    with pytest.raises(ValueError, match="or its card is corrupt or truncated"):
-        load_network(path)
-
-
-def test_load_unknown_network(tmp_path):
-    """An unknown network is refused with the names of those that are there."""
-    write_network(tmp_path / "tiny", NETWORK)
-    with pytest.raises(FileNotFoundError, match="no network 'no-such-network'"):
-        load_network("no-such-network")
-    with pytest.raises(FileNotFoundError, match="known there: tiny. Train one with `elslib train`"):
-        load_network(str(tmp_path / "small"))
-    (tmp_path / "tiny.json").unlink()
-    with pytest.raises(FileNotFoundError, match="no network .*tiny.* with its card .json"):
-        load_network(str(tmp_path / "tiny"))
-
-
-def seeded(config):
-    """A network whose weights depend on nothing but its config."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return build(config)
-
-
-PLAIN = NetworkConfig(1, width=24, blocks=1)
-CONDITIONAL = NetworkDenoiser(seeded(NETWORK), NETWORK)
-UNCONDITIONAL = NetworkDenoiser(seeded(PLAIN), PLAIN)
-
-
-@pytest.mark.parametrize("shape", [(2, 1, 8, 8), (2, 4, 8, 8), (3, 8, 8)])
-def test_network_called_with_wrong_channels(as_installed, shape):
-    """Images of another number of channels, or without a batch axis, are refused."""
-    with pytest.raises(ValueError, match=r"x must have shape \[b, 3, h, w\] for this network, got"):
-        CONDITIONAL(torch.zeros(shape), 0.5, torch.tensor([0, 1]))
-
-
-def test_conditional_network_called_without_a_label():
-    """A conditional network never guesses a class."""
-    with pytest.raises(ValueError, match=r"label must hold one class in 0\.\.3 .* got None"):
-        CONDITIONAL(torch.zeros(2, 3, 8, 8), 0.5)
-
-
-def test_unconditional_network_called_with_a_label():
-    """An unconditional network never ignores a class."""
-    with pytest.raises(ValueError, match="label must be None: this network is unconditional"):
-        UNCONDITIONAL(torch.zeros(2, 1, 8, 8), 0.5, torch.tensor([0, 1]))
-
-
-@pytest.mark.parametrize("label", [-1, 4])
-def test_network_called_with_a_label_out_of_range(label):
-    """A label must be a class of the network."""
-    with pytest.raises(ValueError, match=rf"label must lie in 0\.\.3, got \[0, {label}\]"):
-        CONDITIONAL(torch.zeros(2, 3, 8, 8), 0.5, torch.tensor([0, label]))
-
-
-@pytest.mark.parametrize("t", [-0.1, 1.1, float("nan")])
-def test_network_called_at_a_time_out_of_range(t):
-    """Times lie in [0, 1]."""
-    with pytest.raises(ValueError, match=r"t must lie in \[0, 1\], got"):
-        UNCONDITIONAL(torch.zeros(2, 1, 8, 8), t)
-
-
-# ---- the ResNet
-
-
-@pytest.mark.parametrize(
-    "config, count",
-    [(NetworkConfig(3, 256, classes=10), 4_021_251), (NetworkConfig(1, 256), 4_009_473)],
-    ids=["conditional", "unconditional"],
-)
-def test_resnet_parameter_count(config, count):
-    """The paper's ResNet has exactly the published number of parameters."""
-    with torch.device("meta"):
-        assert sum(parameter.numel() for parameter in build(config).parameters()) == count
-
-
-@pytest.mark.parametrize("padding", ["zeros", "circular"])
-def test_resnet_sees_17_by_17_pixels(padding):
-    """With 6 blocks an output pixel depends on 17x17 inputs, up to the rim, and on no others."""
-    module = seeded(NetworkConfig(2, width=32, padding=padding)).double()
-    x = torch.randn(1, 2, 25, 25, dtype=torch.float64).requires_grad_()
-    module(x, torch.tensor([0.5]).double(), None)[0, :, 12, 12].sum().backward()
-    seen = (x.grad != 0).any(dim=1)[0]
-    expected = torch.zeros(25, 25, dtype=torch.bool)
-    expected[4:21, 4:21] = True
-    assert torch.equal(seen, expected)
-
-
-def shift_error(padding):
-    """How far a network is from commuting with a cyclic shift."""
-    config = NetworkConfig(3, width=24, blocks=2, padding=padding, classes=4)
-    denoiser = NetworkDenoiser(seeded(config).double(), config)
-    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1)).double()
-    t, label = torch.tensor([0.2, 0.9]).double(), torch.tensor([0, 3])
-    shifted = denoiser(x.roll((3, -2), dims=(2, 3)), t, label)
-    return float((shifted - denoiser(x, t, label).roll((3, -2), dims=(2, 3))).abs().max())
-
-
-def test_circular_padding_commutes_with_shifts():
-    """A network with circular padding treats all places alike; float64, so to 1e-12."""
-    assert shift_error("circular") < 1e-12
-
-
-def test_zero_padding_does_not_commute_with_shifts():
-    """Negative control: zero padding tells a network where the border is."""
-    assert shift_error("zeros") > 1e-3
-
-
-def test_network_uses_time_and_class():
-    """The noise estimate depends on t and on the class, each alone."""
-    x = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(2)).expand(3, -1, -1, -1)
-    t, label = torch.tensor([0.1, 0.9, 0.1]), torch.tensor([1, 1, 2])
-    with torch.no_grad():
-        base, other_time, other_class = CONDITIONAL.module(x, t, label)
-    assert (base - other_time).abs().max() > 1e-2
-    assert (base - other_class).abs().max() > 1e-2
-
-
-def test_batch_equals_one_by_one():
-    """Each image of a batch is denoised as if alone, with its own time and class."""
-    x = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(2))
-    t, label = torch.tensor([0.1, 0.5, 0.9]), torch.tensor([2, 0, 3])
-    together = CONDITIONAL(x, t, label)
-    for i in range(3):
-        alone = CONDITIONAL(x[i : i + 1], float(t[i]), label[i : i + 1])
-        assert torch.allclose(together[i : i + 1], alone, atol=1e-5)
-
-
 if __name__ == "__main__":
     train_in_this_process(Path(sys.argv[1]))
-
-
-@pytest.mark.parametrize(
-    "change, message",
-    [
-        ({"x": torch.full((3, 3, 8, 8), float("nan"))}, "x must be finite"),
-        ({"x": torch.zeros(3, 3, 8, 8).double()}, "x must have the network's dtype"),
-        (
-            {"x": torch.zeros(3, 3, 8, 8, device="meta")},
-            "x must have the network's dtype",
-        ),
-        ({"t": torch.full((2,), 0.5)}, "t must hold one entry per image, got 2 for a batch of 3"),
-        ({"label": torch.tensor([1])}, "label must hold one entry per image, got 1"),
-    ],
-)
-def test_a_network_broadcasts_and_converts_nothing(as_installed, change, message):
-    """NaN, another dtype or device, and lists of another length are refused."""
-    good = {"x": torch.zeros(3, 3, 8, 8), "t": 0.5, "label": torch.tensor([0, 1, 2])}
-    with pytest.raises(ValueError, match=message):
-        CONDITIONAL(**{**good, **change})

@@ -88,36 +88,45 @@ def put(p, i, apart, s):
     store(p, i + 3 * apart, s[3])
 
 
-@compiled
-def columns(q, p, query_row, key_row, n, k, a, channels, out, step):
-    """Vertical box sums of squared differences, of four neighbouring columns.
+def columns_of(squares):
+    """Compile `columns` for a function that adds the squared differences of one row to its sums."""
 
-    out[i], i = 0 .. n - 1, sums rows i .. i + k - 1; rows of `out` are `step` floats apart.
-    """
-    keep_apart()
-    a = fill(a)
-    zero = fill(np.float32(0))
-    zeros = zero, zero, zero, zero
-    if k == 3:  # the commonest window: two additions are cheaper than blocks
-        s = squares(q, p, query_row[0], key_row[0], a, channels, zeros)
-        t = squares(q, p, query_row[1], key_row[1], a, channels, zeros)
-        for i in range(n):
-            u = squares(q, p, query_row[i + 2], key_row[i + 2], a, channels, zeros)
-            put(out, i * step, WIDTH, plus(plus(s, t), u))
-            s, t = t, u
-        return
-    for first in range(0, n, k):
-        last = min(first + k, n)
-        t = zeros
-        for i in range(first + k - 1, last - 1, -1):
-            t = squares(q, p, query_row[i], key_row[i], a, channels, t)
-        for i in range(last - 1, first - 1, -1):
-            t = squares(q, p, query_row[i], key_row[i], a, channels, t)
-            put(out, i * step, WIDTH, t)
-        t = zeros
-        for i in range(first + 1, last):
-            t = squares(q, p, query_row[i + k - 1], key_row[i + k - 1], a, channels, t)
-            put(out, i * step, WIDTH, plus(t, four(out, i * step, WIDTH)))
+    @compiled
+    def columns(q, p, query_row, key_row, n, k, a, channels, out, step):
+        """Vertical box sums of squared differences, four Lanes at a time.
+
+        `squares` adds those of one row of q and one of p; here four neighbouring columns' of p.
+        out[i], i = 0 .. n - 1, sums rows i .. i + k - 1; rows of `out` are `step` floats apart.
+        """
+        keep_apart()
+        a = fill(a)
+        zero = fill(np.float32(0))
+        zeros = zero, zero, zero, zero
+        if k == 3:  # the commonest window: two additions are cheaper than blocks
+            s = squares(q, p, query_row[0], key_row[0], a, channels, zeros)
+            t = squares(q, p, query_row[1], key_row[1], a, channels, zeros)
+            for i in range(n):
+                u = squares(q, p, query_row[i + 2], key_row[i + 2], a, channels, zeros)
+                put(out, i * step, WIDTH, plus(plus(s, t), u))
+                s, t = t, u
+            return
+        for first in range(0, n, k):
+            last = min(first + k, n)
+            t = zeros
+            for i in range(first + k - 1, last - 1, -1):
+                t = squares(q, p, query_row[i], key_row[i], a, channels, t)
+            for i in range(last - 1, first - 1, -1):
+                t = squares(q, p, query_row[i], key_row[i], a, channels, t)
+                put(out, i * step, WIDTH, t)
+            t = zeros
+            for i in range(first + 1, last):
+                t = squares(q, p, query_row[i + k - 1], key_row[i + k - 1], a, channels, t)
+                put(out, i * step, WIDTH, plus(t, four(out, i * step, WIDTH)))
+
+    return columns
+
+
+columns = columns_of(squares)
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""Compiles the fused kernel, once per machine, and says so."""
+"""Compiles the fused kernels, once per machine, and says so."""
 
 import hashlib
 import logging
@@ -9,12 +9,12 @@ from pathlib import Path
 from numba import njit
 from numba.core import event
 
-from elslib.posterior import boxes, kernel, lanes
+from elslib.posterior import boxes, kernel, lanes, rings
 
 
 def _version() -> str:
     """Digest of the files that the compiled kernel is made of."""
-    files = (Path(str(module.__file__)) for module in (kernel, boxes, lanes))
+    files = (Path(str(module.__file__)) for module in (kernel, rings, boxes, lanes))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -24,7 +24,7 @@ class _Announcer(event.Listener):
     def on_start(self, event: event.Event) -> None:
         if (event.data or {})["dispatcher"].py_func.__module__ == __name__:
             logging.getLogger("elslib").warning(
-                "elslib: compiling the CPU kernel, once for each number of channels (10 s)"
+                "elslib: compiling a CPU kernel, once for each kind of border and image (10 s)"
             )
 
     def on_end(self, event: event.Event) -> None:
@@ -32,16 +32,26 @@ class _Announcer(event.Listener):
 
 
 @cache
-def compiled_kernel() -> Callable[..., bool]:
-    """`kernel.posterior_sums`, compiled at its first call and cached on disk."""
-    version = _version()
+def _announce() -> None:
     event.register("numba:compile", _Announcer())
 
+
+@cache
+def compiled_kernel(name: str) -> Callable[..., bool]:
+    """`posterior_sums` of the module `name`, compiled at its first call and cached on disk."""
+    version = _version()
+    _announce()
+
+    # A change of the kernel must not find old code: numba's cache looks at this file and at the
+    # values that a closure holds, not at the files that it calls.
     @njit(nogil=True, cache=True)
-    def posterior_sums(images, order, queries, task, sums, space):
-        # A change of the kernel must not find old code: numba's cache looks at this file and at
-        # the values that a closure holds, not at the files that it calls.
+    def lanes_of_images(images, order, queries, task, sums, space):
         assert len(version) > 0
         return kernel.posterior_sums(images, order, queries, task, sums, space)
 
-    return posterior_sums
+    @njit(nogil=True, cache=True)
+    def lanes_of_pixels(images, order, queries, task, sums, space):
+        assert len(version) > 0
+        return rings.posterior_sums(images, order, queries, task, sums, space)
+
+    return {"kernel": lanes_of_images, "rings": lanes_of_pixels}[name]

@@ -1,7 +1,8 @@
-"""The fast engine for processors: prepares the fused kernel's data, shares it out over threads.
+"""The fast engine for processors: prepares a fused kernel's data, shares it out over threads.
 
-`kernel.py` is the algorithm. Threads follow `torch.get_num_threads()`; each sums over images of its
-own and `merge` adds the sums up. Compiling takes some seconds, once per machine.
+`kernel.py` is the algorithm, `rings.py` its faster sibling for circular windows on images 32 wide.
+Threads follow `torch.get_num_threads()`; each sums over images of its own and `merge` adds up.
+Compiling takes some seconds, once per machine.
 """
 
 import math
@@ -13,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elslib.posterior import boxes, kernel
+from elslib.posterior import boxes, kernel, rings
 from elslib.posterior.compiling import compiled_kernel
-from elslib.posterior.kernel import GROUP, WIDTH, Scratch, Sums, Task
+from elslib.posterior.kernel import GROUP, WIDTH, Task
 from elslib.posterior.merging import BROKEN_IMAGES, Origins, PatchPosterior, merge
 from elslib.posterior.reference import reference_posterior
 from elslib.windows import Border, admissible_count
@@ -47,7 +48,7 @@ def fused_posterior(
     # Few images and many queries: share out the queries instead.
     share = math.ceil(b / threads) if n <= threads * WIDTH else b
     pieces = _pieces(images, chunk, threads)
-    compiled_kernel()  # before threads wait for it
+    compiled_kernel(kernel_name(border, w))  # before threads wait for it
 
     def part(queries: Tensor, piece: Tensor) -> PatchPosterior | None:
         return _shard(queries, images, piece, alpha, sigma, window, border, top, patches)
@@ -118,15 +119,21 @@ def _shard(
         h, w, window, BORDERS[border], np.float32(-alpha * s), (0,) * c,
         np.float32(math.log2(patches) + kernel.PRECISION), top,
     )  # fmt: skip
-    sums, space = _memory(b, task)
-    queries = _queries(x * s, task)
-    if not compiled_kernel()(images.numpy(), order.numpy(), queries, task, sums, space):
+    name = kernel_name(border, w)
+    sums, space = (_ring_memory if name == "rings" else _memory)(b, task)
+    queries = (_ring_queries if name == "rings" else _queries)(x * s, task)
+    if not compiled_kernel(name)(images.numpy(), order.numpy(), queries, task, sums, space):
         raise ValueError(BROKEN_IMAGES)
     if not (sums.weight > 0).reshape(b, h, -1)[:, :, :w].all():
         return None
     if sums.reference.reshape(b, h, -1)[:, :, :w].max() > LARGEST_ENERGY:
         return None
     return _result(sums, len(order), border, b, task)
+
+
+def kernel_name(border: Border, w: int) -> str:
+    """Which kernel serves a border on images w pixels wide."""
+    return "rings" if border == "circular" and w == rings.SIDE else "kernel"
 
 
 def _queries(x: Tensor, task: Task) -> np.ndarray:
@@ -140,42 +147,75 @@ def _queries(x: Tensor, task: Task) -> np.ndarray:
     return out
 
 
-def _memory(b: int, task: Task) -> tuple[Sums, Scratch]:
+def _ring_queries(x: Tensor, task: Task) -> np.ndarray:
+    """Query images [b, c, h, 32] as the kernel of rings wants them: [b, row, channel, column]."""
+    out = _new(len(x), x[0].numel())
+    out[:] = x.permute(0, 2, 1, 3).reshape(len(x), -1).numpy()
+    return out
+
+
+def _new(*shape: int, value: float = 0.0, dtype: torch.dtype = torch.float32) -> np.ndarray:
+    return torch.full(shape, value, dtype=dtype).numpy()  # torch aligns to 64 bytes
+
+
+def _totals(b: int, pixels: int, task: Task) -> dict[str, np.ndarray]:
+    """What both kernels sum up for b query images."""
+    c, m = len(task.channels), task.m
+    return {
+        "reference": _new(b, pixels, value=math.inf),
+        "limit": _new(b, pixels, value=math.inf),
+        "lanes": _new((2 + c) * pixels * WIDTH),
+        "weight": _new(b, pixels, dtype=torch.float64),
+        "ahead": _new(b, pixels, dtype=torch.float64),
+        "value": _new(b, pixels * c, dtype=torch.float64),
+        "best_energy": _new(b, pixels * m, value=math.inf),
+        "best_place": _new(b, pixels * m, dtype=torch.int64),
+    }
+
+
+def _memory(b: int, task: Task) -> tuple[kernel.Sums, kernel.Scratch]:
     """Sums and working space of one thread, aligned as vector registers want it."""
-
-    def new(*shape: int, value: float = 0.0, dtype: torch.dtype = torch.float32) -> np.ndarray:
-        return torch.full(shape, value, dtype=dtype).numpy()  # torch aligns to 64 bytes
-
-    h, w, c, m, r = task.h, task.w, len(task.channels), task.m, task.k // 2
+    h, w, c, r = task.h, task.w, len(task.channels), task.k // 2
     _, depth, pitch = kernel.layout(h, w, r)
-    pixels, columns = h * pitch, int(boxes.padded(w, r, task.border))
-    sums = Sums(
-        reference=new(b, pixels, value=math.inf),
-        limit=new(b, pixels, value=math.inf),
-        lanes=new(pixels * (2 + c) * WIDTH),
-        weight=new(b, pixels, dtype=torch.float64),
-        ahead=new(b, pixels, dtype=torch.float64),
-        value=new(b, pixels * c, dtype=torch.float64),
-        best_energy=new(b, pixels * m, value=math.inf),
-        best_place=new(b, pixels * m, dtype=torch.int64),
+    columns = int(boxes.padded(w, r, task.border))
+    space = kernel.Scratch(
+        images=_new((GROUP * (h + 1) * columns + 4) * c * WIDTH),
+        strip=_new(GROUP * depth),
+        energy=_new(GROUP * 4 * pitch * WIDTH),
+        query_row=_new(h + 2 * r, dtype=torch.int64),
+        key_row=_new(h + 2 * r, dtype=torch.int64),
+        chosen=_new(4 * pitch + 1, dtype=torch.int64),
+        where=_new(4 * pitch + 1, dtype=torch.int64),
     )
-    space = Scratch(
-        images=new((GROUP * (h + 1) * columns + 4) * c * WIDTH),
-        strip=new(GROUP * depth),
-        energy=new(GROUP * 4 * pitch * WIDTH),
-        query_row=new(h + 2 * r, dtype=torch.int64),
-        key_row=new(h + 2 * r, dtype=torch.int64),
-        chosen=new(4 * pitch + 1, dtype=torch.int64),
-        where=new(4 * pitch + 1, dtype=torch.int64),
-    )
-    return sums, space
+    return kernel.Sums(**_totals(b, h * pitch, task)), space
 
 
-def _result(sums: Sums, n: int, border: Border, b: int, task: Task) -> PatchPosterior:
+def _ring_memory(b: int, task: Task) -> tuple[rings.Sums, rings.Scratch]:
+    """The same for the kernel of rings."""
+    h, w, c, r = task.h, task.w, len(task.channels), task.k // 2
+    totals = _totals(b, h * w, task)
+    totals["lanes"] = _new((2 + c) * h * w)
+    space = rings.Scratch(
+        image=_new(h * c * 2 * w),
+        strip=_new(h * rings.FOUR),
+        query_row=_new(h + 2 * r, dtype=torch.int64),
+        key_row=_new(h + 2 * r, dtype=torch.int64),
+        chosen=_new(2 * h + 1, dtype=torch.int64),
+    )
+    return rings.Sums(before=_new(b, h * w, value=math.inf), **totals), space
+
+
+def _result(
+    sums: kernel.Sums | rings.Sums, n: int, border: Border, b: int, task: Task
+) -> PatchPosterior:
     h, w, c, m = task.h, task.w, len(task.channels), task.m
+    turn = (
+        task.k // 2 if isinstance(sums, rings.Sums) else 0
+    )  # from a window's corner to its centre
 
     def pixels(field: np.ndarray, *last: int) -> Tensor:  # (b, h, w, *last)
-        return torch.from_numpy(field).reshape(b, h, -1, *last)[:, :, :w]
+        whole = torch.from_numpy(field).reshape(b, h, -1, *last)[:, :, :w]
+        return whole.roll((turn, turn), dims=(1, 2))
 
     weight, reference = pixels(sums.weight), pixels(sums.reference).double()
     log_sum = (torch.log2(weight) - reference) * math.log(2)

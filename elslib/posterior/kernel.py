@@ -16,7 +16,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from elslib.posterior.boxes import AWARE, CIRCULAR, FIXED, columns, compiled, pack, padded, rows
+from elslib.posterior.boxes import (
+    AWARE,
+    CIRCULAR,
+    FIXED,
+    columns,
+    compiled,
+    pack,
+    padded,
+    rows,
+)
 from elslib.posterior.lanes import (
     WIDTH,
     after,
@@ -190,19 +199,24 @@ def absorb(energy, blocks, apart, count, space, reference, lanes, p, size, chann
 
 
 @compiled
-def remember(energy, j, pixel, images, stride, place, m, sums):
-    """Keep a pixel's m smallest energies, and where they came from; of equals the first met."""
+def insert(energy, place, pixel, m, sums):
+    """Put an energy among a pixel's m smallest, if it is one; of equals the first met stays."""
     first = pixel * m
+    i = first + m - 1
+    if energy < sums.best_energy[i]:
+        while i > first and energy < sums.best_energy[i - 1]:
+            sums.best_energy[i] = sums.best_energy[i - 1]
+            sums.best_place[i] = sums.best_place[i - 1]
+            i -= 1
+        sums.best_energy[i] = energy
+        sums.best_place[i] = place
+
+
+@compiled
+def remember(energy, j, pixel, images, stride, place, m, sums):
+    """Keep a pixel's m smallest energies, and where they came from."""
     for lane in range(WIDTH):
-        e = energy[j * WIDTH + lane]
-        i = first + m - 1
-        if e < sums.best_energy[i]:
-            while i > first and e < sums.best_energy[i - 1]:
-                sums.best_energy[i] = sums.best_energy[i - 1]
-                sums.best_place[i] = sums.best_place[i - 1]
-                i -= 1
-            sums.best_energy[i] = e
-            sums.best_place[i] = images[lane] * stride + place
+        insert(energy[j * WIDTH + lane], images[lane] * stride + place, pixel, m, sums)
 
 
 @compiled

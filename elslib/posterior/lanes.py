@@ -83,6 +83,16 @@ def load(typing, p, i):
 
 
 @intrinsic
+def load_anywhere(typing, p, i):
+    """Lanes at p[i : i + 16], wherever that starts."""
+
+    def code(context, builder, signature, args):
+        return builder.load(_place(builder, args[0], args[1], _VECTOR), align=4)
+
+    return LANES(_ADDRESS, types.intp), code
+
+
+@intrinsic
 def store(typing, p, i, value):
     """p[i : i + 16] = value, on a multiple of 64 bytes."""
 
@@ -172,6 +182,22 @@ def _choice(relation: str):
         return LANES(LANES, LANES), code
 
     return operation
+
+
+def _join(s: int):
+    @intrinsic
+    def operation(typing, a, b):
+        def code(context, builder, signature, args):
+            picks = ir.Constant(_INTS, [ir.IntType(32)(i) for i in range(s, s + WIDTH)])
+            return builder.shuffle_vector(*args, picks)
+
+        return LANES(LANES, LANES), code
+
+    return operation
+
+
+# Sixteen numbers of the 32 in a and b, without the first 1, 2, 4 or 8.
+join1, join2, join4, join8 = _join(1), _join(2), _join(4), _join(8)
 
 
 larger, smaller = _choice(">"), _choice("<")

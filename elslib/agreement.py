@@ -1,0 +1,164 @@
+"""How well theories predict a network: the same noise through both, compared image by image.
+
+One `Row` is one noise image and one theory. Rows are kept as a tidy csv in data/results.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from elslib.baselines import PcaLocality, WienerFilter
+from elslib.calibration import load_scale
+from elslib.datasets import data_folder
+from elslib.images import ImageSet
+from elslib.machines import Denoiser, EquivariantLocalScore, IdealScore, LocalScore
+from elslib.metrics import Interval, coefficient_of_determination, median_interval, pearson_r
+from elslib.networks import NetworkDenoiser
+from elslib.records import write_whole
+from elslib.samplers import initial_noise, sample
+from elslib.schedules import Schedule
+
+THEORY_STEPS, NETWORK_STEPS = 20, (20, 150)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Agreement of one theory's sample with the network's from the same noise, seed and class.
+
+    `network_steps` tells the network's samples apart; r is Pearson's, r2 its square, R2 the
+    coefficient of determination with the network as truth.
+    """
+
+    seed: int
+    label: int | None
+    theory: str
+    network_steps: int
+    r: float
+    r2: float
+    R2: float
+
+
+def theories(name: str, network: NetworkDenoiser, images: ImageSet) -> dict[str, Denoiser]:
+    """The theories and baselines of a network of the zoo, all on exactly its training images.
+
+    Raises FileNotFoundError if its scales were not calibrated, ValueError if they belong to other
+    weights.
+    """
+    return {
+        "IS": IdealScore(images),
+        "LS": LocalScore(images, load_scale(name, "ls")),
+        "ELS": EquivariantLocalScore(images, load_scale(name, "els"), edges=network.edges),
+        "Wiener": WienerFilter(images),
+        # The smaller threshold is the better one on grey images: a baseline should be at its best.
+        "PCA": PcaLocality(images, threshold=0.005),
+    }
+
+
+def compare(
+    network: Denoiser,
+    theories: Mapping[str, Denoiser],
+    seeds: Sequence[int],
+    label: int | None,
+    shape: Sequence[int],
+    schedule: Schedule,
+) -> list[Row]:
+    """Sample every theory and the network from the noise of these seeds, of one class; compare.
+
+    Theories take 20 steps, the network 20 and 150. `shape` is that of an image, [c, h, w].
+    """
+    noise = initial_noise(seeds, shape)
+    labels = None if label is None else torch.full((len(seeds),), label)
+    truths = {
+        steps: sample(network, noise, schedule, labels, steps) for steps in NETWORK_STEPS
+    }  # (b, c, h, w) each
+    rows = []
+    for name, theory in theories.items():
+        prediction = sample(theory, noise, schedule, labels, THEORY_STEPS)
+        for steps, truth in truths.items():
+            rows += _rows(name, steps, seeds, label, prediction, truth)
+    return rows
+
+
+def _rows(
+    name: str,
+    steps: int,
+    seeds: Sequence[int],
+    label: int | None,
+    prediction: Float[Tensor, "b c h w"],
+    truth: Float[Tensor, "b c h w"],
+) -> list[Row]:
+    r = pearson_r(prediction, truth).tolist()
+    determination = coefficient_of_determination(prediction, truth).tolist()
+    return [
+        Row(seed, label, name, steps, round(r_i, 6), round(r_i**2, 6), round(R_i, 6))
+        for seed, r_i, R_i in zip(seeds, r, determination, strict=True)
+    ]
+
+
+def batches(seeds: Iterable[int], classes: int | None) -> list[tuple[int | None, list[int]]]:
+    """Seeds by class, seed s having class s mod `classes`; ten at a time if there is no class."""
+    seeds = list(seeds)
+    if classes is None:
+        return [(None, seeds[i : i + 10]) for i in range(0, len(seeds), 10)]
+    return [(y, some) for y in range(classes) if (some := [s for s in seeds if s % classes == y])]
+
+
+def result_path(network: str) -> Path:
+    """The csv of a network; its run record is the json beside it."""
+    return data_folder() / "results" / f"agreement-{network}.csv"
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Write rows as csv, sorted by seed."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
+    table.writeheader()
+    table.writerows(asdict(row) for row in sorted(rows, key=lambda row: row.seed))
+    write_whole(path, text.getvalue().encode())
+
+
+def read_rows(network: str) -> list[Row]:
+    """The rows of a network. FileNotFoundError if `elslib agree` was not run for it."""
+    path = result_path(network)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no agreement of {network!r} ({path}); run `elslib agree --network {network}`."
+        )
+    with path.open(newline="") as file:
+        return [
+            Row(
+                int(row["seed"]),
+                int(row["label"]) if row["label"] else None,
+                row["theory"],
+                int(row["network_steps"]),
+                *(float(row[name]) for name in ("r", "r2", "R2")),
+            )
+            for row in csv.DictReader(file)
+        ]
+
+
+def values(
+    rows: Iterable[Row], theory: str, steps: int = 150, measure: str = "r"
+) -> Float[Tensor, " n"]:
+    """One measure of one theory, in the order of the seeds; float64. ValueError if none."""
+    chosen = [row for row in rows if row.theory == theory and row.network_steps == steps]
+    if not chosen:
+        raise ValueError(f"rows must hold theory {theory!r} at {steps} network steps, got none.")
+    chosen.sort(key=lambda row: row.seed)
+    return torch.tensor([getattr(row, measure) for row in chosen], dtype=torch.float64)
+
+
+def median(rows: Iterable[Row], theory: str, steps: int = 150, measure: str = "r") -> Interval:
+    """Median over the seeds with its 95% bootstrap interval."""
+    return median_interval(values(rows, theory, steps, measure))
+
+
+def share_above(rows: Sequence[Row], theory: str, other: str = "IS", steps: int = 150) -> float:
+    """Share of the seeds on which a theory's r exceeds another's."""
+    return float((values(rows, theory, steps) > values(rows, other, steps)).double().mean())

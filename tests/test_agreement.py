@@ -1,0 +1,74 @@
+"""Agreement: rows of known answer, and their way through a file."""
+
+import pytest
+
+from elslib import agreement
+from elslib.agreement import Row, batches, compare, median, read_rows, share_above, values
+from elslib.schedules import cosine
+
+
+def half(x, t, label=None):
+    """A Denoiser that depends on x, so that samples from different noise differ."""
+    return x / 2
+
+
+def shifted(x, t, label=None):
+    return x / 2 + 1
+
+
+def test_compare_gives_one_row_for_each_seed_theory_and_step_count():
+    """A theory that is the network agrees fully; one with another brightness has r = 1, low R2."""
+    theories = {"itself": half, "brighter": shifted}
+    rows = compare(half, theories, [4, 14], 4, (1, 8, 8), cosine())
+    assert len(rows) == 2 * 2 * 2 and {row.seed for row in rows} == {4, 14}
+    assert {row.label for row in rows} == {4}
+    same = [row for row in rows if row.theory == "itself" and row.network_steps == 20]
+    assert all(row.r == row.r2 == row.R2 == 1 for row in same)
+    brighter = [row for row in rows if row.theory == "brighter" and row.network_steps == 20]
+    assert all(row.r > 0.999 and row.R2 < 0.9 for row in brighter)
+
+
+def test_a_seed_gives_the_same_row_whatever_the_batch():
+    """Alone or with others, to rounding."""
+    alone = compare(half, {"brighter": shifted}, [14], None, (1, 8, 8), cosine())
+    both = compare(half, {"brighter": shifted}, [4, 14], None, (1, 8, 8), cosine())
+    assert [row for row in both if row.seed == 14] == alone
+
+
+@pytest.mark.parametrize("classes", [None, 8, 10])
+def test_batches_hold_every_seed_once_with_its_class(classes):
+    """Seed s has class s mod classes."""
+    found = batches(range(23), classes)
+    assert sorted(seed for _, seeds in found for seed in seeds) == list(range(23))
+    if classes:
+        assert all(seed % classes == label for label, seeds in found for seed in seeds)
+    else:
+        assert {label for label, _ in found} == {None}
+
+
+ROWS = [
+    Row(seed, seed % 2, theory, steps, r, round(r * r, 6), r - 0.5)
+    for seed, r in [(1, 0.9), (0, 0.5), (2, 0.7)]
+    for theory, r in [("ELS", r), ("IS", 0.6)]
+    for steps in (20, 150)
+]
+
+
+def test_rows_survive_the_file(tmp_path, monkeypatch):
+    """Written sorted by seed, read back equal; also without classes."""
+    monkeypatch.setattr(agreement, "data_folder", lambda: tmp_path)
+    rows = [*ROWS, Row(5, None, "ELS", 20, 0.1, 0.01, -1.5)]
+    agreement.write_rows(agreement.result_path("some"), rows)
+    assert read_rows("some") == sorted(rows, key=lambda row: row.seed)
+    with pytest.raises(FileNotFoundError, match="no agreement of 'other'"):
+        read_rows("other")
+
+
+def test_summaries():
+    """In the order of the seeds; the median; the share of seeds above."""
+    assert values(ROWS, "ELS").tolist() == [0.5, 0.9, 0.7]
+    assert median(ROWS, "ELS").median == pytest.approx(0.7)
+    assert median(ROWS, "ELS", measure="R2").median == pytest.approx(0.2)
+    assert share_above(ROWS, "ELS") == pytest.approx(2 / 3)
+    with pytest.raises(ValueError, match="rows must hold theory 'LS' at 150 network steps"):
+        values(ROWS, "LS")

@@ -1,0 +1,222 @@
+"""The zoo: what its plans promise, and one tiny network made from end to end."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from elslib import training, zoo
+from elslib.images import ImageSet
+from elslib.metrics import pearson_r
+from elslib.networks import load_network
+from elslib.samplers import initial_noise, sample
+from elslib.training import TrainConfig
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def no_images(monkeypatch):
+    """Plans without the images they name, of which the full ones are not here."""
+
+    def load(name):
+        gray = name.startswith(("mnist", "fashion"))
+        classes = 8 if name.startswith("noto") else 10
+        images = torch.zeros(classes, 1 if gray else 3, 32, 32)
+        names = tuple(str(label) for label in range(classes))
+        return ImageSet(images, torch.arange(classes), names, name)
+
+    monkeypatch.setattr(zoo, "load", load)
+
+
+# ---- plans
+
+
+@pytest.mark.parametrize("dataset", ["fashion", "mnist", "emoji"])
+@pytest.mark.parametrize("network", ["resnet", "resnet-circular", "unet", "unet-attention"])
+def test_plan_of_the_cpu_profile(no_images, dataset, network):
+    """Named by images and kind; embedded images; conditional on all classes or on none."""
+    plan = zoo.plan(dataset, network)
+    assert plan.name == f"{dataset}-{network}"
+    images, held_out, channels, classes = {
+        "fashion": ("fashion_mnist_10k", "fashion_mnist_test_1k", 1, 10),
+        "mnist": ("mnist_5k/train", "mnist_5k/held_out", 1, None),
+        "emoji": ("noto_emoji/train", "noto_emoji/held_out", 3, 8),
+    }[dataset]
+    assert (plan.images.name, plan.held_out.name) == (images, held_out)
+    built = plan.config.network
+    assert (built.channels, built.classes, built.width) == (channels, classes, 64)
+    assert built.padding == ("circular" if network == "resnet-circular" else "zeros")
+    assert built.architecture == network.removesuffix("-circular")
+    assert plan.config.decay == "cosine" and plan.config.ema > 0
+
+
+@pytest.mark.parametrize("dataset", ["fashion", "mnist", "cifar10"])
+@pytest.mark.parametrize(
+    "network, width", [("resnet", 256), ("resnet-circular", 256), ("unet", 64)]
+)
+def test_paper_profile_is_the_papers(no_images, dataset, network, width):
+    """App. C.1, value by value, on the full sets."""
+    plan = zoo.plan(dataset, network, "paper")
+    full = {"fashion": "fashion_mnist"}.get(dataset, dataset)
+    assert plan.name == f"{dataset}-{network}-paper"
+    assert (plan.images.name, plan.held_out.name) == (f"{full}/train", f"{full}/test")
+    config = plan.config
+    assert config.network.width == width and config.network.blocks == 6
+    assert config.network.classes == (None if dataset == "mnist" else 10)
+    assert (config.updates, config.batch, config.rate) == (140_000, 128, 1e-4)
+    assert (config.decay, config.ema) == ("exponential", 0.0)
+
+
+def test_changes_to_a_plan(no_images):
+    """They win over the profile; None, as from a command line, leaves it."""
+    changes: dict[str, Any] = {"width": 24, "updates": 7, "batch": 3, "seed": 5}
+    plan = zoo.plan("emoji", "unet", name="mine", **changes)
+    config = plan.config
+    assert plan.name == "mine" and config.network.width == 24
+    assert (config.updates, config.batch, config.seed) == (7, 3, 5)
+    nothing: dict[str, Any] = dict.fromkeys(changes)
+    assert zoo.plan("emoji", "unet", **nothing).config == zoo.plan("emoji", "unet").config
+    with pytest.raises(ValueError, match="width must be a multiple of 8 from 24 on, got 0"):
+        zoo.plan("emoji", "unet", width=0)
+
+
+@pytest.mark.parametrize(
+    "asked, message",
+    [
+        (("faces", "resnet"), "dataset must be one of fashion, mnist, emoji, .* got 'faces'"),
+        (("emoji", "vit"), "network must be one of resnet, resnet-circular, .* got 'vit'"),
+        (("emoji", "resnet", "gpu"), "profile must be one of cpu, paper, got 'gpu'"),
+        (
+            ("emoji", "resnet", "paper"),
+            "dataset must be one of the profile 'paper', got 'emoji'; it has only embedded",
+        ),
+        (
+            ("cifar10", "unet", "cpu"),
+            "dataset must be one of the profile 'cpu', got 'cifar10'; it has only full images",
+        ),
+    ],
+)
+def test_unknown_plans(no_images, asked, message):
+    """Every name must be known, and a profile must have the images."""
+    with pytest.raises(ValueError, match=message):
+        zoo.plan(*asked)
+
+
+def test_a_full_set_that_is_not_here(folder, monkeypatch):
+    """Nothing is downloaded behind one's back."""
+    monkeypatch.setenv("ELSLIB_DATA", str(folder))
+    with pytest.raises(FileNotFoundError, match="elslib data fetch cifar10"):
+        zoo.plan("cifar10", "resnet", "paper")
+
+
+@pytest.mark.parametrize("updates", [14_000, 140_000, 2_000])
+def test_snapshots_are_log_spaced(no_images, updates):
+    """Eight, from 100 to the last update, each the same factor after the one before."""
+    marks = zoo.plan("fashion", "unet", updates=updates).snapshots
+    assert len(marks) == 8 and (marks[0], marks[-1]) == (100, updates)
+    factor = (updates / 100) ** (1 / 7)
+    for before, after in zip(marks, marks[1:], strict=False):
+        assert after / before == pytest.approx(factor, rel=0.01)
+
+
+def test_snapshots_of_a_short_run(no_images):
+    """A run that ends before the first mark has its end as the only one."""
+    assert zoo.plan("fashion", "unet", updates=30).snapshots == (30,)
+
+
+# ---- making a network
+
+
+def tiny_plan(**changes):
+    return zoo.plan("emoji", "resnet", **{"width": 24, "updates": 22, "batch": 2, **changes})
+
+
+def test_make_writes_weights_and_card(folder, quick):
+    """Half-precision weights that hold the average, and a card that says how they were made."""
+    plan = tiny_plan()
+    made = list(zoo.make(plan))
+    assert [step.update for _, step in made] == list(range(22))
+    trainer, _ = made[-1]
+
+    state = load_file(folder / "networks" / "emoji-resnet.safetensors")
+    assert state.keys() == trainer.average.keys()
+    for name, value in state.items():
+        assert value.dtype == torch.float16 and torch.equal(value, trainer.average[name].half())
+
+    card = json.loads((folder / "networks" / "emoji-resnet.json").read_text())
+    assert card["name"] == "emoji-resnet" and card["schedule"] == "cosine"
+    assert TrainConfig(plan.config.network, **card["training"]) == plan.config
+    assert card["network"] == asdict(plan.config.network)
+    assert card["images"] == {"name": "noto_emoji/train", "sha256": plan.images.sha256}
+    assert card["held_out_curve"] == [round(loss, 5) for loss in trainer.held_out]
+    assert len(card["held_out_curve"]) == 20 and len(card["loss_curve"]) == 22
+    loss = card["loss"]
+    assert loss["held_out"] == card["held_out_curve"][-1]
+    # The sixteenth of twenty measurements stands at four fifths of the updates.
+    fell = 1 - trainer.held_out[19] / trainer.held_out[15]
+    assert loss["held_out_fell_in_last_fifth"] == pytest.approx(fell, abs=1e-5)
+    assert loss["trained"] == (fell < 0.01)
+    assert 0 <= card["near_copies"] <= 1
+    assert card["record"]["command"] == "elslib train"
+    assert card["record"]["data_sha256"] == plan.images.sha256
+
+    # Half precision: loaded again it draws the images that the average itself draws.
+    noise, labels = initial_noise([1, 2], (3, 32, 32)), torch.tensor([0, 5])
+    loaded, whole = load_network("emoji-resnet"), trainer.denoiser()
+    a, b = (sample(network, noise, whole.schedule, labels) for network in (loaded, whole))
+    assert bool((pearson_r(a, b) > 1 - 1e-5).all())
+
+
+def test_a_network_is_not_made_twice(folder, quick):
+    """What is there stays: the same one is not trained again, another one needs another name."""
+    assert len(list(zoo.make(tiny_plan(updates=2)))) == 2
+    files = {path: path.read_bytes() for path in (folder / "networks").glob("emoji*")}
+    assert len(files) == 2
+    (folder / "networks" / ".state" / "emoji-resnet.safetensors").unlink()  # as in a checkout
+    assert list(zoo.make(tiny_plan(updates=2))) == []
+    for changes, key in [({"updates": 3}, "training"), ({"width": 32}, "network")]:
+        with pytest.raises(
+            ValueError,
+            match=f"name must not be that of another .* differs in {key} .* another name",
+        ):
+            next(zoo.make(tiny_plan(**{"updates": 2, **changes})))
+    assert {path: path.read_bytes() for path in (folder / "networks").glob("emoji*")} == files
+    assert len(list(zoo.make(tiny_plan(updates=1, name="other")))) == 1
+
+
+def test_a_run_that_was_stopped_before_its_card_is_finished(folder, quick):
+    """Killed after the last update, and after the weights were written: the rest is made up."""
+    plan = tiny_plan(updates=2)
+    list(zoo.make(plan))
+    card = json.loads(plan.card.read_text())
+    plan.card.unlink()
+    assert list(zoo.make(plan)) == []
+    again = json.loads(plan.card.read_text())
+    assert again["held_out_curve"] == card["held_out_curve"] and again["loss"] == card["loss"]
+
+
+def test_only_fashion_unets_keep_snapshots(folder, quick):
+    """After the marks of the plan, in a folder of their own; the last is the network itself."""
+    plan = tiny_plan(updates=2, name="fashion-unet-tiny")
+    list(zoo.make(plan))
+    assert sorted(p.name for p in plan.snapshot(2).parent.iterdir()) == [
+        "fashion-unet-tiny-2.safetensors"
+    ]
+    last, weights = load_file(plan.snapshot(2)), load_file(plan.weights)
+    assert all(torch.equal(last[name], weights[name]) for name in weights)
+    list(zoo.make(tiny_plan(updates=1)))
+    assert len(list(plan.snapshot(2).parent.iterdir())) == 1
+
+
+def test_samples_that_copy(folder, monkeypatch):
+    """The share of samples that a training image explains much better than any other."""
+    images = tiny_plan().images
+    copies = images.images[[0, 5, 9]] + 0.001
+    novel = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(zoo, "sample", lambda *_: torch.cat([copies, novel]))
+    trainer = training.Trainer(tiny_plan().config, images)
+    assert zoo.share_of_copies(trainer.denoiser(), images) == 0.75
