@@ -22,7 +22,8 @@ test: $(STAMP) ## Lint, types and all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
-	$(BIN)/python -m pytest
+	@# One worker a core, with one thread each: most tests are too small for two.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 lab: $(STAMP) ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
