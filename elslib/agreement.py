@@ -14,7 +14,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from elslib.baselines import PcaLocality, WienerFilter
-from elslib.calibration import load_scale
 from elslib.datasets import data_folder
 from elslib.images import ImageSet
 from elslib.machines import Denoiser, EquivariantLocalScore, IdealScore, LocalScore
@@ -23,6 +22,7 @@ from elslib.networks import NetworkDenoiser
 from elslib.records import write_whole
 from elslib.samplers import initial_noise, sample
 from elslib.schedules import Schedule
+from elslib.windows import ScaleTable
 
 THEORY_STEPS, NETWORK_STEPS = 20, (20, 150)
 
@@ -44,16 +44,17 @@ class Row:
     R2: float
 
 
-def theories(name: str, network: NetworkDenoiser, images: ImageSet) -> dict[str, Denoiser]:
-    """The theories and baselines of a network of the zoo, all on exactly its training images.
+def theories(
+    network: NetworkDenoiser, images: ImageSet, scales: Mapping[str, ScaleTable]
+) -> dict[str, Denoiser]:
+    """The theories and baselines of a network, all on exactly its training images.
 
-    Raises FileNotFoundError if its scales were not calibrated, ValueError if they belong to other
-    weights.
+    `scales` holds those calibrated for it, "ls" and "els".
     """
     return {
         "IS": IdealScore(images),
-        "LS": LocalScore(images, load_scale(name, "ls")),
-        "ELS": EquivariantLocalScore(images, load_scale(name, "els"), edges=network.edges),
+        "LS": LocalScore(images, scales["ls"]),
+        "ELS": EquivariantLocalScore(images, scales["els"], edges=network.edges),
         "Wiener": WienerFilter(images),
         # The smaller threshold is the better one on grey images: a baseline should be at its best.
         "PCA": PcaLocality(images, threshold=0.005),

@@ -154,13 +154,13 @@ def agree(network, seeds):
     Example: elslib agree --network fashion-resnet
     """
     denoiser, images = networks.load_network(network), networks.training_images(network)
-    theories = agreement.theories(network, denoiser, images)
-    scales = {m: calibration.load_scale(network, m).windows for m in ("els", "ls")}
+    scales = {machine: calibration.load_scale(network, machine) for machine in ("ls", "els")}
+    theories = agreement.theories(denoiser, images, scales)
     config = {
         "network": network,
         "weights_sha256": networks.weights_sha256(network),
         "images_sha256": images.sha256,
-        "windows": {machine: list(windows) for machine, windows in scales.items()},
+        "windows": {machine: list(scale.windows) for machine, scale in scales.items()},
         "seeds": seeds,
     }
     path = agreement.result_path(network)

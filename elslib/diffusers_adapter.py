@@ -96,10 +96,7 @@ class DiffusersDenoiser:
         steps = self.timestep(times).to(x.device, torch.float32)
         with torch.no_grad():
             predicted = self.module(x, steps, class_labels=label).sample
-        alpha, sigma = (
-            level.to(x).reshape(-1, 1, 1, 1)
-            for level in (self.schedule.alpha(times), self.schedule.sigma(times))
-        )
+        alpha, sigma = self.schedule.batch_levels(times, x)
         if self.prediction == "sample":
             return predicted
         convert = denoised_from_noise if self.prediction == "epsilon" else denoised_from_velocity

@@ -46,10 +46,7 @@ class NetworkDenoiser:
         times = torch.as_tensor(t, dtype=torch.float64).expand(len(x))
         with torch.no_grad():
             eps = self.module(x, times.to(x), label)
-        alpha, sigma = (
-            level.to(x).reshape(-1, 1, 1, 1)
-            for level in (self.schedule.alpha(times), self.schedule.sigma(times))
-        )
+        alpha, sigma = self.schedule.batch_levels(times, x)
         return denoised_from_noise(x, eps, alpha, sigma)
 
 

@@ -34,6 +34,13 @@ class Schedule:
         """(alpha_t, sigma_t) as Python floats for one t in [0, 1]."""
         return float(self.alpha(t)), float(self.sigma(t))
 
+    def batch_levels(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """alpha and sigma at times t [b], shaped [b, 1, 1, 1], with dtype and device of x."""
+        alpha, sigma = (
+            level.to(x).reshape(-1, 1, 1, 1) for level in (self.alpha(t), self.sigma(t))
+        )
+        return alpha, sigma
+
 
 def _times(t: float | Tensor) -> Tensor:
     times = torch.as_tensor(t, dtype=torch.float64)

@@ -237,9 +237,7 @@ def _batch(
     t = torch.randint(TIME_GRID, (config.batch,), generator=generator) / TIME_GRID
     x0 = images.images[chosen]
     eps = torch.randn(x0.shape, generator=generator).to(x0.device)
-    alpha, sigma = (
-        level.to(x0).reshape(-1, 1, 1, 1) for level in (schedule.alpha(t), schedule.sigma(t))
-    )
+    alpha, sigma = schedule.batch_levels(t, x0)
     # `_check_images` has seen to it that a conditional network's images have labels.
     label = None if config.network.classes is None else images.labels[chosen]  # pyright: ignore
     return alpha * x0 + sigma * eps, t.to(x0.device), label, eps

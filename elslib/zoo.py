@@ -171,9 +171,7 @@ def is_made(plan: Plan) -> bool:
     if not plan.weights.is_file() or not plan.card.is_file():
         return False
     there = load_card(plan.name)
-    config = asdict(plan.config)
-    asked = {"network": config.pop("network"), "training": config, "images": about(plan.images)}
-    other = [key for key, value in asked.items() if there.get(key) != value]
+    other = [key for key, value in described(plan).items() if there.get(key) != value]
     if other:
         raise ValueError(
             f"name must not be that of another network, got {plan.name!r}, which differs in "
@@ -196,26 +194,25 @@ def write_weights(path: Path, weights: dict[str, torch.Tensor], images: ImageSet
     write_tensors(path, half, {"images": images.sha256})
 
 
-def about(images: ImageSet) -> dict[str, str]:
-    """How a card names its images."""
-    return {"name": images.name, "sha256": images.sha256}
+def described(plan: Plan) -> dict[str, dict]:
+    """What a card says of a plan: what the network is, how it is trained, and on what."""
+    config = asdict(plan.config)
+    images = {"name": plan.images.name, "sha256": plan.images.sha256}
+    return {"network": config.pop("network"), "training": config, "images": images}
 
 
 def card(plan: Plan, trainer: Trainer) -> dict:
     """What is recorded of a network beside its weights."""
-    config = asdict(trainer.config)
-    network = config.pop("network")
-    record = RunRecord("elslib train", config, plan.images.sha256, round(trainer.seconds, 1))
+    asked, seconds = described(plan), round(trainer.seconds, 1)
+    record = RunRecord("elslib train", asked["training"], plan.images.sha256, seconds)
     tail = trainer.losses[-max(1, len(trainer.losses) // 10) :]
     curve = np.array_split(np.array(trainer.losses), min(60, len(trainer.losses)))
     n = len(trainer.held_out)
     fell = 1 - trainer.held_out[-1] / trainer.held_out[n - 1 - n // 5]
     return {
         "name": plan.name,
-        "network": network,
+        **asked,
         "schedule": cosine().name,
-        "training": config,
-        "images": about(plan.images),
         "loss": {
             "training": round(float(np.mean(tail)), 5),  # of the last tenth of the updates
             "held_out": round(trainer.held_out[-1], 5),

@@ -110,15 +110,16 @@ panels(
 # plus the head of the next, both made by adding. Nothing cancels, and single precision is enough.
 #
 # **No needless exponentials.** A patch far worse than the best one has a weight too small to matter.
-# If all that share a register are, their weights are not computed. The bound is safe: all that is skipped,
-# even if every patch of the training set were skipped at the bound, would change the sum by less than
-# one part in a hundred thousand.
+# If all that share a register are, their weights are not computed. The bound is safe: all that is
+# skipped, even if every patch of the training set were skipped at the bound, would change the sum by
+# less than one part in a hundred thousand.
 #
 # **Nothing is stored.** Patches, distances and weights are used and forgotten. Memory does not grow
 # with the number of training images.
 #
 # The code is `elslib/posterior/`: `boxes.py` for the sums, `kernel.py` for the weights, `rings.py`
-# for circular borders. Beside it stands `reference.py`, plain and slow, and the tests compare the two on random shapes.
+# for circular borders. Beside it stands `reference.py`, plain and slow, and the tests compare the
+# two on random shapes.
 
 # %% [markdown]
 # ## What it costs
@@ -170,11 +171,11 @@ Markdown("\n".join(table))
 # Over a whole schedule the fused sum is {glue:text}`faster_aware_dense:.0f` times faster than the dense
 # one with borders respected, and {glue:text}`faster_circular_dense:.0f` times with circular borders.
 # The ratio takes the best of {glue:text}`repeats` repeats at each step; in brackets stand the ratios
-# of the single repeats, since the machine is shared. The dense
-# version is not a straw man: it floors exponents, so that none underflows, which a plain rewrite in
-# the published style does not and pays for dearly. We aim at 25 times for both kinds of border. How
-# close a run comes depends on the neighbours: the dense way lives on multiplications alone, the
-# fused one also on loads and stores, and those are what other guests of the machine slow down.
+# of the single repeats, since the machine is shared. The dense version is not a straw man: it floors
+# exponents, so that none underflows, which a plain rewrite in the published style does not and pays
+# for dearly. We aim at 25 times for both kinds of border. How close a run comes varies from hour to
+# hour. Other guests of the machine seem to slow loads and stores more than multiplications, and the
+# dense way lives on multiplications alone.
 
 # %% [markdown]
 # ## Does it scale?

@@ -15,7 +15,8 @@ matplotlib.use("agg")
 # forget the others, and let the hook see these when they are imported again.
 importlib.import_module("elslib.posterior.compiling")
 COMPILED = [
-    f"elslib.posterior.{name}" for name in ("lanes", "boxes", "kernel", "rings", "compiling")
+    f"elslib.posterior.{name}"
+    for name in ("lanes", "boxes", "task", "kernel", "rings", "compiling")
 ]
 for name in [name for name in sys.modules if name.split(".")[0] == "elslib"]:
     if name not in COMPILED:

@@ -61,3 +61,12 @@ def test_bad_arguments():
         schedules.linear(3, 1)
     with pytest.raises(ValueError, match="horizon must be positive, got 0"):
         schedules.ornstein_uhlenbeck(0)
+
+
+def test_levels_of_a_batch_fit_its_images():
+    """One pair for each image, shaped to multiply it, with its dtype."""
+    t, x = torch.tensor([0.2, 0.9]), torch.zeros(2, 3, 4, 4)
+    alpha, sigma = schedules.cosine().batch_levels(t, x)
+    assert alpha.shape == sigma.shape == (2, 1, 1, 1) and alpha.dtype == x.dtype
+    expected = [schedules.cosine().levels(float(time)) for time in t]
+    assert torch.allclose(torch.cat([alpha, sigma], 1)[:, :, 0, 0], torch.tensor(expected))

@@ -9,12 +9,12 @@ from pathlib import Path
 from numba import njit
 from numba.core import event
 
-from elslib.posterior import boxes, kernel, lanes, rings
+from elslib.posterior import boxes, kernel, lanes, rings, task
 
 
 def _version() -> str:
     """Digest of the files that the compiled kernel is made of."""
-    files = (Path(str(module.__file__)) for module in (kernel, rings, boxes, lanes))
+    files = (Path(str(module.__file__)) for module in (kernel, rings, task, boxes, lanes))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -32,15 +32,10 @@ class _Announcer(event.Listener):
 
 
 @cache
-def _announce() -> None:
-    event.register("numba:compile", _Announcer())
-
-
-@cache
-def compiled_kernel(name: str) -> Callable[..., bool]:
-    """`posterior_sums` of the module `name`, compiled at its first call and cached on disk."""
+def compiled_kernels() -> dict[str, Callable[..., bool]]:
+    """`posterior_sums` of the modules kernel and rings, compiled when called, cached on disk."""
     version = _version()
-    _announce()
+    event.register("numba:compile", _Announcer())
 
     # A change of the kernel must not find old code: numba's cache looks at this file and at the
     # values that a closure holds, not at the files that it calls.
@@ -54,4 +49,4 @@ def compiled_kernel(name: str) -> Callable[..., bool]:
         assert len(version) > 0
         return rings.posterior_sums(images, order, queries, task, sums, space)
 
-    return {"kernel": lanes_of_images, "rings": lanes_of_pixels}[name]
+    return {"kernel": lanes_of_images, "rings": lanes_of_pixels}

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from elslib.posterior import boxes, kernel, rings
-from elslib.posterior.compiling import compiled_kernel
-from elslib.posterior.kernel import GROUP, WIDTH, Task
+from elslib.posterior.compiling import compiled_kernels
+from elslib.posterior.kernel import GROUP, WIDTH
 from elslib.posterior.merging import BROKEN_IMAGES, Origins, PatchPosterior, merge
 from elslib.posterior.reference import reference_posterior
+from elslib.posterior.task import PRECISION, Task
 from elslib.windows import Border, admissible_count
 
 BORDERS = {"fixed": boxes.FIXED, "circular": boxes.CIRCULAR, "aware": boxes.AWARE}
@@ -48,7 +49,7 @@ def fused_posterior(
     # Few images and many queries: share out the queries instead.
     share = math.ceil(b / threads) if n <= threads * WIDTH else b
     pieces = _pieces(images, chunk, threads)
-    compiled_kernel(kernel_name(border, w))  # before threads wait for it
+    compiled_kernels()  # before threads wait for them
 
     def part(queries: Tensor, piece: Tensor) -> PatchPosterior | None:
         return _shard(queries, images, piece, alpha, sigma, window, border, top, patches)
@@ -117,12 +118,12 @@ def _shard(
     s = math.sqrt(math.log2(math.e) / 2) / sigma
     task = Task(
         h, w, window, BORDERS[border], np.float32(-alpha * s), (0,) * c,
-        np.float32(math.log2(patches) + kernel.PRECISION), top,
+        np.float32(math.log2(patches) + PRECISION), top,
     )  # fmt: skip
     name = kernel_name(border, w)
     sums, space = (_ring_memory if name == "rings" else _memory)(b, task)
     queries = (_ring_queries if name == "rings" else _queries)(x * s, task)
-    if not compiled_kernel(name)(images.numpy(), order.numpy(), queries, task, sums, space):
+    if not compiled_kernels()[name](images.numpy(), order.numpy(), queries, task, sums, space):
         raise ValueError(BROKEN_IMAGES)
     if not (sums.weight > 0).reshape(b, h, -1)[:, :, :w].all():
         return None
@@ -164,7 +165,6 @@ def _totals(b: int, pixels: int, task: Task) -> dict[str, np.ndarray]:
     return {
         "reference": _new(b, pixels, value=math.inf),
         "limit": _new(b, pixels, value=math.inf),
-        "lanes": _new((2 + c) * pixels * WIDTH),
         "weight": _new(b, pixels, dtype=torch.float64),
         "ahead": _new(b, pixels, dtype=torch.float64),
         "value": _new(b, pixels * c, dtype=torch.float64),
@@ -187,14 +187,13 @@ def _memory(b: int, task: Task) -> tuple[kernel.Sums, kernel.Scratch]:
         chosen=_new(4 * pitch + 1, dtype=torch.int64),
         where=_new(4 * pitch + 1, dtype=torch.int64),
     )
-    return kernel.Sums(**_totals(b, h * pitch, task)), space
+    lanes = _new(h * pitch * (2 + c) * WIDTH)
+    return kernel.Sums(lanes=lanes, **_totals(b, h * pitch, task)), space
 
 
 def _ring_memory(b: int, task: Task) -> tuple[rings.Sums, rings.Scratch]:
     """The same for the kernel of rings."""
     h, w, c, r = task.h, task.w, len(task.channels), task.k // 2
-    totals = _totals(b, h * w, task)
-    totals["lanes"] = _new((2 + c) * h * w)
     space = rings.Scratch(
         image=_new(h * c * 2 * w),
         strip=_new(h * rings.FOUR),
@@ -202,16 +201,17 @@ def _ring_memory(b: int, task: Task) -> tuple[rings.Sums, rings.Scratch]:
         key_row=_new(h + 2 * r, dtype=torch.int64),
         chosen=_new(2 * h + 1, dtype=torch.int64),
     )
-    return rings.Sums(before=_new(b, h * w, value=math.inf), **totals), space
+    before = _new(b, h * w, value=math.inf)
+    lanes = _new((2 + c) * h * w)
+    return rings.Sums(lanes=lanes, before=before, **_totals(b, h * w, task)), space
 
 
 def _result(
     sums: kernel.Sums | rings.Sums, n: int, border: Border, b: int, task: Task
 ) -> PatchPosterior:
     h, w, c, m = task.h, task.w, len(task.channels), task.m
-    turn = (
-        task.k // 2 if isinstance(sums, rings.Sums) else 0
-    )  # from a window's corner to its centre
+    # The kernel of rings names a window by its corner.
+    turn = task.k // 2 if isinstance(sums, rings.Sums) else 0
 
     def pixels(field: np.ndarray, *last: int) -> Tensor:  # (b, h, w, *last)
         whole = torch.from_numpy(field).reshape(b, h, -1, *last)[:, :, :w]

@@ -16,16 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from elslib.posterior.boxes import (
-    AWARE,
-    CIRCULAR,
-    FIXED,
-    columns,
-    compiled,
-    pack,
-    padded,
-    rows,
-)
+from elslib.posterior.boxes import CIRCULAR, columns, compiled, pack, padded, rows
 from elslib.posterior.lanes import (
     WIDTH,
     after,
@@ -43,15 +34,10 @@ from elslib.posterior.lanes import (
     store,
     total,
 )
+from elslib.posterior.task import LEAST, MARGIN, bound, insert, overlap, set_rows, shifts
 
-# Comparisons are skipped when all of them together weigh less than 2**-17 of the sum.
-PRECISION = 17
 # Groups of sixteen images whose weights are added up in registers before they go to memory.
 GROUP = 4
-# An energy this far below the reference makes a new reference; a float32 holds 2**127.
-MARGIN = np.float32(8)
-# Smaller weights count as this one: products of smaller ones would be denormal, hence slow.
-LEAST = np.float32(-100)
 
 
 class Sums(NamedTuple):
@@ -79,19 +65,6 @@ class Scratch(NamedTuple):
     where: np.ndarray  # [4 pitch], and their offsets in p
 
 
-class Task(NamedTuple):
-    """What is asked: the same for all queries and images."""
-
-    h: int
-    w: int
-    k: int
-    border: int
-    a: np.float32
-    channels: tuple  # c zeros: its length is known when compiling
-    slack: np.float32  # an energy so much above -log2(sum of weights) does not matter
-    m: int  # origins wanted
-
-
 @compiled
 def layout(h, w, r):
     """Columns of a strip, floats of a strip, and pixels from one row of the sums to the next.
@@ -101,16 +74,6 @@ def layout(h, w, r):
     """
     width = w + 2 * r + 3
     return width, (h + 3) * width * WIDTH, w | 1
-
-
-@compiled
-def bound(sums, pixel, slack, m):
-    """The energy from which on comparisons do not matter for a pixel."""
-    known = max(sums.weight[pixel], 1.0)
-    limit = sums.reference[pixel] + slack - np.float32(np.log2(known))
-    if m > 0:
-        limit = max(limit, sums.best_energy[(pixel + 1) * m - 1])
-    return limit
 
 
 @compiled
@@ -199,20 +162,6 @@ def absorb(energy, blocks, apart, count, space, reference, lanes, p, size, chann
 
 
 @compiled
-def insert(energy, place, pixel, m, sums):
-    """Put an energy among a pixel's m smallest, if it is one; of equals the first met stays."""
-    first = pixel * m
-    i = first + m - 1
-    if energy < sums.best_energy[i]:
-        while i > first and energy < sums.best_energy[i - 1]:
-            sums.best_energy[i] = sums.best_energy[i - 1]
-            sums.best_place[i] = sums.best_place[i - 1]
-            i -= 1
-        sums.best_energy[i] = energy
-        sums.best_place[i] = place
-
-
-@compiled
 def remember(energy, j, pixel, images, stride, place, m, sums):
     """Keep a pixel's m smallest energies, and where they came from."""
     for lane in range(WIDTH):
@@ -232,43 +181,6 @@ def collect(sums, pixels, slack, m, c):
         for ch in range(2 + c):
             store(sums.lanes, i + ch * WIDTH, zero)
         sums.limit[pixel] = bound(sums, pixel, slack, m)
-
-
-@compiled
-def shifts(side, r, border):
-    """First and last + 1 of the relative shifts along an axis."""
-    if border == FIXED:
-        return 0, 1
-    if border == CIRCULAR:
-        return 0, side
-    inner = max(side - 2 * r, 1)
-    return 1 - inner, inner
-
-
-@compiled
-def overlap(shift, side, r, border):
-    """First position of an axis that compares with the one `shift` further on, and how many."""
-    if border == AWARE and shift != 0:  # both interior
-        first = max(r, r - shift)
-        return first, min(side - r, side - r - shift) - first
-    return 0, side
-
-
-@compiled
-def set_rows(first, n, shift, task, space):
-    """Offsets in q and p of the n rows from `first` on; rows outside are the row of zeros."""
-    h, r, c = task.h, task.k // 2, len(task.channels)
-    query_step = (task.w + 2 * r) * c
-    key_step = padded(task.w, r, task.border) * c * WIDTH
-    for i in range(n):
-        y = first + i
-        if task.border == CIRCULAR:
-            query, key = y % h, (y + shift) % h
-        elif 0 <= y < h:
-            query, key = y, y + shift
-        else:
-            query, key = h, h
-        space.query_row[i], space.key_row[i] = query * query_step, key * key_step
 
 
 @compiled
@@ -344,11 +256,13 @@ def compare(
 def sweep(q, images, blocks, absent, size, task, sums, space):
     """Compare one query image with all packed training images at every shift."""
     r, border, c = task.k // 2, task.border, len(task.channels)
+    query_step = (task.w + 2 * r) * c
+    key_step = padded(task.w, r, border) * c * WIDTH
     low, high = shifts(task.h, r, border)
     first, last = shifts(task.w, r, border)
     for di in range(low, high):
         top, n_rows = overlap(di, task.h, r, border)
-        set_rows(top - r, n_rows + 2 * r, di, task, space)
+        set_rows(top - r, n_rows + 2 * r, di, task, query_step, key_step, space)
         for dj in range(first, last):
             left, n_cols = overlap(dj, task.w, r, border)
             key = after(space.images, (left + dj) * c * WIDTH)

@@ -17,8 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from elslib.posterior.boxes import columns_of, compiled
-from elslib.posterior.kernel import LEAST, MARGIN, bound, insert
+from elslib.posterior.boxes import columns_of, compiled, put
 from elslib.posterior.lanes import (
     WIDTH,
     after,
@@ -38,6 +37,7 @@ from elslib.posterior.lanes import (
     smaller,
     store,
 )
+from elslib.posterior.task import LEAST, MARGIN, bound, insert, set_rows
 
 SIDE = 32  # columns of an image
 FOUR = 4 * WIDTH
@@ -141,10 +141,7 @@ def choose(strip, h, k, limit, reference, chosen):
         o = i * FOUR
         s0, s1 = around(load(strip, o), load(strip, o + WIDTH), k)
         s2, s3 = around(load(strip, o + 2 * WIDTH), load(strip, o + 3 * WIDTH), k)
-        store(strip, o, s0)
-        store(strip, o + WIDTH, s1)
-        store(strip, o + 2 * WIDTH, s2)
-        store(strip, o + 3 * WIDTH, s3)
+        put(strip, o, WIDTH, (s0, s1, s2, s3))
         j = i * SIDE
         left, right = smaller(s0, s2), smaller(s1, s3)
         chosen[count] = j
@@ -244,9 +241,7 @@ def sweep(q, image, task, sums, space):
     h, k, c = task.h, task.k, len(task.channels)
     r, pixels = k // 2, task.h * SIDE
     for di in range(h):
-        for i in range(h + 2 * r):
-            space.query_row[i] = i % h * c * SIDE
-            space.key_row[i] = (i + di) % h * c * 2 * SIDE
+        set_rows(0, h + 2 * r, di, task, c * SIDE, c * 2 * SIDE, space)
         for dj in range(0, SIDE, 2):
             columns(
                 q, after(space.image, dj), space.query_row, space.key_row, h, k, task.a,
