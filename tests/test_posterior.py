@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from elslib.calibration import published_scale
 from elslib.datasets import load
-from elslib.posterior import cpu, merge, patch_posterior
+from elslib.posterior import cpu, merge, patch_posterior, reference
 from elslib.posterior.merging import shift_images
+from elslib.posterior.shifts import shifts_resolve
 from elslib.samplers import initial_noise
 from elslib.schedules import cosine
 
@@ -170,3 +171,36 @@ def test_compiling_is_announced_once(tmp_path):
     ]
     assert "compiling a CPU kernel" in said[0] and said[1] == ""
     assert logging.getLogger("elslib").level == logging.NOTSET
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("sigma", [0.9, 0.1])
+def test_shifts_by_transforms_are_the_shifts_one_by_one(monkeypatch, dtype, sigma):
+    """Mean, evidence, entropy and origins of ES, colour, odd sides, in chunks; near-duplicates."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(5, 2, 5, 6, generator=generator, dtype=dtype)
+    images[4] = images[0] + 1e-4
+    x = images[:2] + sigma * torch.randn(2, 2, 5, 6, generator=generator, dtype=dtype)
+    fast = [
+        patch_posterior(x, images, 0.7, sigma, None, "circular", top=3, chunk=n) for n in (2, 5)
+    ]
+    asked = []
+    monkeypatch.setattr(reference, "shifts_resolve", lambda *_: bool(asked.append(1)))
+    slow = patch_posterior(x, images, 0.7, sigma, None, "circular", top=3)
+    assert asked
+    for part in fast:
+        for field in ("mean", "log_sum", "entropy"):
+            close = torch.allclose(getattr(part, field), getattr(slow, field), rtol=1e-6, atol=2e-5)
+            assert close, field
+        assert part.origins is not None and slow.origins is not None
+        for field in ("image", "row", "col"):
+            assert torch.equal(getattr(part.origins, field), getattr(slow.origins, field))
+
+
+def test_shifts_at_very_low_noise_are_compared_one_by_one():
+    """Where a transform's rounding would change a weight, differences are squared instead."""
+    images = torch.randn(3, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    assert shifts_resolve(images, images, 1.0, 0.01, 2e-5)
+    assert not shifts_resolve(images, images, 1.0, 1e-6, 2e-5)
+    sharp = patch_posterior(images[:1].roll(1, 2), images, 1.0, 1e-6, None, "circular")
+    assert torch.allclose(sharp.mean, images[:1].roll(1, 2), rtol=0, atol=1e-6)

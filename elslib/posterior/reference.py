@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from elslib.posterior.merging import Origins, PatchPosterior, merge
+from elslib.posterior.shifts import shift_posterior, shifts_resolve
 from elslib.windows import AxisClass, Border, position_classes
 
 # One pass handles about this many queries and logits, so that they stay in cache,
@@ -94,8 +95,15 @@ def _whole_images(
     shifts = (h, w) if border == "circular" else (1, 1)
     rows, cols = AxisClass(0, shifts[0], 0, h - 1), AxisClass(0, shifts[1], 0, w - 1)
     q = x.reshape(b, 1, -1)
+    by_transforms = border == "circular" and shifts_resolve(
+        x, images, alpha, sigma, LOGIT_TOLERANCE
+    )
+    if by_transforms and chunk is None:
+        chunk = max(1, LOGITS_PER_PASS // (b * h * w))
 
     def part(p: Tensor, first: int) -> PatchPosterior:
+        if by_transforms:
+            return _name_places(shift_posterior(x, p, alpha, sigma, top), first, rows, cols)
         if border == "circular":
             p = F.pad(p, [0, w - 1, 0, h - 1], mode="circular")
         keys = _patches(p, rows, cols, 0)  # (n, shifts, c h w)

@@ -1,0 +1,62 @@
+"""Whole images against all their cyclic shifts, by Fourier transforms: the sum of ES (eqs. 5, 6).
+
+With q the noisy image and p(. + s) a training image shifted by s,
+
+    ||q - alpha p(. + s)||^2 = ||q||^2 + alpha^2 ||p||^2 - 2 alpha sum_i q(i) p(i + s),
+
+and the last sum, for all shifts together, is a cross-correlation. So is the weighted mean of the
+shifted images. A transform costs h w log(h w) where comparing shift by shift costs (h w)^2.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from elslib.posterior.merging import Origins, PatchPosterior
+
+# exp of less is a denormal double: nothing beside the largest weight, and slow.
+SMALLEST_LOGIT = -700.0
+
+
+def shift_posterior(
+    x: Tensor, images: Tensor, alpha: float, sigma: float, top: int
+) -> PatchPosterior:
+    """The posterior over the images [n, c, h, w] and their h w shifts, for each x [b, c, h, w].
+
+    One "pixel" for all: fields are (b, ..., 1), the mean holds c h w values, and an origin's
+    running number, (image h + row) w + col, stands in `image`, `row` and `col` alike. Float64.
+    """
+    q, p = x.double(), images.double()
+    n, _, h, w = p.shape
+    keys = torch.fft.rfft2(p)  # (n, c, h, w/2 + 1)
+    overlap = torch.einsum("bcij,ncij->bnij", torch.fft.rfft2(q).conj(), keys)
+    squares = q.square().sum(dim=(1, 2, 3))[:, None] + alpha**2 * p.square().sum(dim=(1, 2, 3))
+    logits = torch.fft.irfft2(overlap, s=(h, w)).mul_(2 * alpha).sub_(squares[..., None, None])
+    logits.mul_(0.5 / sigma**2)  # (b, n, h, w)
+    peak = logits.amax(dim=(1, 2, 3), keepdim=True)
+    logits.sub_(peak)
+    m = min(top, n * h * w)
+    largest, index = logits.flatten(1).topk(m)  # (b, m)
+    weights = logits.clamp_(min=SMALLEST_LOGIT).exp()
+    total = weights.sum(dim=(1, 2, 3))  # (b)
+    spectrum = torch.einsum("bnij,ncij->bcij", torch.fft.rfft2(weights).conj(), keys)
+    mean = torch.fft.irfft2(spectrum, s=(h, w)) / total[:, None, None, None]
+    entropy = total.log() - (logits * weights).sum(dim=(1, 2, 3)) / total
+    log_weight = F.pad(largest - total.log()[:, None], [0, top - m], value=-math.inf)
+    index = F.pad(index, [0, top - m], value=-1)[..., None]
+    return PatchPosterior(
+        mean=mean.flatten(1)[..., None],
+        log_sum=(peak.flatten() + total.log())[:, None],
+        entropy=entropy[:, None],
+        count=torch.full_like(total, n * h * w, dtype=torch.int64)[:, None],
+        origins=Origins(index, index, index, log_weight[..., None]) if top else None,
+    )
+
+
+def shifts_resolve(x: Tensor, images: Tensor, alpha: float, sigma: float, tolerance: float) -> bool:
+    """Whether rounding moves no logit of `shift_posterior` by more than `tolerance`."""
+    squares = [v.double().square().sum(dim=(1, 2, 3)).max() for v in (x, alpha * images)]
+    # A transform loses a few digits more than the product it replaces.
+    return 8 * torch.finfo(torch.float64).eps * float(sum(squares)) / (2 * sigma**2) < tolerance
