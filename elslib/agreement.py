@@ -115,6 +115,12 @@ def result_path(network: str) -> Path:
     return data_folder() / "results" / f"agreement-{network}.csv"
 
 
+def with_results() -> list[str]:
+    """Names of the networks that have one, in alphabetical order."""
+    found = result_path("*").parent.glob(result_path("*").name)
+    return sorted(path.stem.removeprefix("agreement-") for path in found)
+
+
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Write rows as csv, sorted by seed."""
     text = io.StringIO()

@@ -103,7 +103,7 @@ def calibrate(network, machine, trajectories, largest):
     """Find the window of NETWORK at each noise level; resumes an interrupted run.
 
     Writes data/scales/NETWORK-MACHINE.json. Example:
-    elslib calibrate --network fashion-resnet-short --machine els
+    elslib calibrate --network fashion-resnet --machine els
     """
     denoiser, images = networks.load_network(network), networks.training_images(network)
     if largest % 2 == 0:

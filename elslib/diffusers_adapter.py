@@ -88,13 +88,14 @@ class DiffusersDenoiser:
     ) -> Float[Tensor, "b c h w"]:
         """Posterior mean of x_0; t in [0, 1]; a conditional network needs labels [b].
 
-        Raises ValueError for what `timestep` refuses, another number of channels, sides it cannot
-        halve, a missing label, or one out of range.
+        Gradients flow to an x that requires them, never to the weights alone. Raises ValueError
+        for what `timestep` refuses, another number of channels, sides it cannot halve, a missing
+        label, or one out of range.
         """
         check_input(self, self.module, x, t, label)
         times = torch.as_tensor(t, dtype=torch.float64).expand(len(x))
         steps = self.timestep(times).to(x.device, torch.float32)
-        with torch.no_grad():
+        with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
             predicted = self.module(x, steps, class_labels=label).sample
         alpha, sigma = self.schedule.batch_levels(times, x)
         if self.prediction == "sample":

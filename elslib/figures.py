@@ -1,16 +1,27 @@
 """Figures of the book: arrays in, matplotlib figure out, one style."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib.pyplot as plt
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
+from matplotlib import patheffects
+from matplotlib.colors import LogNorm, hsv_to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
 # Okabe and Ito's palette: told apart with any kind of colour vision.
-COLOURS = {"ELS": "#0072B2", "LS": "#009E73", "IS": "#D55E00", "network": "#000000"}
+COLOURS = {
+    "ELS": "#0072B2",
+    "LS": "#009E73",
+    "IS": "#D55E00",
+    "network": "#000000",
+    "Wiener": "#CC79A7",
+    "PCA": "#E69F00",
+}
 STYLE: dict[Any, Any] = {
     "figure.dpi": 200,
     "figure.facecolor": "white",
@@ -62,6 +73,15 @@ def _show(axis, image: Tensor) -> None:
     axis.spines[:].set_visible(False)
 
 
+def in_colours(numbers: Int[Tensor, "b h w"]) -> Float[Tensor, "b 3 h w"]:
+    """A colour for each number, for `image_grid`; the same one wherever it occurs, black for -1."""
+    hues = (numbers % 1009) * 0.618034 % 1  # far apart for neighbouring numbers
+    value = 0.6 + 0.4 * ((numbers * 7) % 5) / 4
+    colours = hsv_to_rgb(torch.stack([hues, torch.full_like(hues, 0.6), value], -1).numpy())
+    shown = torch.from_numpy(colours).float() * 2 - 1
+    return torch.where((numbers < 0)[..., None], -1.0, shown).movedim(-1, 1)
+
+
 def agreement_scatter(
     pairs: Mapping[str, tuple[Float[Tensor, " n"], Float[Tensor, " n"]]], names: tuple[str, str]
 ) -> Figure:
@@ -92,47 +112,81 @@ def agreement_scatter(
     return figure
 
 
-def scales_plot(tables: Mapping[str, tuple], ylabel: str = "window side, pixels") -> Figure:
-    """Windows over time, with quartiles where a table has them.
+@dataclass(frozen=True)
+class Line:
+    """Points (x, y) of a line, and the band from `low` to `high` that shows how sure y is."""
 
-    `tables` maps a label to (times, windows, lower or None, upper or None).
-    """
-    with plt.rc_context(STYLE):
-        figure, axis = plt.subplots(figsize=(5.6, 3.2), layout="constrained")
-        styles = zip(tables.items(), ("-o", "--s", ":^"), COLOURS.values(), strict=False)
-        for (label, (times, windows, lower, upper)), style, colour in styles:
-            axis.plot(times, windows, style, color=colour, label=label, ms=4, lw=1.4)
-            if lower is not None:
-                axis.fill_between(times, lower, upper, color=colour, alpha=0.18, lw=0)
-        axis.set(xlabel="time t (0 = image, 1 = noise)", ylabel=ylabel, xlim=(0, 1.02))
-        axis.set_yticks(range(3, 18, 2))
-        axis.legend(loc="upper left")
-        plt.close(figure)
-    return figure
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
 
 
 def lines(
-    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    series: Mapping[str, Line],
     xlabel: str,
     ylabel: str,
     *,
     log: bool = True,
     level: float | None = None,
+    ticks: Sequence[float] = (),
 ) -> Figure:
-    """One line per entry (x, y), on a logarithmic y axis if `log`; `level` is drawn dashed."""
+    """One line per entry, at most six, on a logarithmic y axis if `log`; `level` is drawn dashed.
+
+    An entry named in `COLOURS` has its colour there, whatever its place. `ticks` are those of the
+    y axis.
+    """
+    looks = zip(COLOURS.values(), ("-o", "--s", ":^", "-.D", "-v", "--P"), strict=True)
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(5.6, 3.2), layout="constrained")
-        looks = zip(COLOURS.values(), ("-o", "--s", ":^", "-.D"), strict=True)
-        for (label, (x, y)), (colour, style) in zip(series.items(), looks, strict=False):
-            axis.plot(x, y, style, color=colour, label=label, ms=4, lw=1.4)
+        for (label, line), (colour, style) in zip(series.items(), looks, strict=False):
+            colour = COLOURS.get(label, colour)
+            axis.plot(line.x, line.y, style, color=colour, label=label, ms=4, lw=1.4)
+            if line.low is not None and line.high is not None:
+                axis.fill_between(line.x, line.low, line.high, color=colour, alpha=0.18, lw=0)
         if level is not None:
             axis.axhline(level, color="0.5", ls="--", lw=1)
         if log:
             axis.set_yscale("log")
         else:
             axis.set_ylim(bottom=0)
+        if ticks:
+            axis.set_yticks(ticks)
         axis.set(xlabel=xlabel, ylabel=ylabel)
-        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
+        columns = 2 if len(series) < 5 else 3
+        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2)
+        plt.close(figure)
+    return figure
+
+
+def heat_map(
+    numbers: Float[Tensor, "rows columns"],
+    x: Sequence[float],
+    rows: Sequence[str],
+    labels: tuple[str, str, str],
+    over: Mapping[str, Line],
+) -> Figure:
+    """Positive numbers as colours on a logarithmic scale: rows upwards, columns at increasing `x`.
+
+    `labels` name the x axis, the y axis and the colours. `over` draws at most three lines on the
+    map; their y counts rows from 0.
+    """
+    inner = [(a + b) / 2 for a, b in zip(x, x[1:], strict=False)]
+    edges = [2 * x[0] - inner[0], *inner, 2 * x[-1] - inner[-1]]
+    looks = zip(("white", COLOURS["IS"], COLOURS["PCA"]), ("-o", "--s", ":^"), strict=True)
+    outline = [patheffects.withStroke(linewidth=3, foreground="black")]
+    with plt.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(5.9, 3.4), layout="constrained")
+        borders = [i - 0.5 for i in range(len(rows) + 1)]
+        mesh = axis.pcolormesh(
+            edges, borders, numbers.numpy(), cmap="cividis", norm=LogNorm(vmin=1)
+        )
+        for (label, line), (colour, style) in zip(over.items(), looks, strict=False):
+            axis.plot(line.x, line.y, style, color=colour, label=label, ms=4, path_effects=outline)
+        axis.set_yticks(range(len(rows)), rows)
+        axis.set(xlim=(edges[0], edges[-1]), xlabel=labels[0], ylabel=labels[1])
+        figure.colorbar(mesh, label=labels[2])
+        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
         plt.close(figure)
     return figure
 

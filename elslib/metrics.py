@@ -5,6 +5,7 @@ differ, so all three are here and always reported together.
 """
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -84,12 +85,42 @@ def median_interval(
     return Interval(float(torch.quantile(v, 0.5)), float(low), float(high))
 
 
+def share_interval(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a share of `hits` out of `n`; not empty where all or none hit.
+
+    Raises ValueError unless 0 <= hits <= n, n >= 1 and level lies in (0, 1).
+    """
+    if n < 1 or not 0 <= hits <= n:
+        raise ValueError(f"hits must lie in 0..n with n at least 1, got {hits} of {n}.")
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie in (0, 1), got {level}; 0.95 is usual.")
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share, weight = hits / n, 1 / (1 + z * z / n)
+    middle = weight * (share + z * z / (2 * n))
+    half = weight * z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
 def nearest_image(
     x: Float[Tensor, "b c h w"], images: Float[Tensor, "n c h w"]
 ) -> tuple[Int[Tensor, " b"], Float[Tensor, " b"]]:
     """The training image nearest to each x: its number, and the root mean square difference."""
     nearest = _distances(x, images).min(dim=1)
     return nearest.indices, nearest.values / x[0].numel() ** 0.5
+
+
+def nearest_shift(
+    x: Float[Tensor, "b c h w"], images: Float[Tensor, "n c h w"]
+) -> Float[Tensor, " b"]:
+    """Root mean square difference of each x from the nearest cyclic shift of any training image."""
+    keys = torch.fft.rfft2(images.double())  # (n, c, h, w/2 + 1)
+    squares = images.double().square().sum(dim=(1, 2, 3))
+    nearest = []
+    for query in x.double():
+        overlap = torch.fft.irfft2(keys.conj() * torch.fft.rfft2(query), s=query.shape[1:])
+        best = overlap.sum(dim=1).amax(dim=(1, 2))  # (n): the shift with the largest dot product
+        nearest.append((query.square().sum() + squares - 2 * best).amin())
+    return (torch.stack(nearest).clamp(min=0) / x[0].numel()).sqrt()
 
 
 def near_copies(

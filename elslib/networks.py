@@ -40,11 +40,12 @@ class NetworkDenoiser:
     ) -> Float[Tensor, "b c h w"]:
         """Posterior mean of x_0; t in [0, 1]; a conditional network needs labels [b].
 
-        Raises ValueError for another number of channels, a missing label, or one out of range.
+        Gradients flow to an x that requires them, never to the weights alone. Raises ValueError
+        for another number of channels, a missing label, or one out of range.
         """
         check_input(self.config, self.module, x, t, label)
         times = torch.as_tensor(t, dtype=torch.float64).expand(len(x))
-        with torch.no_grad():
+        with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
             eps = self.module(x, times.to(x), label)
         alpha, sigma = self.schedule.batch_levels(times, x)
         return denoised_from_noise(x, eps, alpha, sigma)

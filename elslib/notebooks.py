@@ -64,11 +64,12 @@ def _toc_files(node) -> Iterator[str]:
 def content_key(notebook: Path, parameters: Mapping[str, object], root: Path = ROOT) -> str:
     """Hash of all that a result depends on: notebook, elslib, data, parameters and lock."""
     digest = hashlib.sha256(json.dumps(dict(parameters), sort_keys=True).encode())
-    inputs = [notebook, root / "requirements.lock", *(root / "elslib").rglob("*.py")]
+    inputs = [notebook, root / "requirements.lock", *(root / "elslib").rglob("*")]
     inputs += (root / "data").rglob("*")
     for path in sorted(path for path in inputs if path.is_file()):
         name = path.relative_to(root)
-        if any(part.startswith(".") for part in name.parts):  # the state of unfinished runs
+        # The state of unfinished runs, and what Python compiled, are no inputs.
+        if any(part.startswith(".") or part == "__pycache__" for part in name.parts):
             continue
         digest.update(str(name).encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())

@@ -1,5 +1,6 @@
 """RunRecord: what produced an artefact."""
 
+import hashlib
 import json
 import os
 import platform
@@ -65,6 +66,21 @@ class Kept:
         """Keep one more."""
         self.items.append(item)
         write_json(self.path, {"config": self.config, "items": self.items})
+
+
+def spot_checks(candidates: int, n: int) -> list[int]:
+    """Which `n` of so many kept results to compute anew; other ones for another elslib.
+
+    A hash of the library's source decides, so nobody can choose them. Raises ValueError unless
+    0 <= n <= candidates.
+    """
+    if not 0 <= n <= candidates:
+        raise ValueError(f"n must lie in 0..{candidates}, as many as there are results, got {n}.")
+    source = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
+    drawn = sorted(
+        range(candidates), key=lambda i: hashlib.sha256(source + str(i).encode()).digest()
+    )
+    return drawn[:n]
 
 
 def write_json(path: Path, content: object) -> None:

@@ -41,6 +41,22 @@ def uniform_times(n_steps: int) -> list[float]:
     return [i / n_steps for i in range(n_steps, -1, -1)]
 
 
+def geometric_times(n_steps: int, schedule: Schedule, last: float) -> list[float]:
+    """From 1 to 0 in `n_steps`: sigma / alpha falls by one factor a step, to `last`, then to 0.
+
+    Equal steps in t end at a noise level that shrinks as 1 / n_steps only; these reach `last` in
+    few. Raises ValueError unless n_steps >= 2 and 0 < last < the noise ratio at t = 1.
+    """
+    alpha, sigma = schedule.levels(1.0)
+    first = sigma / alpha
+    if n_steps < 2:
+        raise ValueError(f"n_steps must be at least 2, got {n_steps}; 100 is plenty.")
+    if not 0 < last < first:
+        raise ValueError(f"last must lie in (0, {first:.3g}), got {last}; 1e-4 is low noise.")
+    ratios = [first * (last / first) ** (i / (n_steps - 1)) for i in range(1, n_steps)]
+    return [1.0, *(schedule.time_at(ratio) for ratio in ratios), 0.0]
+
+
 def ddim(
     denoise: Denoiser,
     x: Float[Tensor, "b c h w"],
@@ -72,8 +88,10 @@ def sample(
     schedule: Schedule,
     label: Int[Tensor, " b"] | None = None,
     n_steps: int = 20,
+    *,
+    times: Sequence[float] | None = None,
 ) -> Float[Tensor, "b c h w"]:
-    """The end of `ddim` on the uniform grid, from the noise x; unclamped."""
-    for step in ddim(denoise, x, uniform_times(n_steps), schedule, label):
+    """The end of `ddim` from the noise x, on the uniform grid or along `times`; unclamped."""
+    for step in ddim(denoise, x, times or uniform_times(n_steps), schedule, label):
         x = step.x0
     return x

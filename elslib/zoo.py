@@ -147,6 +147,23 @@ def plan(dataset: str, network: str, profile: str = "cpu", name: str = "", **cha
     return Plan(name or f"{dataset}-{network}{suffix}", images, held_out, config)
 
 
+def held_out_images(name: str) -> ImageSet:
+    """The images that were held out of a network's training, by its card.
+
+    Raises ValueError for a network trained on images of no subject of the zoo.
+    """
+    trained_on = load_card(name)["images"]["name"]
+    for subject in SUBJECTS.values():
+        for pair in (subject.embedded, subject.full):
+            # A set is also called by its first split, which is the default.
+            if pair and pair[0].removesuffix("/train") == trained_on.removesuffix("/train"):
+                return load(pair[1])
+    raise ValueError(
+        f"name must be of a network trained on images of the zoo, got {name!r}, trained on "
+        f"{trained_on!r}; nothing is known to be held out of these."
+    )
+
+
 def make(plan: Plan, device: str = "cpu") -> Iterator[tuple[Trainer, TrainStep]]:
     """Train the network of a plan, or resume it; yields after each update.
 

@@ -60,6 +60,7 @@ def test_rows_survive_the_file(tmp_path, monkeypatch):
     rows = [*ROWS, Row(5, None, "ELS", 20, 0.1, 0.01, -1.5)]
     agreement.write_rows(agreement.result_path("some"), rows)
     assert read_rows("some") == sorted(rows, key=lambda row: row.seed)
+    assert agreement.with_results() == ["some"]
     with pytest.raises(FileNotFoundError, match="no agreement of 'other'"):
         read_rows("other")
 

@@ -35,28 +35,52 @@ def test_a_ragged_grid_is_refused():
         figures.image_grid({"a": torch.zeros(2, 1, 4, 4), "b": torch.zeros(3, 1, 4, 4)})
 
 
-def test_plots_hold_their_points():
-    """Every seed is a dot; every table a line, with a band where it has quartiles."""
+def test_a_scatter_holds_its_points():
+    """Every seed is a dot."""
     x, y = torch.tensor([0.1, 0.5]), torch.tensor([0.8, -0.2])
     scatter = figures.agreement_scatter({"a": (x, y), "b": (y, x)}, ("IS", "ELS"))
     offsets = np.asarray(scatter.axes[0].collections[0].get_offsets())
     assert np.allclose(offsets, [[0.1, 0.8], [0.5, -0.2]])
     low, high = scatter.axes[0].get_ylim()
     assert low < -0.2 and high > 1
-    scales = figures.scales_plot(
-        {
-            "calibrated": ((0.5, 1.0), (3, 9), (3, 7), (5, 11)),
-            "published": ((0.5, 1.0), (3, 7), None, None),
-        }
+
+
+def test_lines_have_their_band_and_colour():
+    """A line per series, a band where it has one, a dashed level; theories keep their colour."""
+    sure = figures.Line((0.5, 1.0), (3, 9), (3, 7), (5, 11))
+    plot = figures.lines(
+        {"a": figures.Line((0.5, 1.0), (3, 7)), "LS": sure}, "x", "y", level=1.0, ticks=[3, 9]
     )
-    assert len(scales.axes[0].lines) == 2 and len(scales.axes[0].collections) == 1
-
-
-def test_lines_and_panels():
-    """A line per series, a dashed level; a window marked in the pictures, a dot in the sums."""
-    plot = figures.lines({"a": ([1, 2], [3.0, 4.0]), "b": ([1], [2.0])}, "x", "y", level=1.0)
-    assert len(plot.axes[0].lines) == 3 and plot.axes[0].get_yscale() == "log"
-    flat = figures.lines({"a": ([1, 2], [3.0, 4.0])}, "x", "y", log=False)
+    axis = plot.axes[0]
+    assert len(axis.lines) == 3 and len(axis.collections) == 1 and axis.get_yscale() == "log"
+    assert axis.lines[1].get_color() == figures.COLOURS["LS"]
+    assert {3, 9} <= set(axis.get_yticks())
+    flat = figures.lines({"a": figures.Line([1, 2], [3.0, 4.0])}, "x", "y", log=False)
     assert flat.axes[0].get_ylim()[0] == 0
+
+
+def test_panels():
+    """A window marked in the pictures, a dot in the sums."""
     shown = figures.panels({"q": torch.rand(8, 8), "sums": torch.rand(6, 6)}, (1, 2, 3))
     assert len(shown.axes[0].patches) == 1 and len(shown.axes[1].lines) == 1
+
+
+def test_a_heat_map_has_its_lines_on_it():
+    """Cells end halfway between the columns; rows are named; lines count rows."""
+    numbers = torch.tensor([[1.0, 10, 100], [1, 2, 4]])
+    over = {"a": figures.Line((0.1, 0.5), (0, 1)), "b": figures.Line((0.2,), (1,))}
+    shown = figures.heat_map(numbers, (0.1, 0.3, 0.9), ["3", "whole"], ("t", "side", "n"), over)
+    axis = shown.axes[0]
+    assert axis.get_xlim() == pytest.approx((0.0, 1.2))
+    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["3", "whole"]
+    assert [np.asarray(line.get_ydata()).tolist() for line in axis.lines] == [[0, 1], [1]]
+    assert np.asarray(axis.collections[0].get_array()).max() == 100
+
+
+def test_numbers_have_colours():
+    """One colour a number, in [-1, 1], different for neighbours; black for what was left out."""
+    colours = figures.in_colours(torch.tensor([[[0, 1], [1, -1]]]))
+    assert colours.shape == (1, 3, 2, 2) and bool((colours.abs() <= 1).all())
+    assert torch.equal(colours[0, :, 0, 1], colours[0, :, 1, 0])
+    assert float((colours[0, :, 0, 0] - colours[0, :, 0, 1]).abs().max()) > 0.2
+    assert colours[0, :, 1, 1].tolist() == [-1, -1, -1]

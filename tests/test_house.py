@@ -20,8 +20,9 @@ LEVELS = [
     ["posterior"],
     ["machines", "baselines", "architectures", "networks", "diffusers_adapter"],
     ["samplers", "training"],
-    ["calibration", "metrics", "agreement", "zoo"],
-    ["figures", "percentscript", "notebooks"],
+    ["calibration", "metrics", "memorisation", "mosaic", "limbs", "receptive_field"],
+    ["agreement", "zoo"],
+    ["figures", "explorer", "percentscript", "notebooks"],
     ["cli"],
 ]
 ORDER = [name for level in LEVELS for name in level]

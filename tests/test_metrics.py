@@ -42,6 +42,19 @@ def test_the_interval_covers_the_median_as_often_as_it_says():
     assert abs(hits / 200 - 0.95) < 6 * (0.95 * 0.05 / 200) ** 0.5
 
 
+def test_the_interval_of_a_share():
+    """Against published values of Wilson's interval; symmetric; open to what was never seen."""
+    assert metrics.share_interval(40, 40) == pytest.approx((0.9124, 1.0), abs=1e-4)
+    assert metrics.share_interval(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    low, high = metrics.share_interval(3, 10)
+    assert metrics.share_interval(7, 10) == pytest.approx((1 - high, 1 - low))
+    for bad in ((11, 10), (-1, 10), (0, 0)):
+        with pytest.raises(ValueError, match=r"hits must lie in 0..n"):
+            metrics.share_interval(*bad)
+    with pytest.raises(ValueError, match=r"level must lie in \(0, 1\), got 1"):
+        metrics.share_interval(1, 2, level=1)
+
+
 def test_nearest_image():
     """The image itself, at distance 0; and a root mean square."""
     index, distance = metrics.nearest_image(A[[2, 0]], A)
@@ -75,3 +88,14 @@ def test_bad_input():
         metrics.median_interval(torch.tensor([float("nan")]))
     with pytest.raises(ValueError, match=r"level must lie in \(0, 1\), got 1"):
         metrics.median_interval(torch.ones(3), level=1)
+
+
+def test_nearest_shift_is_that_of_a_search():
+    """Colour, odd and even sides; a shifted training image is found to rounding."""
+    generator = torch.Generator().manual_seed(0)
+    x, images = (torch.randn(n, 2, 5, 6, generator=generator) for n in (3, 4))
+    x[2] = images[1].roll((2, -1), (1, 2))
+    shifts = [images.roll((i, j), (2, 3)) for i in range(5) for j in range(6)]  # (n, c, h, w) each
+    expected = torch.stack([metrics.nearest_image(x, shifted)[1] for shifted in shifts]).amin(dim=0)
+    assert torch.allclose(metrics.nearest_shift(x, images).double(), expected.double(), atol=1e-6)
+    assert float(metrics.nearest_shift(x, images)[2]) < 1e-6

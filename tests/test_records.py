@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from elslib.records import RunRecord, Stopwatch, write_json
+from elslib.records import RunRecord, Stopwatch, spot_checks, write_json
 
 
 def test_a_record_says_what_produced_an_artefact():
@@ -28,3 +28,12 @@ def test_a_stopwatch_counts_up():
     """In seconds, from when it was made."""
     clock = Stopwatch()
     assert 0 <= clock.seconds < 5
+
+
+def test_spot_checks_are_drawn_without_repetition():
+    """The same for one version of the source; all candidates if all are asked for."""
+    drawn = spot_checks(20, 3)
+    assert drawn == spot_checks(20, 3) and len(set(drawn)) == 3
+    assert sorted(spot_checks(5, 5)) == [0, 1, 2, 3, 4]
+    with pytest.raises(ValueError, match=r"n must lie in 0\.\.5"):
+        spot_checks(5, 6)

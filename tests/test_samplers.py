@@ -4,11 +4,10 @@ import math
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from elslib.images import ImageSet
 from elslib.machines import EquivariantLocalScore, IdealScore
-from elslib.samplers import ddim, initial_noise, sample, uniform_times
+from elslib.samplers import ddim, geometric_times, initial_noise, sample, uniform_times
 from elslib.schedules import cosine
 from elslib.windows import constant_scale
 
@@ -98,42 +97,14 @@ def test_a_machine_samples_on_the_gpu():
     assert torch.allclose(out.cpu(), here, atol=1e-3)
 
 
-# The toy of Fig. 3: all black, all white, 3x3 windows, periodic.
-TOY = ImageSet(torch.stack([-torch.ones(1, 16, 16), torch.ones(1, 16, 16)]).double())
-MACHINE = EquivariantLocalScore(TOY, constant_scale(3), edges="circular")
-
-
-def majority(images):
-    """+1 where at least 5 of the 9 pixels of the wrapped 3x3 window are white, else -1."""
-    total = F.avg_pool2d(F.pad(images, [1] * 4, mode="circular"), 3, stride=1)
-    return torch.where(total > 0, 1.0, -1.0).double()
-
-
-def inconsistent_share(times, seeds=range(8)):
-    """Share of pixels of the finished samples that differ from the majority of their window."""
-    x = initial_noise(seeds, (1, 16, 16)).double()
-    *_, last = ddim(MACHINE, x, times, SCHEDULE)
-    signs = torch.where(last.x0 > 0, 1.0, -1.0).double()
-    return float((majority(signs) != signs).double().mean())
-
-
-def test_the_toys_fixed_points_are_the_majority_images():
-    """As sigma -> 0 one denoising of a black/white image is its majority image, so exactly the
-    images that equal their majority are fixed."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.where(torch.rand(20, 1, 16, 16, generator=generator) < 0.5, 1.0, -1.0).double()
-    alpha, _ = SCHEDULE.levels(1e-3)
-    assert torch.allclose(MACHINE(alpha * images, 1e-3), majority(images), atol=1e-9)
-    stripes = torch.ones(1, 1, 16, 16).double()
-    stripes[..., 4:12] = -1
-    assert torch.allclose(MACHINE(alpha * stripes, 1e-3), stripes, atol=1e-9)
-
-
-def test_large_steps_break_the_majority_rule():
-    """Fig. 3c: fewer faults with more steps, fewest on a logarithmic grid to sigma/alpha = 1e-4."""
-    shares = [inconsistent_share(uniform_times(n)) for n in (5, 20, 100)]
-    angles = torch.atan(torch.logspace(math.log10(79), -4, 120, dtype=torch.float64))
-    logarithmic = inconsistent_share((angles * 2.016 / math.pi).clamp(max=1).tolist())
-    print(f"\ninconsistent pixels: 5/20/100 steps {shares}, logarithmic {logarithmic}")
-    assert shares[0] > shares[1] > shares[2] > logarithmic
-    assert logarithmic < 0.005 and shares[0] < 0.08
+def test_geometric_times_lower_the_noise_by_one_factor():
+    """First 1, last 0, and sigma / alpha falls evenly to the last ratio."""
+    times = geometric_times(5, cosine(), 1e-3)
+    assert times[0] == 1 and times[-1] == 0 and len(times) == 6
+    ratios = [sigma / alpha for alpha, sigma in map(cosine().levels, times[:-1])]
+    factors = [b / a for a, b in zip(ratios, ratios[1:], strict=False)]
+    assert ratios[-1] == pytest.approx(1e-3) and factors == pytest.approx([factors[0]] * 4)
+    with pytest.raises(ValueError, match="n_steps must be at least 2"):
+        geometric_times(1, cosine(), 1e-3)
+    with pytest.raises(ValueError, match="last must lie in"):
+        geometric_times(5, cosine(), 1e9)

@@ -70,3 +70,13 @@ def test_levels_of_a_batch_fit_its_images():
     assert alpha.shape == sigma.shape == (2, 1, 1, 1) and alpha.dtype == x.dtype
     expected = [schedules.cosine().levels(float(time)) for time in t]
     assert torch.allclose(torch.cat([alpha, sigma], 1)[:, :, 0, 0], torch.tensor(expected))
+
+
+@pytest.mark.parametrize("schedule", ALL, ids=lambda s: s.name)
+@pytest.mark.parametrize("ratio", [1e-6, 0.01, 1.0, 10.0])
+def test_time_at_inverts_the_noise_ratio(schedule, ratio):
+    """To the digits that the angle has, also at very low noise."""
+    alpha, sigma = schedule.levels(schedule.time_at(ratio))
+    assert sigma / alpha == pytest.approx(ratio, rel=1e-6)
+    with pytest.raises(ValueError, match="ratio must lie in"):
+        schedule.time_at(1e9)

@@ -171,6 +171,20 @@ def test_make_writes_weights_and_card(folder, quick):
     assert bool((pearson_r(a, b) > 1 - 1e-5).all())
 
 
+def test_images_held_out_of_a_network(no_images, monkeypatch):
+    """Found by the card; a network of other images has none."""
+    for trained_on, held_out in [
+        ("fashion_mnist_10k/train", "fashion_mnist_test_1k"),
+        ("mnist_5k/train", "mnist_5k/held_out"),
+        ("cifar10/train", "cifar10/test"),
+    ]:
+        monkeypatch.setattr(zoo, "load_card", lambda name, of=trained_on: {"images": {"name": of}})
+        assert zoo.held_out_images("some").name == held_out
+    monkeypatch.setattr(zoo, "load_card", lambda name: {"images": {"name": "cats"}})
+    with pytest.raises(ValueError, match="must be of a network trained on images of the zoo"):
+        zoo.held_out_images("some")
+
+
 def test_a_network_is_not_made_twice(folder, quick):
     """What is there stays: the same one is not trained again, another one needs another name."""
     assert len(list(zoo.make(tiny_plan(updates=2)))) == 2

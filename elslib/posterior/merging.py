@@ -54,6 +54,11 @@ class PatchPosterior:
         Gaussian's constant `-(d/2) log(2 pi sigma^2)`."""
         return self.log_sum - torch.log(self.count.to(self.log_sum.dtype))
 
+    @property
+    def effective_number(self) -> Tensor:
+        """How many equally likely patches would have this entropy: from 1 to `count`."""
+        return self.entropy.exp()
+
 
 def merge(first: PatchPosterior, second: PatchPosterior) -> PatchPosterior:
     """The posterior over the union of two disjoint dictionaries: associative and exact.

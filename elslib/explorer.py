@@ -1,0 +1,189 @@
+"""The mosaic explorer: point at a pixel of a generated picture and see where it came from.
+
+A figure for the page and for a notebook alike: one piece of HTML that holds its own data, needs no
+server and works from disk.
+"""
+
+import base64
+import html
+import io
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor
+
+from elslib.figures import in_colours
+from elslib.machines import Denoiser, ScoreMachine
+from elslib.mosaic import origins_along, pieces
+from elslib.samplers import ddim, uniform_times
+
+_number = itertools.count()
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One step of the reverse process: what was seen, what was estimated, and from where.
+
+    t, window          time, and the side of the window then
+    noisy              what the theory saw
+    theory, network    estimates of the clean image, each along its own way from the same noise
+    image, row, col    most probable origin of each pixel, `image` counting through the sources
+    weight             its posterior weight, in [0, 1]
+    number             posterior's effective number of patches, at least 1
+    piece              number of the piece that the pixel belongs to
+    """
+
+    t: float
+    window: int
+    noisy: Float[Tensor, "c h w"]
+    theory: Float[Tensor, "c h w"]
+    network: Float[Tensor, "c h w"]
+    image: Int[Tensor, "h w"]
+    row: Int[Tensor, "h w"]
+    col: Int[Tensor, "h w"]
+    weight: Float[Tensor, "h w"]
+    number: Float[Tensor, "h w"]
+    piece: Int[Tensor, "h w"]
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """A figure of one generated picture: its frames, from noise to picture, and their sources.
+
+    sources   the training images that any frame names, [m, c, h, w]
+    numbers   their numbers in the training set [m]
+    title     what the picture is, for the figure's name
+    """
+
+    frames: Sequence[Frame]
+    sources: Float[Tensor, "m c h w"]
+    numbers: Int[Tensor, " m"]
+    title: str
+    border: str
+
+    def _repr_html_(self) -> str:
+        """The figure, with its data, style and program inside."""
+        name = f"mosaic-{next(_number)}"
+        last = self.frames[-1]
+        still = np.concatenate([_pixels(last.theory), _pixels(in_colours(last.piece[None])[0])], 1)
+        parts = {
+            "NAME": name,
+            "TITLE": html.escape(self.title),
+            "LAST": str(len(self.frames) - 1),
+            "STILL": _png(still),
+            "DATA": json.dumps(self._data(), separators=(",", ":")),
+        }
+        page = _asset("explorer.html")
+        for key, value in {"STYLE": _asset("explorer.css"), **parts}.items():
+            page = page.replace(f"@{key}@", value)
+        return page.replace("@PROGRAM@", _asset("explorer.js"))
+
+    def _data(self) -> dict:
+        h, w = self.frames[0].image.shape
+        columns = max(1, int(len(self.sources) ** 0.5))
+        return {
+            "h": h,
+            "w": w,
+            "wraps": self.border == "circular",
+            "columns": columns,
+            "numbers": self.numbers.tolist(),
+            "sources": _png(_sheet(self.sources, columns)),
+            "frames": [self._frame(frame) for frame in self.frames],
+        }
+
+    @staticmethod
+    def _frame(frame: Frame) -> dict:
+        pictures = {
+            key: _png(_pixels(getattr(frame, key))) for key in ("noisy", "theory", "network")
+        }
+        colours = in_colours(frame.piece[None])[0]
+        return {
+            "t": round(frame.t, 4),
+            "window": frame.window,
+            **pictures,
+            "pieces": _png(_pixels(colours)),
+            "count": int(frame.piece.max()) + 1,
+            "images": len(frame.image.unique()),
+            "image": _bytes(frame.image, "<u2"),
+            "row": _bytes(frame.row, "u1"),
+            "col": _bytes(frame.col, "u1"),
+            "weight": _bytes((frame.weight * 255).round(), "u1"),
+            "number": _bytes(frame.number, "<f4"),
+        }
+
+
+def explore(
+    machine: ScoreMachine,
+    network: Denoiser,
+    noise: Float[Tensor, "1 c h w"],
+    label: int | None = None,
+    *,
+    n_steps: int = 20,
+    title: str = "a generated picture",
+) -> Explorer:
+    """Follow a local machine and a network from one noise image; ValueError for whole images."""
+    times = uniform_times(n_steps)
+    labels = None if label is None else torch.tensor([label])
+    with torch.no_grad():
+        other = [step.x0[0] for step in ddim(network, noise, times, machine.schedule, labels)]
+    frames, found = [], []
+    for (step, posterior), estimate in zip(
+        origins_along(machine, noise, times, label), other, strict=True
+    ):
+        window, origins = machine.window_at(step.t), posterior.origins
+        if window is None or origins is None:
+            raise ValueError("machine must be local, got one that compares whole images.")
+        found.append(origins.image[0, 0])
+        frames.append(
+            Frame(
+                step.t, window, step.x[0], step.x0[0], estimate,
+                origins.image[0, 0], origins.row[0, 0], origins.col[0, 0],
+                origins.weight[0, 0], posterior.effective_number[0],
+                pieces(origins, machine.border).number[0],
+            )
+        )  # fmt: skip
+    numbers, renumbered = torch.stack(found).unique(return_inverse=True)
+    frames = [
+        Frame(**{**vars(frame), "image": image})
+        for frame, image in zip(frames, renumbered, strict=True)
+    ]
+    return Explorer(frames, machine.images.images[numbers], numbers, title, machine.border)
+
+
+def _asset(name: str) -> str:
+    return resources.files("elslib").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _pixels(image: Tensor) -> np.ndarray:
+    """An image in [-1, 1], clamped, as bytes [h, w, 3]."""
+    values = ((image.detach().cpu().clamp(-1, 1) + 1) * 127.5).round().byte()
+    return values.expand(3, -1, -1).permute(1, 2, 0).numpy()
+
+
+def _sheet(images: Tensor, columns: int) -> np.ndarray:
+    """Images side by side, `columns` in a row, row after row."""
+    lines = [
+        np.concatenate([_pixels(image) for image in part], axis=1) for part in images.split(columns)
+    ]
+    lines[-1] = np.pad(lines[-1], [(0, 0), (0, lines[0].shape[1] - lines[-1].shape[1]), (0, 0)])
+    return np.concatenate(lines)
+
+
+def _png(pixels: np.ndarray) -> str:
+    """A picture as a data URL, grey if it is grey."""
+    picture, file = Image.fromarray(pixels), io.BytesIO()
+    if (pixels == pixels[..., :1]).all():
+        picture = picture.convert("L")
+    picture.save(file, format="png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _bytes(values: Tensor, kind: str) -> str:
+    return base64.b64encode(values.numpy().astype(kind).tobytes()).decode()

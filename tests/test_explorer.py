@@ -1,0 +1,99 @@
+"""The explorer holds what the library says, needs nothing from elsewhere, and is local only."""
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from elslib.explorer import explore
+from elslib.images import ImageSet
+from elslib.machines import EquivariantLocalScore, IdealScore
+from elslib.mosaic import origins_along
+from elslib.samplers import initial_noise, sample, uniform_times
+from elslib.windows import constant_scale
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+GENERATOR = torch.Generator().manual_seed(0)
+IMAGES = ImageSet(
+    torch.rand(7, 3, 8, 9, generator=GENERATOR) * 2 - 1, torch.arange(7) % 2, ("even", "odd")
+)
+MACHINE = EquivariantLocalScore(IMAGES, constant_scale(3), edges="aware")
+NOISE = initial_noise([3], (3, 8, 9))
+
+
+def half(x, t, label=None):
+    """A Denoiser that stands for a network."""
+    return x / 2
+
+
+def held(figure):
+    """The data inside the figure's HTML."""
+    page = figure._repr_html_()
+    found = re.search(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    return page, json.loads(found[1])
+
+
+def array(text, kind):
+    return np.frombuffer(base64.b64decode(text), kind)
+
+
+def picture(url):
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB"))
+
+
+def test_origins_along_is_the_sampler_with_its_posterior():
+    """Its last estimate is the sample; the posterior's mean is the estimate."""
+    steps = list(origins_along(MACHINE, NOISE, uniform_times(4), 1))
+    drawn = sample(MACHINE, NOISE, MACHINE.schedule, torch.tensor([1]), 4)
+    assert torch.allclose(steps[-1][0].x0, drawn, rtol=0, atol=1e-5)
+    for step, posterior in steps:
+        assert torch.equal(step.x0, posterior.mean) and posterior.origins is not None
+        assert bool((posterior.origins.image % 2 == 1).all())  # images of class 1 are the odd ones
+
+
+def test_the_figure_holds_what_the_library_says():
+    """At each step: origins by their number in the training set, weights, pictures, sources."""
+    _, data = held(explore(MACHINE, half, NOISE, 1, n_steps=4))
+    assert (data["h"], data["w"], data["wraps"]) == (8, 9, False) and len(data["frames"]) == 4
+    sheet, columns = picture(data["sources"]), data["columns"]
+    for place, number in enumerate(data["numbers"]):
+        top, left = 8 * (place // columns), 9 * (place % columns)
+        expected = ((IMAGES.images[number] + 1) * 127.5).round().byte().permute(1, 2, 0)
+        assert np.array_equal(sheet[top : top + 8, left : left + 9], expected.numpy())
+    for frame, (step, posterior) in zip(
+        data["frames"], origins_along(MACHINE, NOISE, uniform_times(4), 1), strict=True
+    ):
+        origins = posterior.origins
+        assert origins is not None and frame["t"] == step.t and frame["window"] == 3
+        numbers = [data["numbers"][place] for place in array(frame["image"], "<u2")]
+        assert numbers == origins.image[0, 0].flatten().tolist()
+        assert np.array_equal(array(frame["row"], "u1"), origins.row[0, 0].flatten().numpy())
+        assert np.array_equal(array(frame["col"], "u1"), origins.col[0, 0].flatten().numpy())
+        weight = array(frame["weight"], "u1") / 255
+        assert np.allclose(weight, origins.weight[0, 0].flatten().numpy(), atol=0.5 / 255)
+        shown = ((step.x0[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0)
+        assert np.array_equal(picture(frame["theory"]), shown.numpy())
+        assert picture(frame["network"]).shape == (8, 9, 3)
+        assert frame["images"] == len(set(numbers)) and frame["count"] >= frame["images"]
+
+
+def test_the_figure_needs_nothing_from_elsewhere():
+    """No address, a picture for readers without scripts, an id of its own."""
+    figure = explore(MACHINE, half, NOISE, 1, n_steps=2, title="a <b>coat</b>")
+    page, _ = held(figure)
+    assert "http" not in page and "@" not in re.sub(r"data:image/png;base64,[^\"]*", "", page)
+    assert "<noscript><img" in page and "a &lt;b&gt;coat&lt;/b&gt;" in page
+    ids = [re.search(r'id="(mosaic-\d+)"', each._repr_html_()) for each in (figure, figure)]
+    assert ids[0] and ids[1] and ids[0][1] != ids[1][1]
+
+
+def test_whole_images_have_no_explorer():
+    """They have no window to show."""
+    with pytest.raises(ValueError, match="machine must be local"):
+        explore(IdealScore(IMAGES), half, NOISE, 1, n_steps=2)
