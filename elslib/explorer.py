@@ -21,7 +21,7 @@ from torch import Tensor
 
 from elslib.figures import in_colours
 from elslib.machines import Denoiser, ScoreMachine
-from elslib.mosaic import origins_along, pieces
+from elslib.mosaic import origins_along, pieces, plain
 from elslib.samplers import ddim, uniform_times
 
 _number = itertools.count()
@@ -37,7 +37,7 @@ class Frame:
     image, row, col    most probable origin of each pixel, `image` counting through the sources
     weight             its posterior weight, in [0, 1]
     number             posterior's effective number of patches, at least 1
-    piece              number of the piece that the pixel belongs to
+    piece              number of the piece that the pixel belongs to, -1 where all is plain
     """
 
     t: float
@@ -110,7 +110,7 @@ class Explorer:
             **pictures,
             "pieces": _png(_pixels(colours)),
             "count": int(frame.piece.max()) + 1,
-            "images": len(frame.image.unique()),
+            "images": len(frame.image[frame.piece >= 0].unique()),
             "image": _bytes(frame.image, "<u2"),
             "row": _bytes(frame.row, "u1"),
             "col": _bytes(frame.col, "u1"),
@@ -146,7 +146,7 @@ def explore(
                 step.t, window, step.x[0], step.x0[0], estimate,
                 origins.image[0, 0], origins.row[0, 0], origins.col[0, 0],
                 origins.weight[0, 0], posterior.effective_number[0],
-                pieces(origins, machine.border).number[0],
+                pieces(origins, machine.border, ~plain(step.x0, window)).number[0],
             )
         )  # fmt: skip
     numbers, renumbered = torch.stack(found).unique(return_inverse=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -114,8 +115,8 @@ def pieces(origins: Origins, border: Border, where: Bool[Tensor, "b h w"] | None
     """The pieces a picture is put together from, by the most probable origin of every pixel.
 
     Neighbours (up, down, left, right) belong to one piece if their origins are neighbours in the
-    same training image, in the same way. `where` leaves pixels out, for example a plain background,
-    which has a thousand equal origins. With `border="circular"` pictures and images wrap.
+    same training image, in the same way. `where` leaves pixels out, for example those that are
+    `plain`. With `border="circular"` pictures and images wrap.
     """
     image, row, col = origins.image[:, 0], origins.row[:, 0], origins.col[:, 0]  # (b, h, w)
     b, h, w = image.shape
@@ -148,6 +149,19 @@ def pieces(origins: Origins, border: Border, where: Bool[Tensor, "b h w"] | None
         count=torch.tensor([len(values) for values, _ in found], device=image.device),
         images=torch.tensor(used, device=image.device),
     )
+
+
+def plain(
+    x: Float[Tensor, "b c h w"], window: int, tolerance: float = 0.1
+) -> Bool[Tensor, "b h w"]:
+    """Whether the window around a pixel is all but one colour: no channel spans `tolerance`.
+
+    A plain window has as many equally good origins as there are plain patches.
+    """
+    highest, lowest = (
+        F.max_pool2d(sign * x, window, stride=1, padding=window // 2) * sign for sign in (1, -1)
+    )
+    return (highest - lowest).amax(dim=1) < tolerance
 
 
 def origins_along(

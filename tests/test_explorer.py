@@ -80,6 +80,7 @@ def test_the_figure_holds_what_the_library_says():
         shown = ((step.x0[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0)
         assert np.array_equal(picture(frame["theory"]), shown.numpy())
         assert picture(frame["network"]).shape == (8, 9, 3)
+        # Random pictures are nowhere plain.
         assert frame["images"] == len(set(numbers)) and frame["count"] >= frame["images"]
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from elslib.images import ImageSet
 from elslib.machines import EquivariantLocalScore
-from elslib.mosaic import certify, pieces
+from elslib.mosaic import certify, pieces, plain
 from elslib.posterior import Origins
 from elslib.samplers import geometric_times, initial_noise, sample, uniform_times
 from elslib.schedules import cosine
@@ -122,6 +122,17 @@ def test_a_winding_piece_is_one():
     row, col = torch.arange(h)[:, None].expand(h, w), torch.arange(w).expand(h, w)
     found = pieces(origins_of(image.tolist(), row.tolist(), col.tolist()), "aware")
     assert len(found.number[0][image == 1].unique()) == 1
+
+
+def test_plain_windows():
+    """One bright pixel spoils the windows that see it; in any channel; borders are not compared."""
+    x = torch.full((2, 3, 5, 6), -1.0)
+    x[0, 2, 2, 2] = -0.8
+    x[1, 0, 0, 5] = -0.95  # within the tolerance
+    found = plain(x, 3)
+    expected = torch.ones(2, 5, 6, dtype=torch.bool)
+    expected[0, 1:4, 1:4] = False
+    assert torch.equal(found, expected)
 
 
 def test_whole_images_make_no_mosaic():

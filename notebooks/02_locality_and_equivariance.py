@@ -1,0 +1,286 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What locality and equivariance do
+#
+# The ideal machine of the last chapter only gives back what it was shown. Two limits of a
+# convolutional network change that. It is *local*: a pixel is judged by the window around it. And
+# it is *equivariant*: it does not know where in the picture it is, so what it has learned in one
+# place it applies everywhere. Which of the two makes new pictures? And what are these made of?
+
+# %% tags=["parameters"]
+seed: int = 0  # seed of the first noise image; the others count up from it
+n_seeds: int = 8  # noise images, at least 2
+n_toy: int = 30  # noise images of the toy, at least 2
+n_fine: int = 3  # noise images that are taken to very low noise, 1 to n_seeds
+fine_steps: int = 30  # steps they take, at least 20
+
+# %% tags=["hide-input"]
+import torch
+from IPython.display import Markdown
+from myst_nb import glue
+
+from elslib.calibration import published_scale
+from elslib.datasets import load
+from elslib.figures import Line, image_grid, in_colours, lines
+from elslib.images import ImageSet
+from elslib.machines import EquivariantLocalScore, EquivariantScore, IdealScore, LocalScore
+from elslib.metrics import median_interval, nearest_image, nearest_shift, share_interval
+from elslib.mosaic import certify, pieces, plain
+from elslib.samplers import geometric_times, initial_noise, sample, uniform_times
+from elslib.schedules import cosine
+from elslib.windows import constant_scale
+
+schedule, images = cosine(), load("fashion_mnist_10k")
+scale = published_scale("fmnist-resnet-zeros")
+seeds = list(range(seed, seed + n_seeds))
+label = torch.tensor([s % len(images.class_names) for s in seeds])
+noise = initial_noise(seeds, images.images.shape[1:])
+of_class = [images.subset(int(y)).images for y in label]
+
+# %% [markdown]
+# ## Four machines, one noise
+#
+# All four answer with weighted means of training pixels, of {glue:text}`n_images:s` images. They
+# differ in what they compare.
+#
+# - The *ideal* machine (IS) compares whole images.
+# - The *equivariant* machine (ES) compares whole images with all cyclic shifts of all images.
+# - The *local* machine (LS) compares the window around a pixel with the same place in all images.
+# - The *equivariant local* machine (ELS) compares the window with all places of all images where
+#   the borders look the same.
+#
+# The windows are those that the authors published for a network on these images: from
+# {glue:text}`widest` pixels at high noise down to {glue:text}`narrowest`.
+
+# %% tags=["hide-input"]
+machines = {
+    "IS": IdealScore(images),
+    "ES": EquivariantScore(images),
+    "LS": LocalScore(images, scale),
+    "ELS": EquivariantLocalScore(images, scale),
+}
+samples = {name: sample(machine, noise, schedule, label) for name, machine in machines.items()}
+distance = {
+    name: {
+        "image": torch.cat([nearest_image(x[i : i + 1], D)[1] for i, D in enumerate(of_class)]),
+        "shift": torch.cat([nearest_shift(x[i : i + 1], D) for i, D in enumerate(of_class)]),
+    }
+    for name, x in samples.items()
+}
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-machines", "caption": "One noise image a column, four machines. IS returns a training image, ES a shifted one, cut where it wraps around. LS and ELS put new pictures together. Below each: root mean square distance to the nearest training image, with any cyclic shift allowed."}, "image": {"alt": "Grid of small pictures of clothes. Rows: ideal, equivariant, local, and equivariant local machine. The first row shows plain training images, the second shifted ones, the last two slightly odd new garments."}}
+notes = {name: [f"{d:.2f}" for d in found["shift"].tolist()] for name, found in distance.items()}
+image_grid(samples, [images.class_names[int(y)] for y in label], notes)
+
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+table = ["| machine | to the nearest image | to the nearest shift |", "| --- | --- | --- |"]
+for name, found in distance.items():
+    cells = []
+    for key, values in found.items():
+        i = median_interval(values)
+        cells.append(f"{i.median:.3f} [{i.low:.3f}, {i.high:.3f}]")
+        glue(f"{name}_{key}", i.median, display=False)
+        glue(f"{name}_{key}_low", i.low, display=False)
+        glue(f"{name}_{key}_high", i.high, display=False)
+    table.append(f"| {name} | {' | '.join(cells)} |")
+glue("n_images", f"{len(images):,}", display=False)
+glue("n_seeds", n_seeds, display=False)
+glue("widest", max(scale.windows), display=False)
+glue("narrowest", min(scale.windows), display=False)
+Markdown("\n".join(table))
+
+# %% [markdown]
+# *Root mean square distance, pixels from -1 to 1, to the nearest training image of the class:
+# median over {glue:text}`n_seeds` noise images with 95% bootstrap interval.*
+#
+# Equivariance alone does not create. ES ends {glue:text}`ES_shift:.3f`
+# [{glue:text}`ES_shift_low:.3f`, {glue:text}`ES_shift_high:.3f`] from the nearest shifted training
+# image. Locality does: LS ends {glue:text}`LS_shift:.2f`
+# [{glue:text}`LS_shift_low:.2f`, {glue:text}`LS_shift_high:.2f`] away, and ELS
+# {glue:text}`ELS_shift:.2f` [{glue:text}`ELS_shift_low:.2f`, {glue:text}`ELS_shift_high:.2f`].
+# Equivariance then makes the choice larger: a piece need not stay where it was.
+#
+# ## The smallest world
+#
+# To see the mechanism, take two training images: one all black, one all white. Windows are 3 x 3,
+# and the picture wraps around. Each pixel compares its window with an all-black and an all-white
+# one. The closer one wins, and that is whatever colour the *majority* of the nine pixels has. So a
+# picture is stable exactly if every pixel agrees with the majority of its window. There are a great
+# many such pictures, while the training set has two.
+#
+# The theory promises this for a flow that is followed without error, down to no noise at all.
+# A sampler takes steps. How many pixels end up against their majority?
+
+# %% tags=["hide-input"]
+toy = torch.tensor([-1.0, 1.0], dtype=torch.float64)[:, None, None, None].expand(2, 1, 16, 16)
+toy_machine = EquivariantLocalScore(ImageSet(toy), constant_scale(3), edges="circular")
+toy_noise = initial_noise(range(seed, seed + n_toy), (1, 16, 16)).double()
+
+grids = {
+    "equal steps in t": {n: uniform_times(n) for n in (5, 10, 20, 50, 100)},
+    "equal factors, to 0.0001": {n: geometric_times(n, schedule, 1e-4) for n in (20, 50, 100)},
+    "equal factors, to 0.01": {n: geometric_times(n, schedule, 1e-2) for n in (20, 50, 100)},
+}
+faults, pictures = {}, {}
+for name, times in grids.items():
+    for n, grid in times.items():
+        signs = sample(toy_machine, toy_noise, schedule, times=grid).sign()
+        wrong = certify(signs, toy, 3, "circular").fault > 1
+        faults[name, n] = wrong.double().mean(dim=(1, 2))  # a share for each picture
+        pictures[name, n] = signs, wrong
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-toy", "caption": "The two-image world. First row: six pictures after 5 steps. Second: the pixels that disagree with the majority of their window, in white. Third and fourth: the same noise, 100 steps that end at very low noise."}, "image": {"alt": "Four rows of small black and white pictures with smooth blobs and stripes. The row of faults after 5 steps has scattered white pixels, the row after 100 steps almost none."}}
+rows = {}
+for title, key in (
+    ("5 steps", ("equal steps in t", 5)),
+    ("100 steps", ("equal factors, to 0.0001", 100)),
+):
+    signs, wrong = pictures[key]
+    rows[title] = signs[:6].float()
+    rows[f"faults,\n{title}"] = wrong[:6, None].float() * 2 - 1
+image_grid(rows)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-toy-steps", "caption": "Share of pixels against the majority of their window, by the number of steps: mean over the pictures. Equal steps in t end at a noise level that shrinks only as one over their number. The others end at a ratio of noise to signal of 0.01 or 0.0001."}, "image": {"alt": "Line plot on a logarithmic axis: the share of faulty pixels falls with the number of steps, and lies lowest for steps of equal factors."}}
+lines(
+    {
+        name: Line(list(times), [100 * float(faults[name, n].mean()) for n in times])
+        for name, times in grids.items()
+    },
+    "steps",
+    "faulty pixels, %",
+)
+
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+table = ["| grid | steps | pictures with a fault | faulty pixels |", "| --- | --- | --- | --- |"]
+for (name, n), share in faults.items():
+    low, high = share_interval(int((share > 0).sum()), n_toy)
+    mean, error = 100 * float(share.mean()), 100 * float(share.std()) / n_toy**0.5
+    some = f"{float((share > 0).double().mean()):.2f} [{low:.2f}, {high:.2f}]"
+    table.append(f"| {name} | {n} | {some} | {mean:.2f} ± {error:.2f}% |")
+glue("n_toy", n_toy, display=False)
+Markdown("\n".join(table))
+
+# %% [markdown]
+# *{glue:text}`n_toy` noise images. In brackets a 95% Wilson interval; after ± the standard error.*
+#
+# So two things leave faults: large steps, and stopping while there is still noise.
+#
+# ## A certificate for real pictures
+#
+# The theorem says the same of every local machine: follow the flow to its end, and each pixel equals
+# the centre of the training patch nearest to its window. That can be checked, pixel by pixel. We
+# call the distance between a pixel and that centre its *fault*. Here it is for
+# {glue:text}`n_fine` pictures by ELS. First as they come out of the usual 20 steps, then taken on to
+# very low noise.
+
+# %% tags=["hide-input"]
+grids = {
+    "20 equal steps": uniform_times(20),
+    f"{fine_steps} to low noise": geometric_times(fine_steps, schedule, 0.003),
+}
+els, window = machines["ELS"], scale.windows[0]
+certificates = {}
+for name, times in grids.items():
+    x = sample(els, noise[:n_fine], schedule, label[:n_fine], times=times)
+    checks = [certify(x[i : i + 1], of_class[i], window, "aware") for i in range(n_fine)]
+    certificates[name] = x, checks
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-certificate", "caption": "ELS pictures, and under each row the fault of every pixel: black is none, white is 0.2 or more (pixels run from -1 to 1). Upper two rows: 20 steps. Lower two: taken to low noise."}, "image": {"alt": "Four rows of small pictures: garments after 20 steps, a map of their faults with grey outlines, garments taken to low noise, and a nearly black map of their faults."}}
+rows = {}
+for name in (list(grids)[0], list(grids)[-1]):
+    x, checks = certificates[name]
+    fault = torch.cat([check.fault for check in checks])[:, None]
+    rows |= {name.replace(" ", "\n", 1): x, f"faults,\n{name}": 10 * fault - 1}
+image_grid(rows)
+
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+table = ["| steps | pixels with a fault above 2/255 | median fault |", "| --- | --- | --- |"]
+for name, (_, checks) in certificates.items():
+    share = torch.cat([(check.fault > 2 / 255).double().mean(dim=(1, 2)) for check in checks])
+    middle = torch.cat([check.fault.flatten(1).quantile(0.5, dim=1) for check in checks])
+    a, b = median_interval(100 * share), median_interval(middle)
+    key = "coarse" if name == list(certificates)[0] else "fine"
+    glue(key, a.median, display=False)
+    glue(f"{key}_low", a.low, display=False)
+    glue(f"{key}_high", a.high, display=False)
+    table.append(
+        f"| {name} | {a.median:.1f}% [{a.low:.1f}, {a.high:.1f}] "
+        f"| {b.median:.4f} [{b.low:.4f}, {b.high:.4f}] |"
+    )
+glue("n_fine", n_fine, display=False)
+glue("window", window, display=False)
+Markdown("\n".join(table))
+
+# %% [markdown]
+# *Windows of {glue:text}`window` pixels, those of the last step. Median over the pictures, with the
+# range of its bootstrap.*
+#
+# After 20 steps {glue:text}`coarse:.0f`% [{glue:text}`coarse_low:.0f`, {glue:text}`coarse_high:.0f`] of
+# the pixels are farther than 2/255 from their centre: the last estimate is still an average over
+# several patches. At low noise it is {glue:text}`fine:.0f`% [{glue:text}`fine_low:.0f`,
+# {glue:text}`fine_high:.0f`]. The faults that are left are mostly faint. The pictures look the same.
+# The sampler has stopped early, but it has stopped near where the theorem says.
+#
+# ## How many pieces?
+#
+# The certificate also says where each pixel comes from: which image, which place. Neighbouring
+# pixels that come from neighbouring places of one image form a piece. The plain background is left
+# out: thousands of patches are plain, and which of them is nearest says nothing.
+
+
+# %% tags=["hide-input"]
+mosaics = {"LS": [], "ELS": []}
+for name, found in mosaics.items():
+    border = machines[name].border
+    for i, D in enumerate(of_class):
+        x = samples[name][i : i + 1]
+        found.append(pieces(certify(x, D, window, border).origins, border, ~plain(x, window)))
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-pieces", "caption": "The pictures of LS and ELS, and the pieces they are made of, one colour a piece. Black: background, left out."}, "image": {"alt": "Four rows of pictures: garments by LS, the same cut into coloured pieces, garments by ELS, the same cut into coloured pieces, which are small."}}
+rows = {}
+for name, found in mosaics.items():
+    rows[name] = samples[name].expand(-1, 3, -1, -1)
+    rows[f"pieces,\n{name}"] = in_colours(torch.cat([part.number for part in found]))
+image_grid(rows)
+
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+table = ["| machine | pieces | images | pixels a piece |", "| --- | --- | --- | --- |"]
+for name, found in mosaics.items():
+    count = torch.cat([part.count for part in found]).double()
+    used = torch.cat([part.images for part in found]).double()
+    area = torch.cat([(part.number >= 0).sum(dim=(1, 2)) for part in found]) / count
+    cells = []
+    for key, values, digits in (("pieces", count, 0), ("images", used, 0), ("area", area, 1)):
+        i = median_interval(values)
+        cells.append(f"{i.median:.{digits}f} [{i.low:.{digits}f}, {i.high:.{digits}f}]")
+        glue(f"{name}_{key}", i.median, display=False)
+    table.append(f"| {name} | {' | '.join(cells)} |")
+Markdown("\n".join(table))
+
+# %% [markdown]
+# *Median over {glue:text}`n_seeds` pictures with 95% bootstrap interval.*
+#
+# An ELS picture is put together from {glue:text}`ELS_images:.0f` different images of its class, in
+# pieces of {glue:text}`ELS_area:.1f` pixels in the median. That is the sense in which it is new.
+#
+# ## What could be wrong
+#
+# - **The last window is small.** Pieces are counted at the window of the last step. Choices made
+#   earlier, in wide windows, keep many neighbouring pieces in agreement; the count does not show it.
+# - **Near ties.** Where several patches are about equally near, which one is named is chance. A
+#   piece may be cut in two by a patch that is no better in any way that matters.
+# - **Cyclic shifts** wrap garments around the border. ES would look better with shifts that fill in
+#   background, but then it would not be the equivariant machine.
+# - **The distance to the nearest image** says that a picture is new, not that it is good.

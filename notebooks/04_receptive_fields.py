@@ -1,0 +1,151 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # How far does a network look?
+#
+# The theory has one number to choose at each step: the side of the window. It was chosen so that
+# the theory's answer is closest to the network's. That could be a mere fit. But how far a network
+# looks can also be measured without any theory: wiggle one input pixel, and see whether the output
+# in the middle moves. If the theory is right, the two must have to do with each other. Both should
+# be wide when there is much noise, and narrow when there is little.
+
+# %% tags=["parameters"]
+networks: str = ""  # names in data/networks, separated by commas; empty for all with results
+seed: int = 0  # seed of the first noise image; the others count up from it
+n_seeds: int = 16  # noise images that are averaged, at least 1
+share: float = 0.95  # a field's side is that of the window that holds this share, in (0, 1]
+
+# %% tags=["hide-input"]
+import torch
+from IPython.display import Markdown
+from myst_nb import glue
+
+from elslib.agreement import with_results
+from elslib.calibration import load_scale, published_scale
+from elslib.figures import Line, image_grid, lines
+from elslib.networks import load_network, training_images
+from elslib.receptive_field import receptive_field, side_holding
+from elslib.samplers import ddim, initial_noise, uniform_times
+
+names = [name.strip() for name in networks.split(",") if name.strip()] or with_results()
+PUBLISHED = {
+    "fashion-resnet": "fmnist-resnet-zeros",
+    "fashion-unet": "fmnist-unet-zeros",
+    "mnist-resnet": "mnist-resnet-zeros",
+    "mnist-resnet-circular": "mnist-resnet-circular",
+    "mnist-unet": "mnist-unet-zeros",
+}
+shown = (1.0, 0.75, 0.5, 0.25, 0.1, 0.05)
+fields, scales = {}, {}
+for name in names:
+    network, shape = load_network(name), training_images(name).images.shape[1:]
+    noise = initial_noise(range(seed, seed + n_seeds), shape)
+    classes = network.config.classes
+    label = None if classes is None else torch.arange(seed, seed + n_seeds) % classes
+    scales[name] = load_scale(name, "els")
+    for step in ddim(network, noise, uniform_times(20), network.schedule, label):
+        fields[name, step.t] = receptive_field(network, step.x, step.t, label)
+times = scales[names[0]].times
+middle = tuple(side // 2 for side in shape[1:])
+
+# %% [markdown]
+# ## Where the middle pixel looks
+#
+# We follow each network on its way from noise to picture, from {glue:text}`n_seeds` noise images. At
+# each step we take the gradient of the middle pixel of its estimate with respect to every input
+# pixel. The mean of its absolute value is the network's *receptive field* at that noise level. The
+# middle pixel itself is left out, since it would outshine the rest.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-fields", "caption": "Receptive fields of the middle pixel from much noise (left) to little (right), one network a row. Each picture is scaled to its own maximum; brighter is more. Under it: the side of the window that holds 95% of the field."}, "image": {"alt": "Rows of small heat maps, one row for each network. The bright blob in the middle is wide on the left and shrinks to a few pixels on the right."}}
+rows, notes = {}, {}
+for name in names:
+    maps = torch.stack([fields[name, t] for t in shown])
+    maps[:, middle[0], middle[1]] = 0
+    # The root shows the faint outskirts too.
+    rows[name] = (maps / maps.amax(dim=(1, 2), keepdim=True)).sqrt()[:, None] * 2 - 1
+    notes[name] = [f"{side_holding(fields[name, t], share)} px" for t in shown]
+image_grid(rows, [f"t = {t:g}" for t in shown], notes)
+
+# %% [markdown]
+# ## Measured windows and calibrated windows
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-calibrated", "caption": "The first network: calibrated windows (median of the calibration runs; band: quartiles), the windows the authors published for theirs, and the measured field."}, "image": {"alt": "Line plot of three curves that rise with time: calibrated windows with a band, published windows, and the side of the measured field."}}
+sides = {name: [side_holding(fields[name, t], share) for t in times] for name in names}
+first = names[0]
+scale = scales[first]
+series = {"calibrated": Line(scale.times, scale.windows, scale.lower, scale.upper)}
+if first in PUBLISHED:
+    theirs = published_scale(PUBLISHED[first])
+    series["published"] = Line(theirs.times, theirs.windows)
+series["field"] = Line(times, sides[first])
+widest = int(max(max(line.y) for line in series.values()))
+lines(
+    series,
+    "time t (0 = image, 1 = noise)",
+    "side, pixels",
+    log=False,
+    ticks=range(3, widest + 1, 2 if widest < 20 else 4),
+)
+
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+table = [
+    "| network | windows never widen | difference from the published | field and window |",
+    "| --- | --- | --- | --- |",
+]
+for name in names:
+    windows = torch.tensor([float(w) for w in scales[name].windows])
+    falls = int((windows.diff() >= 0).sum())
+    gap = "no published one"
+    if name in PUBLISHED:
+        theirs = torch.tensor([float(w) for w in published_scale(PUBLISHED[name]).windows])
+        gap = f"{float((windows - theirs).abs().mean()):.1f} px in the mean"
+    together = float(
+        torch.corrcoef(torch.stack([windows, torch.tensor(sides[name]).float()]))[0, 1]
+    )
+    table.append(f"| {name} | {falls} of {len(windows) - 1} steps | {gap} | {together:.2f} |")
+glue("n_seeds", n_seeds, display=False)
+for key, value in {
+    "first": first,
+    "field_first": sides[first][-1],
+    "field_last": sides[first][0],
+    "window_first": scale.windows[-1],
+    "window_last": scale.windows[0],
+    "upper_first": scale.upper[-1],
+    "lower_first": scale.lower[-1],
+}.items():
+    glue(key, value, display=False)
+Markdown("\n".join(table))
+
+# %% [markdown]
+# *In how many of the steps towards the picture the window narrows or stays; mean absolute difference
+# from the windows that the authors published; correlation of calibrated window and
+# measured field over the steps.*
+#
+# Take {glue:text}`first:s`. From pure noise to the last step its field narrows from
+# {glue:text}`field_first` to {glue:text}`field_last` pixels. The calibrated window goes from
+# {glue:text}`window_first` (quartiles {glue:text}`lower_first:.0f` and {glue:text}`upper_first:.0f`)
+# to {glue:text}`window_last`. Both shrink together. They are not the same number: the network's
+# answer still depends a little on pixels outside the best window, and a window has to be good for the
+# whole picture at once.
+
+# %% [markdown]
+# ## What could be wrong
+#
+# - **A gradient is not a window.** The field falls off smoothly; the theory's window has a sharp edge.
+#   Which share of the field counts as inside is our choice, and moves the side up and down. Compare
+#   how the curves bend, not how high they lie.
+# - **The field is an average** over pictures. In one picture a network may look along an edge and
+#   not across it.
+# - **Only the middle pixel** was measured. Near a border a network also sees the border itself.
+# - **Calibration offers odd windows from 3 pixels on**, so the curve cannot fall below 3.

@@ -1,0 +1,299 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Why small windows keep the machine from memorising
+#
+# The ideal machine compares whole images, and returns training images. The local machine (ELS) uses
+# the same formula with the same training images, but compares small windows, and draws new pictures.
+# Why does a small window make such a difference?
+#
+# Here is the idea. An image has many pixels, and each noisy pixel is a clue. A thousand weak clues
+# together single out one training image, even in strong noise. This is the *curse of dimensionality*:
+# in high dimension everything is far from everything else, so the nearest thing wins clearly. Nine
+# pixels are only nine clues. Under the same noise thousands of patches fit them about equally well. The
+# machine then averages over many patches and cannot copy any one of them.
+#
+# The noise falls while a picture is drawn, so every clue becomes clearer. To stay undecided, the
+# machine must look at fewer and fewer pixels. The windows measured on networks do shrink. Do they
+# shrink fast enough?
+
+# %% tags=["parameters"]
+seed: int = 0  # chooses the held-out images and the noise, at least 0
+n_images: int = 10  # held-out images, at least 2; their classes take turns
+n_map: int = 300  # training images of a class for the map, 20 to 900
+n_all: int = 900  # training images of a class along the schedule, above n_map, at most 942
+schedule_of: str = "fmnist-resnet-zeros"  # a network in data/published_scales.json
+threshold: float = 2.0  # memorised: fewer than this many patches are effectively in play
+
+# %% tags=["hide-input"]
+import math
+
+import torch
+from IPython.display import Markdown
+from myst_nb import glue
+
+from elslib.calibration import published_scale
+from elslib.datasets import load
+from elslib.figures import Line, heat_map, lines
+from elslib.memorisation import nested_entropies, onset
+from elslib.metrics import median_interval, share_interval
+from elslib.samplers import initial_noise
+from elslib.schedules import cosine
+
+images, held_out = load("fashion_mnist_10k"), load("fashion_mnist_test_1k")
+schedule, scale = cosine(), published_scale(schedule_of)
+times = [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0]
+windows = [3, 5, 7, 9, 11, 13, 15, 17, None]  # None: the whole image
+sizes = [n_map // 10, n_map // 3, n_map, n_all]
+names = [str(window or "whole") for window in windows]
+middle = slice(8, 24)  # here even the largest window stays inside the image
+
+# %% [markdown]
+# ## The measurement
+#
+# We take {glue:text}`n_images` test images that are in no training set, of all classes in turn, add
+# noise, and hand them to the machine with its training images of the same class. For each pixel it
+# has a *posterior*: the probability of each training patch to be the one under the noise. The
+# entropy of the posterior, in nats, says how undecided it is. As before we read it as an *effective
+# number* of patches, $\exp(\text{entropy})$.
+#
+# Our rule: a pixel is **memorised** when fewer than {glue:text}`threshold:g` patches are effectively
+# in play. Then its value is copied from one place of one training image, together with its whole
+# window.
+#
+# Two choices keep this honest. We count only pixels on the garment. In the plain background
+# thousands of patches are exactly equal, so their number says nothing. And we
+# count only the middle {glue:text}`side` x {glue:text}`side` pixels. There even a window of
+# {glue:text}`largest` lies inside the image, so all windows are judged on the same pixels. That leaves
+# {glue:text}`pixels:s` pixels. Each image counts once, by the median over its pixels.
+
+# %% tags=["hide-input"]
+label = torch.arange(n_images) % len(images.class_names)
+generator = torch.Generator().manual_seed(seed)
+clean = torch.empty(n_images, *images.images.shape[1:])
+for y in label.unique().tolist():
+    candidates = held_out.subset(y).images
+    chosen = torch.randperm(len(candidates), generator=generator)[: int((label == y).sum())]
+    clean[label == y] = candidates[chosen]
+noise = initial_noise([1000 * seed + i for i in range(n_images)], clean.shape[1:])
+garment = clean[:, 0, middle, middle] > -0.95
+shape = (len(sizes), len(windows), len(times), n_images)
+entropy = torch.full(shape, math.nan, dtype=torch.float64)  # median over an image's pixels
+above = entropy.clone()  # percentage of an image's pixels that are not memorised
+for y in label.unique().tolist():
+    rows, training = label == y, images.subset(y).images
+    for j, t in enumerate(times):
+        levels = schedule.levels(t)
+        x = levels[0] * clean[rows] + levels[1] * noise[rows]
+        for k, window in enumerate(windows):
+            # The largest training set is for the windows of the schedule and the whole image only.
+            some = sizes if window in (None, scale.window_at(t)) else sizes[:-1]
+            border = "fixed" if window is None else "aware"
+            found = nested_entropies(x, training, some, levels, window, border)
+            for i, image in enumerate(rows.nonzero()[:, 0].tolist()):
+                pixels = found[:, i, middle, middle][:, garment[image]]  # (sizes, pixels)
+                entropy[: len(some), k, j, image] = pixels.quantile(0.5, dim=1)
+                undecided = (pixels >= math.log(threshold)).double()
+                above[: len(some), k, j, image] = 100 * undecided.mean(dim=1)
+
+# %% [markdown]
+# ## The map
+#
+# Every cell of the map is one window at one noise level. Noise rises to the right, windows grow
+# upwards, the top row compares whole images. Blue means that one patch has won.
+
+# %% tags=["remove-cell"]
+path = [windows.index(scale.window_at(t)) for t in times]
+on_path = (slice(None), path, range(len(times)))
+sets_in = [onset(times, entropy[s].movedim(1, 0), math.log(threshold)) for s in range(3)]
+typical = [[median_interval(row) for row in per_size] for per_size in sets_in]
+# A median below the lowest time is no measured onset, and is not drawn.
+drawn = [[i.median if i.median >= times[0] else math.nan for i in row] for row in typical]
+collapse = [median_interval(onset(times, e, math.log(threshold))) for e in entropy[:, -1]]
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-map", "caption": "How many training patches are effectively in play, for each window and noise level: median over the images. Squares: where memorisation sets in as the noise falls; to the left of them pixels are memorised. Circles: the published windows of a real network. They stay on the undecided side all the way down. In the top row whole images are counted instead of patches."}, "image": {"alt": "Colour map of window against time. Bright at small windows and at high noise, dark at wide windows and low noise. A line of squares runs from the lower left to the upper right; a line of circles stays to the right of it and below."}}
+heat_map(
+    entropy[2].quantile(0.5, dim=2).exp(),
+    times,
+    names,
+    ("time t (0 = image, 1 = noise)", "window side, pixels", "effective number of patches"),
+    {
+        "published windows": Line(times, path),
+        f"memorisation sets in (n = {n_map})": Line(drawn[2], range(len(windows))),
+    },
+)
+
+# %% [markdown]
+# Take the top row first. Comparing whole images, the machine has memorised once the noise has fallen
+# to t = {glue:text}`collapse_map:.2f` [{glue:text}`collapse_map_low:.2f`,
+# {glue:text}`collapse_map_high:.2f`] (median over the images, 95% bootstrap interval). Further down
+# memorisation sets in later. With a window of {glue:text}`largest` it is at
+# t = {glue:text}`onset_largest:.2f` [{glue:text}`onset_largest_low:.2f`,
+# {glue:text}`onset_largest_high:.2f`]. With a window of 3 the median image stays undecided down to
+# the lowest noise we looked at, t = {glue:text}`t_low`: there {glue:text}`number_three:.0f` patches
+# [{glue:text}`number_three_low:.0f`, {glue:text}`number_three_high:.0f`] are in play.
+#
+# ## The schedule keeps away from the border
+#
+# The circles are the windows that the authors found for their zero-padded residual network on
+# FashionMNIST. Nobody chose them to avoid memorisation; they are where theory and network agree best.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-path", "caption": "Effective number of patches along the published windows, and of images for whole images, for a small and a large training set: medians over the images, for the large set with the 95% bootstrap interval as a band. Dashed: the threshold of memorisation. Whole images fall below it early. The schedule stays above, with either training set."}, "image": {"alt": "Line plot with logarithmic vertical axis. Two lines for the schedule stay well above the dashed line at all times; two lines for whole images reach one at middle times."}}
+series = {}
+for name, rows in (("schedule", entropy[on_path]), ("whole image", entropy[:, -1])):
+    for s in (-1, 0):
+        found = [median_interval(row) for row in rows[s].exp()]
+        low, high = ([getattr(i, key) for i in found] for key in ("low", "high"))
+        band = (low, high) if s else (None, None)
+        series[f"{name}, n = {sizes[s]}"] = Line(times, [i.median for i in found], *band)
+lines(series, "time t (0 = image, 1 = noise)", "effective number in play", level=threshold)
+
+# %% tags=["remove-cell"]
+on_schedule = [median_interval(row) for row in above[on_path][-1]]
+worst = min(range(len(times)), key=lambda j: on_schedule[j].median)
+number = [median_interval(row.exp()) for row in entropy[on_path][-1]]
+fewest = min(range(len(times)), key=lambda j: number[j].median)
+steady = [i.median for i, t in zip(number, times, strict=True) if t <= 0.5]
+safe = int((entropy[on_path][-1] >= math.log(threshold)).all(dim=0).sum())
+far = entropy[0, :-1] > math.log(10)  # windows: undecided even with the fewest images
+gain = entropy[2] - entropy[0]
+gain_far = torch.quantile(gain[:-1][far], torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
+for key, value in {
+    "n_images": n_images,
+    "threshold": threshold,
+    "side": middle.stop - middle.start,
+    "largest": windows[-2],
+    "pixels": f"{int(garment.sum()):,}",
+    "n_map": n_map,
+    "n_few": sizes[0],
+    "n_all": n_all,
+    "t_low": times[0],
+    "n_times": len(times),
+    "t_worst": times[worst],
+    "t_fewest": times[fewest],
+    "steady_low": min(steady),
+    "steady_high": max(steady),
+    "safe": safe,
+    "safe_low": 100 * share_interval(safe, n_images)[0],
+    "safe_high": 100 * share_interval(safe, n_images)[1],
+    "whole_memorised": int((entropy[-1, -1] < math.log(threshold)).any(dim=0).sum()),
+    "log_ratio": math.log(sizes[2] / sizes[0]),
+    "gain_far": float(gain_far[1]),
+    "gain_far_low": float(gain_far[0]),
+    "gain_far_high": float(gain_far[2]),
+}.items():
+    glue(key, value, display=False)
+for name, interval in {
+    "share_worst": on_schedule[worst],
+    "share_wide": median_interval(above[2, -2, 0]),
+    "fewest": number[fewest],
+    "number_three": median_interval(entropy[2, 0, 0].exp()),
+    "gain_whole": median_interval(gain[-1, times.index(0.5)]),
+    "collapse_map": collapse[2],
+    "collapse_few": collapse[0],
+    "collapse_all": collapse[3],
+    "onset_largest": typical[2][-2],
+}.items():
+    for suffix, value in (("", interval.median), ("_low", interval.low), ("_high", interval.high)):
+        glue(name + suffix, value, display=False)
+
+# %% [markdown]
+# With {glue:text}`n_all` training images of a class, the least undecided moment of the schedule is
+# t = {glue:text}`t_fewest`: {glue:text}`fewest:.0f` patches [{glue:text}`fewest_low:.0f`,
+# {glue:text}`fewest_high:.0f`] are in play at the median pixel of the median image. Counted by
+# pixels, the schedule is worst at t = {glue:text}`t_worst`: there {glue:text}`share_worst:.0f`%
+# [{glue:text}`share_worst_low:.0f`%, {glue:text}`share_worst_high:.0f`%] of an image's pixels are not
+# memorised. {glue:text}`safe` of {glue:text}`n_images` images (95% interval of the share:
+# {glue:text}`safe_low:.0f`% to {glue:text}`safe_high:.0f`%) have an undecided median pixel at all
+# {glue:text}`n_times` noise levels. Compared as whole images, {glue:text}`whole_memorised` of
+# {glue:text}`n_images` are memorised at some level. So the claim holds for the typical pixel, though
+# not for every pixel, down to the lowest noise that we looked at.
+#
+# From t = 0.5 down the noise falls a lot, but the windows fall with it. The median number of
+# patches in play stays between {glue:text}`steady_low:.0f` and {glue:text}`steady_high:.0f`.
+#
+# A window that does *not* shrink would not do. If it stayed at {glue:text}`largest`, then at
+# t = {glue:text}`t_low` only {glue:text}`share_wide:.0f`% [{glue:text}`share_wide_low:.0f`%,
+# {glue:text}`share_wide_high:.0f`%] of an image's pixels would be undecided.
+#
+# ## More data help, but slowly
+#
+# Why not simply use more training images? Suppose that what a pixel sees through its window is worth
+# $I$ nats of information. To single out one patch among $N$ equally likely ones takes $\ln N$ nats. What is
+# missing is the entropy, about $\max(0, \ln N - I)$. Memorisation sets in when $I$ reaches $\ln N$
+# (Hunt, Kamb and Ganguli, 2026). So ten times the data buy {glue:text}`log_ratio:.1f` nats, no more.
+#
+# Far from the threshold that is what we find. From {glue:text}`n_few` to {glue:text}`n_map` images
+# the entropy rises by {glue:text}`gain_far:.2f` nats (median; quartiles
+# {glue:text}`gain_far_low:.2f` and {glue:text}`gain_far_high:.2f`) in cells where at least ten
+# patches are in play even with the smaller set. For whole images at t = 0.5, below or near
+# the threshold, it rises by only {glue:text}`gain_whole:.2f` [{glue:text}`gain_whole_low:.2f`,
+# {glue:text}`gain_whole_high:.2f`].
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-onset", "caption": "Where memorisation sets in, for three sizes of the training set: median over the images. The whole image is drawn at its side, 32. Ten times the data move the border a little to the left. No mark: no onset down to the lowest noise we looked at. The published windows lie below and to the right."}, "image": {"alt": "Line plot of window side against time. Three lines close together rise to the right; the line of published windows stays below them."}}
+sides = [window or 32 for window in windows]
+borders = {f"onset, n = {sizes[s]}": Line(drawn[s], sides) for s in range(3)}
+lines(
+    borders | {"published windows": Line(times, [scale.window_at(t) for t in times])},
+    "time t (0 = image, 1 = noise)",
+    "window side, pixels",
+    log=False,
+    ticks=sides,
+)
+
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+table = [
+    f"| window | {' | '.join(f'n = {size}' for size in sizes[:3])} |",
+    "| --- |" + 3 * " --- |",
+]
+columns = list(zip(*drawn, strict=True))
+for k, name in enumerate(names):
+    cells = [f"{i.median:.2f} [{i.low:.2f}, {i.high:.2f}]" for i in (row[k] for row in typical)]
+    cells = [c if d == d else f"below {times[0]}" for c, d in zip(cells, columns[k], strict=True)]
+    table.append(f"| {name} | {' | '.join(cells)} |")
+Markdown("\n".join(table))
+
+# %% [markdown]
+# *Time at which memorisation sets in, as the noise falls: median over {glue:text}`n_images` images
+# with 95% bootstrap interval.*
+#
+# For whole images the onset moves from t = {glue:text}`collapse_few:.2f`
+# [{glue:text}`collapse_few_low:.2f`, {glue:text}`collapse_few_high:.2f`] with {glue:text}`n_few` images
+# to {glue:text}`collapse_all:.2f` [{glue:text}`collapse_all_low:.2f`,
+# {glue:text}`collapse_all_high:.2f`] with {glue:text}`n_all`. Making the window smaller does far more
+# than adding data.
+#
+# ## What it means
+#
+# A local machine is not undecided because it is bad. It is undecided because it asks little. While
+# many patches are in play, each pixel is an average over many patches, and nothing ties the picture
+# to one training image. The windows shrink as the noise falls, and so keep it that way.
+#
+# ## What could be wrong
+#
+# - **Memorising a patch is not memorising an image.** At vanishing noise every window ends up with
+#   its one nearest patch; the theory says so. We stop at t = {glue:text}`t_low`. By then the window
+#   is 3 pixels wide, and whoever copies 3 x 3 pixels from here and 3 x 3 from there makes a mosaic.
+# - **Held-out images, not drawings.** The machine meets these images with fresh noise. Along
+#   its own drawing it meets images that it has made itself, which fit its patches better.
+# - **Few images, ten classes.** The medians are over {glue:text}`n_images` images, and garments
+#   differ. The intervals show how much.
+# - **Many patches need not be many values.** On plain fabric thousands of patches are nearly equal,
+#   also after noise. A large number there means that nothing is singled out, not that much is mixed.
+# - **Few training images.** The windows were found with thousands of a class. More images make every
+#   window *more* undecided, so the finding is on the safe side.
+# - **The threshold is a choice.** With a higher one the border moves to the right. The map shows the
+#   numbers, so that you can draw your own.
+# - **These windows belong to one network** of the authors. That they avoid memorisation does not
+#   prove that they are what they are *because* of it.

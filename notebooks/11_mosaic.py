@@ -1,0 +1,102 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Point at a pixel
+#
+# Every pixel of a picture by the theory is a weighted mean of training pixels. Mostly one patch of
+# one training image has nearly all the weight. So one can ask of each pixel: where are you from?
+# Here you can.
+
+# %% tags=["parameters"]
+network: str = "fashion-resnet"  # a network in data/networks with calibrated windows
+seed: int = 1  # seed of the noise image; the next one follows
+label: int = 1  # class of both pictures, 0 to 9
+
+# %% tags=["hide-input"]
+import torch
+from IPython.display import display
+from myst_nb import glue
+
+from elslib.calibration import load_scale
+from elslib.explorer import explore
+from elslib.figures import image_grid, in_colours
+from elslib.machines import EquivariantLocalScore
+from elslib.networks import load_network, training_images
+from elslib.samplers import initial_noise
+
+denoiser, images = load_network(network), training_images(network)
+els = EquivariantLocalScore(images, load_scale(network, "els"), edges=denoiser.edges)
+what = images.class_names[label].lower()
+figures = [
+    explore(
+        els,
+        denoiser,
+        initial_noise([s], images.images.shape[1:]),
+        label,
+        title=f"{what}, seed {s}",
+    )
+    for s in (seed, seed + 1)
+]
+
+# %% [markdown]
+# ## A picture and its pieces
+#
+# Left to right: what the theory draws from seed {glue:text}`first_seed`, the pieces it is made of, and
+# the network's picture from the same noise. A piece is a set of neighbouring pixels that come from
+# one training image and stand beside each other there as they do here.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-mosaic", "caption": "One picture, taken apart. From left to right: theory, pieces (one colour a piece), network, and the training images from which most of the picture comes."}, "image": {"alt": "A row of small pictures: a garment by theory, a patchwork of coloured pieces with the same outline on black, the network's garment, and four training images."}}
+last = figures[0].frames[-1]
+uses = last.image[last.piece >= 0].bincount(minlength=len(figures[0].sources))
+most = uses.argsort(descending=True)[:4]
+shown = [last.theory, last.network, *figures[0].sources[most]]
+row = torch.stack([picture.expand(3, -1, -1) for picture in shown])
+row = torch.cat([row[:1], in_colours(last.piece[None]), row[1:]])
+numbers = [f"image {int(figures[0].numbers[i])}\n{int(uses[i])} pixels" for i in most]
+glue("first_seed", seed, display=False)
+glue("n_pieces", int(last.piece.max()) + 1, display=False)
+glue("n_sources", int((uses > 0).sum()), display=False)
+glue("what", what, display=False)
+image_grid({"": row}, ["theory", "pieces", "network", *numbers])
+
+# %% [markdown]
+# In the last step this {glue:text}`what:s` is made of {glue:text}`n_pieces` pieces from
+# {glue:text}`n_sources` training images. The plain background is left out: there one source is as
+# good as another.
+#
+# ## See for yourself
+#
+# Touch the picture on the left, or click on it and use the arrow keys. Beside it appears the
+# training image that the pixel most probably comes from, with the patch that matched. The slider
+# goes back in time, towards the noise. Then the window grows, the weights spread over many patches,
+# and the "most probable" one says less and less.
+
+# %% tags=["hide-input"]
+display(figures[0])
+
+# %% [markdown]
+# The same for the next noise image.
+
+# %% tags=["hide-input"]
+display(figures[1])
+
+# %% [markdown]
+# ## What could be wrong
+#
+# - **One source stands for many.** The explorer names the most probable patch. Where its weight is
+#   small, others count about as much. The weight is given for each pixel.
+# - **Near ties.** The training images resemble each other. The piece next door may come from another
+#   image only because that one is nearer by a hair.
+# - **This is the theory, not the network.** The network stores no images. That it draws nearly the
+#   same picture is what makes the theory's sources worth looking at.
