@@ -26,7 +26,7 @@
 # %% tags=["parameters"]
 network: str = "fashion-resnet"  # a network in data/networks with an agreement table
 n_images: int = 24  # held-out images, at least 2
-n_levels: int = 7  # noise levels below t = 1, spread over the steps, 2 to 19
+n_levels: int = 7  # noise levels, spread over all steps but the first, 2 to 19
 seed: int = 0  # which held-out images, and which noise
 
 # %% tags=["hide-input"]

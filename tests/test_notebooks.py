@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jupytext
 import nbformat
+import papermill
 import pytest
 
 from elslib import notebooks
@@ -179,3 +181,16 @@ def test_foreign_resources_are_found(tmp_path):
     found = "\n".join(notebooks.foreign_resources(tmp_path))
     assert all(host in found for host in ("a.example", "c.example", "d.example"))
     assert "b.example" not in found and "local.png" not in found
+
+
+@pytest.mark.parametrize(
+    "path", sorted((notebooks.ROOT / "notebooks").glob("*.py")), ids=lambda p: p.name
+)
+def test_every_parameter_can_be_set(path):
+    """Papermill reads each line of the parameters cell, with its type; every chapter has a seed."""
+    cell = path.read_text().split('tags=["parameters"]')[1].split("# %%")[0]
+    names = re.findall(r"^(\w+):", cell, re.MULTILINE)
+    known = papermill.inspect_notebook(jupytext.read(path))
+    assert list(known) == names and "seed" in names
+    assert all(known[name]["inferred_type_name"] in ("int", "float", "str") for name in names)
+    assert all(known[name]["help"] for name in names)
