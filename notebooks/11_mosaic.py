@@ -56,7 +56,7 @@ figures = [
 # the network's picture from the same noise. A piece is a set of neighbouring pixels that come from
 # one training image and stand beside each other there as they do here.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-mosaic", "caption": "One picture, taken apart. From left to right: theory, pieces (one colour a piece), network, and the training images from which most of the picture comes."}, "image": {"alt": "A row of small pictures: a garment by theory, a patchwork of coloured pieces with the same outline on black, the network's garment, and four training images."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-mosaic", "caption": "One picture, taken apart. From left to right: theory, pieces (one colour a piece), network, and the four training images that give it most pixels."}, "image": {"alt": "A row of small pictures: a garment by theory, a patchwork of coloured pieces with the same outline on black, the network's garment, and four training images."}}
 last = figures[0].frames[-1]
 uses = last.image[last.piece >= 0].bincount(minlength=len(figures[0].sources))
 most = uses.argsort(descending=True)[:4]
