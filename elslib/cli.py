@@ -178,10 +178,7 @@ def agree(network, seeds):
     write_json(path.with_suffix(".json"), record.json())
     for name in theories:
         at = {steps: agreement.median(rows, name, steps) for steps in agreement.NETWORK_STEPS}
-        medians = ", ".join(
-            f"{m.median:.3f} [{m.low:.3f}, {m.high:.3f}] at {steps} steps"
-            for steps, m in at.items()
-        )
+        medians = ", ".join(f"{interval:.3f} at {steps} steps" for steps, interval in at.items())
         click.echo(f"{name:7} r {medians}, above IS {agreement.share_above(rows, name):.2f}")
     click.echo(f"{path}: {seconds / 60:.1f} minutes")
 

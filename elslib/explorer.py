@@ -10,7 +10,7 @@ import io
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 
 import numpy as np
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from elslib.figures import in_colours
 from elslib.machines import Denoiser, ScoreMachine
-from elslib.mosaic import origins_along, pieces, plain
+from elslib.mosaic import pieces, plain, posteriors_along
 from elslib.samplers import ddim, uniform_times
 
 _number = itertools.count()
@@ -133,14 +133,13 @@ def explore(
     labels = None if label is None else torch.tensor([label])
     with torch.no_grad():
         other = [step.x0[0] for step in ddim(network, noise, times, machine.schedule, labels)]
-    frames, found = [], []
+    frames: list[Frame] = []
     for (step, posterior), estimate in zip(
-        origins_along(machine, noise, times, label), other, strict=True
+        posteriors_along(machine, noise, times, label, top=1), other, strict=True
     ):
         window, origins = machine.window_at(step.t), posterior.origins
         if window is None or origins is None:
             raise ValueError("machine must be local, got one that compares whole images.")
-        found.append(origins.image[0, 0])
         frames.append(
             Frame(
                 step.t, window, step.x[0], step.x0[0], estimate,
@@ -149,11 +148,9 @@ def explore(
                 pieces(origins, machine.border, ~plain(step.x0, window)).number[0],
             )
         )  # fmt: skip
-    numbers, renumbered = torch.stack(found).unique(return_inverse=True)
-    frames = [
-        Frame(**{**vars(frame), "image": image})
-        for frame, image in zip(frames, renumbered, strict=True)
-    ]
+    images = torch.stack([frame.image for frame in frames])
+    numbers, places = images.unique(return_inverse=True)
+    frames = [replace(frame, image=image) for frame, image in zip(frames, places, strict=True)]
     return Explorer(frames, machine.images.images[numbers], numbers, title, machine.border)
 
 

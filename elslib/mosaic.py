@@ -164,22 +164,24 @@ def plain(
     return (highest - lowest).amax(dim=1) < tolerance
 
 
-def origins_along(
+def posteriors_along(
     machine: ScoreMachine,
     x: Float[Tensor, "b c h w"],
     times: Sequence[float],
     label: int | None = None,
+    *,
+    top: int = 0,
 ) -> Iterator[tuple[Step, PatchPosterior]]:
     """`ddim` with a score machine, each step with the posterior behind it.
 
-    Its `origins` hold the most probable patch of each pixel and count through all images of the
-    machine. `label` is the class of every picture. Raises what `ddim` and `posterior` raise.
+    `label` is the class of every picture, `top` how many origins of each pixel are wanted. Raises
+    what `ddim` and `posterior` raise.
     """
     seen: list[PatchPosterior] = []
     of_class = label
 
     def denoise(x: Tensor, t: float | Tensor, label: Tensor | None = None) -> Tensor:
-        seen.append(machine.posterior(x, float(t), of_class, top=1))
+        seen.append(machine.posterior(x, float(t), of_class, top=top))
         return seen[-1].mean
 
     for step in ddim(denoise, x, times, machine.schedule):

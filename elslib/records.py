@@ -76,11 +76,10 @@ def spot_checks(candidates: int, n: int) -> list[int]:
     """
     if not 0 <= n <= candidates:
         raise ValueError(f"n must lie in 0..{candidates}, as many as there are results, got {n}.")
-    source = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
-    drawn = sorted(
-        range(candidates), key=lambda i: hashlib.sha256(source + str(i).encode()).digest()
-    )
-    return drawn[:n]
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    source = hashlib.sha256(b"".join(path.read_bytes() for path in files)).digest()
+    order = sorted(range(candidates), key=lambda i: hashlib.sha256(source + b"%d" % i).digest())
+    return order[:n]
 
 
 def write_json(path: Path, content: object) -> None:

@@ -47,8 +47,7 @@ def geometric_times(n_steps: int, schedule: Schedule, last: float) -> list[float
     Equal steps in t end at a noise level that shrinks as 1 / n_steps only; these reach `last` in
     few. Raises ValueError unless n_steps >= 2 and 0 < last < the noise ratio at t = 1.
     """
-    alpha, sigma = schedule.levels(1.0)
-    first = sigma / alpha
+    first = schedule.noise_ratio(1.0)
     if n_steps < 2:
         raise ValueError(f"n_steps must be at least 2, got {n_steps}; 100 is plenty.")
     if not 0 < last < first:

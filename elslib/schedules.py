@@ -34,20 +34,20 @@ class Schedule:
         """(alpha_t, sigma_t) as Python floats for one t in [0, 1]."""
         return float(self.alpha(t)), float(self.sigma(t))
 
+    def noise_ratio(self, t: float) -> float:
+        """sigma / alpha at one t in [0, 1]."""
+        return math.tan(float(self.angle(_times(t))))
+
     def time_at(self, ratio: float) -> float:
         """The time at which sigma / alpha equals `ratio` >= 0. ValueError if it never does."""
         low, high = 0.0, 1.0
-        if not 0 <= ratio <= math.tan(self._phase(high)):
+        if not 0 <= ratio <= (most := self.noise_ratio(high)):
             raise ValueError(
-                f"ratio must lie in 0..{math.tan(self._phase(high)):.6g}, sigma / alpha at t = 1, "
-                f"got {ratio}."
+                f"ratio must lie in 0..{most:.6g}, sigma / alpha at t = 1, got {ratio}."
             )
         while low < (middle := (low + high) / 2) < high:  # bisection, down to the last digit
-            low, high = (middle, high) if math.tan(self._phase(middle)) < ratio else (low, middle)
+            low, high = (middle, high) if self.noise_ratio(middle) < ratio else (low, middle)
         return high
-
-    def _phase(self, t: float) -> float:
-        return float(self.angle(torch.tensor(t, dtype=torch.float64)))
 
     def batch_levels(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """alpha and sigma at times t [b], shaped [b, 1, 1, 1], with dtype and device of x."""

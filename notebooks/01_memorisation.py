@@ -33,14 +33,15 @@ collapse_limit: float = 1.5  # collapsed: fewer than this many images are effect
 import math
 
 import torch
-from myst_nb import glue
 
 from elslib.datasets import load
 from elslib.figures import Line, image_grid, lines
+from elslib.gluing import glue_all
 from elslib.machines import IdealScore
 from elslib.memorisation import onset
 from elslib.metrics import median_interval, nearest_image, share_interval
-from elslib.samplers import ddim, initial_noise, uniform_times
+from elslib.mosaic import posteriors_along
+from elslib.samplers import initial_noise, uniform_times
 
 images, held_out = load("fashion_mnist_10k"), load("fashion_mnist_test_1k")
 ideal = IdealScore(images)
@@ -92,14 +93,16 @@ image_grid(forward, [f"t = {t:.2f}" for t in forward_times])
 # as much of the noise.
 
 # %% tags=["hide-input"]
-steps, entropy = [], torch.empty(n_steps, n_seeds, dtype=torch.float64)
-for step in ddim(ideal, noise, uniform_times(n_steps), schedule, label):
-    steps.append(step)
-    for y in label.unique().tolist():
-        rows = label == y
+times = uniform_times(n_steps)[:-1]  # of the steps, noise first
+seen, guessed = (torch.empty(n_steps, *noise.shape) for _ in range(2))
+entropy = torch.empty(n_steps, n_seeds, dtype=torch.float64)
+for y in label.unique().tolist():
+    rows = label == y
+    for step, posterior in posteriors_along(ideal, noise[rows], uniform_times(n_steps), y):
+        seen[step.i, rows], guessed[step.i, rows] = step.x, step.x0
         # All pixels of a whole image share one posterior: the first pixel speaks for all.
-        entropy[step.i, rows] = ideal.posterior(step.x[rows], step.t, y).entropy[:, 0, 0]
-samples = steps[-1].x0
+        entropy[step.i, rows] = posterior.entropy[:, 0, 0]
+samples = guessed[-1]
 nearest, distance = torch.empty_like(samples), torch.empty(n_seeds, dtype=torch.float64)
 picked, yardstick = set(), []
 for y in label.unique().tolist():
@@ -115,11 +118,9 @@ marks = sorted({round(i * (n_steps - 1) / 7) for i in range(8)})
 reverse = {}
 for y in shown:
     name = images.class_names[y]
-    reverse[name] = torch.stack([steps[i].x[y % n_seeds] for i in marks] + [samples[y % n_seeds]])
-    reverse[f"guess ({name})"] = torch.stack(
-        [steps[i].x0[y % n_seeds] for i in marks] + [samples[y % n_seeds]]
-    )
-image_grid(reverse, [f"t = {steps[i].t:.2f}" for i in marks] + ["end"])
+    for row, along in ((name, seen), (f"guess ({name})", guessed)):
+        reverse[row] = torch.cat([along[marks, y % n_seeds], samples[y % n_seeds][None]])
+image_grid(reverse, [f"t = {times[i]:.2f}" for i in marks] + ["end"])
 
 # %% [markdown]
 # ## What it draws: training images
@@ -139,8 +140,8 @@ image_grid(
 # %% tags=["remove-cell"]
 copies = int((distance < copy_limit).sum())
 share_low, share_high = share_interval(copies, n_seeds)
-times = [step.t for step in steps][::-1]  # low noise first
-collapsed_at = onset(times, entropy.flip(0), math.log(collapse_limit))
+rising = times[::-1]  # low noise first
+collapsed_at = onset(rising, entropy.flip(0), math.log(collapse_limit))
 number = entropy.flip(0).exp()
 quartiles = torch.quantile(number, torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64), dim=1)
 i_collapse = median_interval(collapsed_at)
@@ -148,36 +149,33 @@ i_distance, i_yardstick = median_interval(distance), median_interval(yardstick.d
 below = entropy < math.log(collapse_limit)  # first step first
 reopened = int((below.cummax(dim=0).values & ~below).any(dim=0).sum())
 alpha, sigma = schedule.levels(i_collapse.median)
-for key, value in {
-    "n_images": f"{len(images):,}",
-    "example": images.class_names[shown[-1]].lower(),
-    "n_steps": n_steps,
-    "n_seeds": n_seeds,
-    "copy_limit": copy_limit,
-    "copies": copies,
-    "share_low": 100 * share_low,
-    "share_high": 100 * share_high,
-    "different": len(picked),
-    "distance": i_distance.median,
-    "distance_high": float(distance.max()),
-    "yardstick": i_yardstick.median,
-    "yardstick_low": i_yardstick.low,
-    "yardstick_high": i_yardstick.high,
-    "yardstick_least": float(yardstick.min()),
-    "n_yardstick": len(yardstick),
-    "entropy_start": float(entropy[0].quantile(0.5)),
-    "number_start": float(quartiles[1, -1]),
-    "limit": collapse_limit,
-    "collapse": i_collapse.median,
-    "collapse_low": i_collapse.low,
-    "collapse_high": i_collapse.high,
-    "collapse_first": float(collapsed_at.max()),
-    "collapse_last": float(collapsed_at.min()),
-    "reopened": reopened,
-    "sigma_collapse": sigma,
-    "alpha_collapse": alpha,
-}.items():
-    glue(key, value, display=False)
+glue_all(
+    {
+        "n_images": f"{len(images):,}",
+        "example": images.class_names[shown[-1]].lower(),
+        "n_steps": n_steps,
+        "n_seeds": n_seeds,
+        "copy_limit": copy_limit,
+        "copies": copies,
+        "share_low": 100 * share_low,
+        "share_high": 100 * share_high,
+        "different": len(picked),
+        "distance": i_distance.median,
+        "distance_high": float(distance.max()),
+        "yardstick": i_yardstick,
+        "yardstick_least": float(yardstick.min()),
+        "n_yardstick": len(yardstick),
+        "entropy_start": float(entropy[0].quantile(0.5)),
+        "number_start": float(quartiles[1, -1]),
+        "limit": collapse_limit,
+        "collapse": i_collapse,
+        "collapse_first": float(collapsed_at.max()),
+        "collapse_last": float(collapsed_at.min()),
+        "reopened": reopened,
+        "sigma_collapse": sigma,
+        "alpha_collapse": alpha,
+    }
+)
 
 # %% [markdown]
 # {glue:text}`copies` of the {glue:text}`n_seeds` pictures are copies, nearer than
@@ -200,7 +198,7 @@ for key, value in {
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-entropy", "caption": "Effective number of training images in the posterior along the way: median over the noise images, quartiles as a band. Time runs from right to left. Dashed: the limit below which we call the posterior collapsed. It drops from a whole class to one image while most of the picture is still noise."}, "image": {"alt": "Line plot with logarithmic vertical axis: the effective number of images stays at one for low times and rises to about a thousand at time one."}}
 lines(
-    {"IS": Line(times, *(quartiles[i].tolist() for i in (1, 0, 2)))},
+    {"IS": Line(rising, *(quartiles[i].tolist() for i in (1, 0, 2)))},
     "time t (0 = image, 1 = noise)",
     "effective number of images",
     level=collapse_limit,

@@ -29,11 +29,11 @@ fine_steps: int = 30  # steps they take, at least 20
 # %% tags=["hide-input"]
 import torch
 from IPython.display import Markdown
-from myst_nb import glue
 
 from elslib.calibration import published_scale
 from elslib.datasets import load
 from elslib.figures import Line, image_grid, in_colours, lines
+from elslib.gluing import glue_all
 from elslib.images import ImageSet
 from elslib.machines import EquivariantLocalScore, EquivariantScore, IdealScore, LocalScore
 from elslib.metrics import median_interval, nearest_image, nearest_shift, share_interval
@@ -89,16 +89,18 @@ table = ["| machine | to the nearest image | to the nearest shift |", "| --- | -
 for name, found in distance.items():
     cells = []
     for key, values in found.items():
-        i = median_interval(values)
-        cells.append(f"{i.median:.3f} [{i.low:.3f}, {i.high:.3f}]")
-        glue(f"{name}_{key}", i.median, display=False)
-        glue(f"{name}_{key}_low", i.low, display=False)
-        glue(f"{name}_{key}_high", i.high, display=False)
+        interval = median_interval(values)
+        cells.append(f"{interval:.3f}")
+        glue_all({f"{name}_{key}": interval})
     table.append(f"| {name} | {' | '.join(cells)} |")
-glue("n_images", f"{len(images):,}", display=False)
-glue("n_seeds", n_seeds, display=False)
-glue("widest", max(scale.windows), display=False)
-glue("narrowest", min(scale.windows), display=False)
+glue_all(
+    {
+        "n_images": f"{len(images):,}",
+        "n_seeds": n_seeds,
+        "widest": max(scale.windows),
+        "narrowest": min(scale.windows),
+    }
+)
 Markdown("\n".join(table))
 
 # %% [markdown]
@@ -169,7 +171,7 @@ for (name, n), share in faults.items():
     mean, error = 100 * float(share.mean()), 100 * float(share.std()) / n_toy**0.5
     some = f"{float((share > 0).double().mean()):.2f} [{low:.2f}, {high:.2f}]"
     table.append(f"| {name} | {n} | {some} | {mean:.2f} ± {error:.2f}% |")
-glue("n_toy", n_toy, display=False)
+glue_all({"n_toy": n_toy})
 Markdown("\n".join(table))
 
 # %% [markdown]
@@ -206,21 +208,14 @@ for name in (list(grids)[0], list(grids)[-1]):
 image_grid(rows)
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = ["| steps | pixels with a fault above 2/255 | median fault |", "| --- | --- | --- |"]
+table = ["| steps | % of pixels with a fault above 2/255 | median fault |", "| --- | --- | --- |"]
 for name, (_, checks) in certificates.items():
     share = torch.cat([(check.fault > 2 / 255).double().mean(dim=(1, 2)) for check in checks])
     middle = torch.cat([check.fault.flatten(1).quantile(0.5, dim=1) for check in checks])
-    a, b = median_interval(100 * share), median_interval(middle)
-    key = "coarse" if name == list(certificates)[0] else "fine"
-    glue(key, a.median, display=False)
-    glue(f"{key}_low", a.low, display=False)
-    glue(f"{key}_high", a.high, display=False)
-    table.append(
-        f"| {name} | {a.median:.1f}% [{a.low:.1f}, {a.high:.1f}] "
-        f"| {b.median:.4f} [{b.low:.4f}, {b.high:.4f}] |"
-    )
-glue("n_fine", n_fine, display=False)
-glue("window", window, display=False)
+    percent = median_interval(100 * share)
+    glue_all({"coarse" if name == list(certificates)[0] else "fine": percent})
+    table.append(f"| {name} | {percent:.1f} | {median_interval(middle):.4f} |")
+glue_all({"n_fine": n_fine, "window": window})
 Markdown("\n".join(table))
 
 # %% [markdown]
@@ -263,9 +258,9 @@ for name, found in mosaics.items():
     area = torch.cat([(part.number >= 0).sum(dim=(1, 2)) for part in found]) / count
     cells = []
     for key, values, digits in (("pieces", count, 0), ("images", used, 0), ("area", area, 1)):
-        i = median_interval(values)
-        cells.append(f"{i.median:.{digits}f} [{i.low:.{digits}f}, {i.high:.{digits}f}]")
-        glue(f"{name}_{key}", i.median, display=False)
+        interval = median_interval(values)
+        cells.append(f"{interval:.{digits}f}")
+        glue_all({f"{name}_{key}": interval})
     table.append(f"| {name} | {' | '.join(cells)} |")
 Markdown("\n".join(table))
 

@@ -29,11 +29,11 @@ share: float = 0.95  # a field's side is that of the window that holds this shar
 # %% tags=["hide-input"]
 import torch
 from IPython.display import Markdown
-from myst_nb import glue
 
 from elslib.agreement import with_results
 from elslib.calibration import load_scale, published_scale
 from elslib.figures import Line, image_grid, lines
+from elslib.gluing import glue_all
 from elslib.networks import load_network, training_images
 from elslib.receptive_field import receptive_field, side_holding
 from elslib.samplers import ddim, initial_noise, uniform_times
@@ -114,17 +114,18 @@ for name in names:
         torch.corrcoef(torch.stack([windows, torch.tensor(sides[name]).float()]))[0, 1]
     )
     table.append(f"| {name} | {falls} of {len(windows) - 1} steps | {gap} | {together:.2f} |")
-glue("n_seeds", n_seeds, display=False)
-for key, value in {
-    "first": first,
-    "field_first": sides[first][-1],
-    "field_last": sides[first][0],
-    "window_first": scale.windows[-1],
-    "window_last": scale.windows[0],
-    "upper_first": scale.upper[-1],
-    "lower_first": scale.lower[-1],
-}.items():
-    glue(key, value, display=False)
+glue_all(
+    {
+        "n_seeds": n_seeds,
+        "first": first,
+        "field_first": sides[first][-1],
+        "field_last": sides[first][0],
+        "window_first": scale.windows[-1],
+        "window_last": scale.windows[0],
+        "upper_first": scale.upper[-1],
+        "lower_first": scale.lower[-1],
+    }
+)
 Markdown("\n".join(table))
 
 # %% [markdown]

@@ -36,10 +36,10 @@ import json
 
 import torch
 from IPython.display import Markdown
-from myst_nb import glue
 
 from elslib.calibration import load_scale, scale_path
 from elslib.figures import Line, agreement_scatter, image_grid, lines
+from elslib.gluing import glue_all
 from elslib.machines import EquivariantLocalScore, IdealScore
 from elslib.metrics import (
     coefficient_of_determination,
@@ -132,7 +132,7 @@ image_grid({row: samples[name] for row, name in names.items()}, titles, notes)
 
 # %% tags=["remove-cell"]
 hero = image_grid({"theory": samples["ELS"], "trained\nnetwork": samples["network"]})
-glue("hero", hero, display=False)
+glue_all({"hero": hero})
 
 # %% [markdown]
 # ## How close is close?
@@ -153,45 +153,41 @@ for name in answers:
         ("R2", coefficient_of_determination(samples[name], truth)),
     ):
         interval = median_interval(values)
-        cells.append(f"{interval.median:.2f} [{interval.low:.2f}, {interval.high:.2f}]")
-        glue(f"{stem}_{key}", interval.median, display=False)
-        glue(f"{stem}_{key}_low", interval.low, display=False)
-        glue(f"{stem}_{key}_high", interval.high, display=False)
+        cells.append(f"{interval:.2f}")
+        glue_all({f"{stem}_{key}": interval})
     table.append(f"| {name} | {' | '.join(cells)} |")
-steps_20 = median_interval(pearson_r(samples["ELS"], same_steps))
 trajectories = json.loads(scale_path(network, "els").read_text())["trajectories"]
-for key, value in {
-    "wins": int((r["ELS"] > r["IS"]).sum()),
-    "wins_nearest": int((r["ELS"] > r["nearest"]).sum()),
-    "n_copied": int((copied < 0.02).sum()),
-    "n_seeds": n_seeds,
-    "n_classes": n_classes,
-    "n_trajectories": len(trajectories),
-    "smallest_window": min(trajectories[0]["windows"]),
-    "largest_window": max(trajectories[0]["windows"]),
-    "theory_steps": theory_steps,
-    "network_steps": network_steps,
-    "n_images": f"{len(images):,}",
-    "side": " x ".join(str(side) for side in images.images.shape[2:]),
-    "data": card["images"]["name"].split("/")[0],
-    "padding": denoiser.config.padding.removesuffix("s"),
-    "width": denoiser.config.width,
-    "updates": f"{card['training']['updates']:,}",
-    "fell": 100 * card["loss"]["held_out_fell_in_last_fifth"],
-    "minutes": card["record"]["seconds"] / 60,
-    "train_hardware": card["record"]["hardware"],
-    "r_same_steps": steps_20.median,
-    "r_same_steps_low": steps_20.low,
-    "r_same_steps_high": steps_20.high,
-    "rms_nearest": float(distance.quantile(0.5)),
-    "above_white": 100 * float((truth > 1).float().mean()),
-    "above_white_els": 100 * float((samples["ELS"] > 1).float().mean()),
-    "r_min": float(r["ELS"].min()),
-    "r_max": float(r["ELS"].max()),
-    "hardware": hardware(),
-    "seconds_els": seconds_els,
-}.items():
-    glue(key, value, display=False)
+glue_all(
+    {
+        "wins": int((r["ELS"] > r["IS"]).sum()),
+        "wins_nearest": int((r["ELS"] > r["nearest"]).sum()),
+        "n_copied": int((copied < 0.02).sum()),
+        "n_seeds": n_seeds,
+        "n_classes": n_classes,
+        "n_trajectories": len(trajectories),
+        "smallest_window": min(trajectories[0]["windows"]),
+        "largest_window": max(trajectories[0]["windows"]),
+        "theory_steps": theory_steps,
+        "network_steps": network_steps,
+        "n_images": f"{len(images):,}",
+        "side": " x ".join(str(side) for side in images.images.shape[2:]),
+        "data": card["images"]["name"].split("/")[0],
+        "padding": denoiser.config.padding.removesuffix("s"),
+        "width": denoiser.config.width,
+        "updates": f"{card['training']['updates']:,}",
+        "fell": 100 * card["loss"]["held_out_fell_in_last_fifth"],
+        "minutes": card["record"]["seconds"] / 60,
+        "train_hardware": card["record"]["hardware"],
+        "r_same_steps": median_interval(pearson_r(samples["ELS"], same_steps)),
+        "rms_nearest": float(distance.quantile(0.5)),
+        "above_white": 100 * float((truth > 1).float().mean()),
+        "above_white_els": 100 * float((samples["ELS"] > 1).float().mean()),
+        "r_min": float(r["ELS"].min()),
+        "r_max": float(r["ELS"].max()),
+        "hardware": hardware(),
+        "seconds_els": seconds_els,
+    }
+)
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 Markdown("\n".join(table))

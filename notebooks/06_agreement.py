@@ -28,7 +28,6 @@ n_live: int = 2  # seeds of the first network that are computed anew as a check,
 import json
 
 from IPython.display import Markdown
-from myst_nb import glue
 
 from elslib.agreement import (
     NETWORK_STEPS,
@@ -43,6 +42,7 @@ from elslib.agreement import (
 from elslib.calibration import load_scale
 from elslib.datasets import data_folder
 from elslib.figures import agreement_scatter
+from elslib.gluing import glue_all
 from elslib.networks import load_card, load_network, training_images
 from elslib.records import spot_checks
 
@@ -92,8 +92,7 @@ for name in names:
         table.append(
             f"| *published, {key}* | *full set* | *about 140,000* | " + " | ".join(cells) + " |"
         )
-glue("n_seeds", len(values(rows[names[0]], "ELS")), display=False)
-glue("n_networks", len(names), display=False)
+glue_all({"n_seeds": len(values(rows[names[0]], "ELS"))})
 Markdown("\n".join(table))
 
 # %% [markdown]
@@ -121,10 +120,9 @@ for theory in ("ELS", "LS", "IS", "Wiener", "PCA"):
     cells = []
     for measure in ("r", "r2", "R2"):
         interval = median(rows[names[0]], theory, measure=measure)
-        cells.append(f"{interval.median:.2f} [{interval.low:.2f}, {interval.high:.2f}]")
-        glue(f"{theory}_{measure}", interval.median, display=False)
+        cells.append(f"{interval:.2f}")
     table.append(f"| {theory} | " + " | ".join(cells) + " |")
-glue("first", names[0], display=False)
+glue_all({"first": names[0]})
 Markdown("\n".join(table))
 
 # %% [markdown]

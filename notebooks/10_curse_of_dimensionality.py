@@ -41,11 +41,11 @@ import math
 
 import torch
 from IPython.display import Markdown
-from myst_nb import glue
 
 from elslib.calibration import published_scale
 from elslib.datasets import load
 from elslib.figures import Line, heat_map, lines
+from elslib.gluing import glue_all
 from elslib.memorisation import nested_entropies, onset
 from elslib.metrics import median_interval, share_interval
 from elslib.samplers import initial_noise
@@ -166,47 +166,45 @@ number = [median_interval(row.exp()) for row in entropy[on_path][-1]]
 fewest = min(range(len(times)), key=lambda j: number[j].median)
 steady = [i.median for i, t in zip(number, times, strict=True) if t <= 0.5]
 safe = int((entropy[on_path][-1] >= math.log(threshold)).all(dim=0).sum())
+safe_low, safe_high = share_interval(safe, n_images)
 far = entropy[0, :-1] > math.log(10)  # windows: undecided even with the fewest images
 gain = entropy[2] - entropy[0]
 gain_far = torch.quantile(gain[:-1][far], torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
-for key, value in {
-    "n_images": n_images,
-    "threshold": threshold,
-    "side": middle.stop - middle.start,
-    "largest": windows[-2],
-    "pixels": f"{int(garment.sum()):,}",
-    "n_map": n_map,
-    "n_few": sizes[0],
-    "n_all": n_all,
-    "t_low": times[0],
-    "n_times": len(times),
-    "t_worst": times[worst],
-    "t_fewest": times[fewest],
-    "steady_low": min(steady),
-    "steady_high": max(steady),
-    "safe": safe,
-    "safe_low": 100 * share_interval(safe, n_images)[0],
-    "safe_high": 100 * share_interval(safe, n_images)[1],
-    "whole_memorised": int((entropy[-1, -1] < math.log(threshold)).any(dim=0).sum()),
-    "log_ratio": math.log(sizes[2] / sizes[0]),
-    "gain_far": float(gain_far[1]),
-    "gain_far_low": float(gain_far[0]),
-    "gain_far_high": float(gain_far[2]),
-}.items():
-    glue(key, value, display=False)
-for name, interval in {
-    "share_worst": on_schedule[worst],
-    "share_wide": median_interval(above[2, -2, 0]),
-    "fewest": number[fewest],
-    "number_three": median_interval(entropy[2, 0, 0].exp()),
-    "gain_whole": median_interval(gain[-1, times.index(0.5)]),
-    "collapse_map": collapse[2],
-    "collapse_few": collapse[0],
-    "collapse_all": collapse[3],
-    "onset_largest": typical[2][-2],
-}.items():
-    for suffix, value in (("", interval.median), ("_low", interval.low), ("_high", interval.high)):
-        glue(name + suffix, value, display=False)
+glue_all(
+    {
+        "n_images": n_images,
+        "threshold": threshold,
+        "side": middle.stop - middle.start,
+        "largest": windows[-2],
+        "pixels": f"{int(garment.sum()):,}",
+        "n_map": n_map,
+        "n_few": sizes[0],
+        "n_all": n_all,
+        "t_low": times[0],
+        "n_times": len(times),
+        "t_worst": times[worst],
+        "t_fewest": times[fewest],
+        "steady_low": min(steady),
+        "steady_high": max(steady),
+        "safe": safe,
+        "safe_low": 100 * safe_low,
+        "safe_high": 100 * safe_high,
+        "whole_memorised": int((entropy[-1, -1] < math.log(threshold)).any(dim=0).sum()),
+        "log_ratio": math.log(sizes[2] / sizes[0]),
+        "gain_far": float(gain_far[1]),
+        "gain_far_low": float(gain_far[0]),
+        "gain_far_high": float(gain_far[2]),
+        "share_worst": on_schedule[worst],
+        "share_wide": median_interval(above[2, -2, 0]),
+        "fewest": number[fewest],
+        "number_three": median_interval(entropy[2, 0, 0].exp()),
+        "gain_whole": median_interval(gain[-1, times.index(0.5)]),
+        "collapse_map": collapse[2],
+        "collapse_few": collapse[0],
+        "collapse_all": collapse[3],
+        "onset_largest": typical[2][-2],
+    }
+)
 
 # %% [markdown]
 # With {glue:text}`n_all` training images of a class, the least undecided moment of the schedule is
@@ -259,7 +257,7 @@ table = [
 ]
 columns = list(zip(*drawn, strict=True))
 for k, name in enumerate(names):
-    cells = [f"{i.median:.2f} [{i.low:.2f}, {i.high:.2f}]" for i in (row[k] for row in typical)]
+    cells = [f"{row[k]:.2f}" for row in typical]
     cells = [c if d == d else f"below {times[0]}" for c, d in zip(cells, columns[k], strict=True)]
     table.append(f"| {name} | {' | '.join(cells)} |")
 Markdown("\n".join(table))

@@ -26,11 +26,11 @@ label: int = 1  # class of both pictures, 0 to 9
 # %% tags=["hide-input"]
 import torch
 from IPython.display import display
-from myst_nb import glue
 
 from elslib.calibration import load_scale
 from elslib.explorer import explore
 from elslib.figures import image_grid, in_colours
+from elslib.gluing import glue_all
 from elslib.machines import EquivariantLocalScore
 from elslib.networks import load_network, training_images
 from elslib.samplers import initial_noise
@@ -64,13 +64,18 @@ shown = [last.theory, last.network, *figures[0].sources[most]]
 row = torch.stack([picture.expand(3, -1, -1) for picture in shown])
 row = torch.cat([row[:1], in_colours(last.piece[None]), row[1:]])
 numbers = [f"image {int(figures[0].numbers[i])}\n{int(uses[i])} pixels" for i in most]
-glue("first_seed", seed, display=False)
-glue("n_pieces", int(last.piece.max()) + 1, display=False)
-glue("n_sources", int((uses > 0).sum()), display=False)
-glue("what", what, display=False)
-drawn = last.piece >= 0
-for key, share in (("low", 0.25), ("middle", 0.5), ("high", 0.75)):
-    glue(f"weight_{key}", 100 * float(last.weight[drawn].quantile(share)), display=False)
+weights = 100 * last.weight[last.piece >= 0]
+glue_all(
+    {
+        "first_seed": seed,
+        "n_pieces": int(last.piece.max()) + 1,
+        "n_sources": int((uses > 0).sum()),
+        "what": what,
+        "weight_low": float(weights.quantile(0.25)),
+        "weight_middle": float(weights.quantile(0.5)),
+        "weight_high": float(weights.quantile(0.75)),
+    }
+)
 image_grid({"": row}, ["theory", "pieces", "network", *numbers])
 
 # %% [markdown]

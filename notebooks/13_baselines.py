@@ -32,12 +32,12 @@ seed: int = 0  # which held-out images, and which noise
 # %% tags=["hide-input"]
 import torch
 from IPython.display import Markdown
-from myst_nb import glue
 
 from elslib import zoo
 from elslib.agreement import median, read_rows, share_above, theories, values, with_results
 from elslib.calibration import load_scale
 from elslib.figures import Line, image_grid, lines
+from elslib.gluing import glue_all
 from elslib.metrics import median_interval
 from elslib.networks import load_network, training_images
 
@@ -107,8 +107,7 @@ table = [f"| denoiser | {header} |", "| --- |" + " --- |" * len(marks)]
 for name in denoisers:
     cells = []
     for level in marks:
-        i = median_interval(error[name][level])
-        cells.append(f"{i.median:.4f} [{i.low:.4f}, {i.high:.4f}]")
+        cells.append(f"{median_interval(error[name][level]):.4f}")
     table.append(f"| {name} | {' | '.join(cells)} |")
 sure = {  # noise levels at which the whole interval is on one side of the linear filter
     (name, word): ", ".join(
@@ -119,20 +118,17 @@ sure = {  # noise levels at which the whole interval is on one side of the linea
 }
 as_network = [median_interval(row) for row in error["ELS"] / error["network"]]
 closest, farthest = (choose(as_network, key=lambda i: i.median) for choose in (min, max))
-for key, value in {
-    "n_images": n_images,
-    "n_levels": n_levels,
-    "held_out": held_out.name,
-    "data": images.name,
-    **{f"{name}_{word}": found or "none" for (name, word), found in sure.items()},
-    "least": closest.median,
-    "least_low": closest.low,
-    "least_high": closest.high,
-    "most": farthest.median,
-    "most_low": farthest.low,
-    "most_high": farthest.high,
-}.items():
-    glue(key, value, display=False)
+glue_all(
+    {
+        "n_images": n_images,
+        "n_levels": n_levels,
+        "held_out": held_out.name,
+        "data": images.name,
+        **{f"{name}_{word}": found or "none" for (name, word), found in sure.items()},
+        "least": closest,
+        "most": farthest,
+    }
+)
 Markdown("\n".join(table))
 
 # %% [markdown]
@@ -165,22 +161,14 @@ table = [
 ]
 for name in with_results():
     rows, cells = read_rows(name), []
-    for theory in ("ELS", "Wiener", "PCA", "IS"):
-        i = median(rows, theory)
-        cells.append(f"{i.median:.2f} [{i.low:.2f}, {i.high:.2f}]")
+    cells += [f"{median(rows, theory):.2f}" for theory in ("ELS", "Wiener", "PCA", "IS")]
     gap = median_interval(values(rows, "ELS") - values(rows, "Wiener"))
-    cells += [
-        f"{share_above(rows, 'ELS', 'Wiener'):.2f}",
-        f"{gap.median:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]",
-    ]
+    share = share_above(rows, "ELS", "Wiener")
+    cells += [f"{share:.2f}", f"{gap:+.2f}"]
     table.append(f"| {name} | {' | '.join(cells)} |")
     if name == network:
-        glue("gap", gap.median, display=False)
-        glue("gap_low", gap.low, display=False)
-        glue("gap_high", gap.high, display=False)
-        glue("share", share_above(rows, "ELS", "Wiener"), display=False)
-        glue("n_seeds", len(values(rows, "ELS")), display=False)
-glue("network", network, display=False)
+        glue_all({"gap": gap, "share": share, "n_seeds": len(values(rows, "ELS"))})
+glue_all({"network": network})
 Markdown("\n".join(table))
 
 # %% [markdown]

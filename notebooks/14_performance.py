@@ -32,11 +32,11 @@ import json
 
 import torch.nn.functional as F
 from IPython.display import Markdown
-from myst_nb import glue
 
 from elslib.calibration import published_scale
 from elslib.datasets import data_folder, load
 from elslib.figures import Line, lines, panels
+from elslib.gluing import glue_all
 from elslib.posterior import patch_posterior
 from elslib.records import spot_checks
 from elslib.samplers import initial_noise
@@ -65,9 +65,8 @@ x = alpha * clean + sigma * initial_noise([seed], clean.shape[1:])
 per_class = 6000
 for border in ("aware", "circular"):
     count = sum(int(admissible_count(32, 32, scale.window_at(t), border).sum()) for t in times)
-    glue(f"comparisons_{border}", per_class * count / 1e9, display=False)
-glue("per_class", f"{per_class:,}", display=False)
-glue("largest_pixels", max(k * k for k in scale.windows), display=False)
+    glue_all({f"comparisons_{border}": per_class * count / 1e9})
+glue_all({"per_class": f"{per_class:,}", "largest_pixels": max(scale.windows) ** 2})
 
 # %% [markdown]
 # ## The trick: one shift at a time
@@ -150,20 +149,21 @@ for border in ("aware", "circular"):
     for name in ("dense", "reference"):
         low, high = spread[name][0], spread[name][-1]
         cells.append(f"{part['times_faster'][name]:.0f} [{low:.0f}, {high:.0f}]")
-        glue(f"faster_{border}_{name}", part["times_faster"][name], display=False)
+        glue_all({f"faster_{border}_{name}": part["times_faster"][name]})
     table.append(f"| {border} | " + " | ".join(cells) + " |")
-for key, value in {
-    "batch": speed["aware"]["batch"],
-    "repeats": speed["record"]["config"]["repeats"],
-    "hardware": speed["record"]["hardware"],
-    "exponent": scaling["n_exponent"],
-    "window_ratio": scaling["window_17_over_3"],
-    "memory": max(result["memory"]["megabytes"].values()),
-    "error": max(max(errors[border]["fused"]) for border in ("aware", "circular")),
-    "error_dense": max(max(errors[border]["dense"]) for border in ("aware", "circular")),
-    "threads_gain": scaling["threads"]["1"][0] / min(v[0] for v in scaling["threads"].values()),
-}.items():
-    glue(key, value, display=False)
+glue_all(
+    {
+        "batch": speed["aware"]["batch"],
+        "repeats": speed["record"]["config"]["repeats"],
+        "hardware": speed["record"]["hardware"],
+        "exponent": scaling["n_exponent"],
+        "window_ratio": scaling["window_17_over_3"],
+        "memory": max(result["memory"]["megabytes"].values()),
+        "error": max(max(errors[border]["fused"]) for border in ("aware", "circular")),
+        "error_dense": max(max(errors[border]["dense"]) for border in ("aware", "circular")),
+        "threads_gain": scaling["threads"]["1"][0] / min(v[0] for v in scaling["threads"].values()),
+    }
+)
 Markdown("\n".join(table))
 
 # %% [markdown]

@@ -13,7 +13,7 @@ from PIL import Image
 from elslib.explorer import explore
 from elslib.images import ImageSet
 from elslib.machines import EquivariantLocalScore, IdealScore
-from elslib.mosaic import origins_along
+from elslib.mosaic import posteriors_along
 from elslib.samplers import initial_noise, sample, uniform_times
 from elslib.windows import constant_scale
 
@@ -47,9 +47,9 @@ def picture(url):
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB"))
 
 
-def test_origins_along_is_the_sampler_with_its_posterior():
+def test_posteriors_along_is_the_sampler_with_its_posterior():
     """Its last estimate is the sample; the posterior's mean is the estimate."""
-    steps = list(origins_along(MACHINE, NOISE, uniform_times(4), 1))
+    steps = list(posteriors_along(MACHINE, NOISE, uniform_times(4), 1, top=1))
     drawn = sample(MACHINE, NOISE, MACHINE.schedule, torch.tensor([1]), 4)
     assert torch.allclose(steps[-1][0].x0, drawn, rtol=0, atol=1e-5)
     for step, posterior in steps:
@@ -67,7 +67,7 @@ def test_the_figure_holds_what_the_library_says():
         expected = ((IMAGES.images[number] + 1) * 127.5).round().byte().permute(1, 2, 0)
         assert np.array_equal(sheet[top : top + 8, left : left + 9], expected.numpy())
     for frame, (step, posterior) in zip(
-        data["frames"], origins_along(MACHINE, NOISE, uniform_times(4), 1), strict=True
+        data["frames"], posteriors_along(MACHINE, NOISE, uniform_times(4), 1, top=1), strict=True
     ):
         origins = posterior.origins
         assert origins is not None and frame["t"] == step.t and frame["window"] == 3

@@ -99,3 +99,9 @@ def test_nearest_shift_is_that_of_a_search():
     expected = torch.stack([metrics.nearest_image(x, shifted)[1] for shifted in shifts]).amin(dim=0)
     assert torch.allclose(metrics.nearest_shift(x, images).double(), expected.double(), atol=1e-6)
     assert float(metrics.nearest_shift(x, images)[2]) < 1e-6
+
+
+def test_an_interval_is_written_with_its_bounds():
+    """In the format of its numbers, sign and all."""
+    assert f"{metrics.Interval(0.934, 0.926, 0.9404):.2f}" == "0.93 [0.93, 0.94]"
+    assert f"{metrics.Interval(0.2, -0.1, 0.3):+.1f}" == "+0.2 [-0.1, +0.3]"

@@ -31,9 +31,8 @@ def shift_posterior(
     q, p = x.double(), images.double()
     n, _, h, w = p.shape
     keys = torch.fft.rfft2(p)  # (n, c, h, w/2 + 1)
-    overlap = torch.einsum("bcij,ncij->bnij", torch.fft.rfft2(q).conj(), keys)
     squares = q.square().sum(dim=(1, 2, 3))[:, None] + alpha**2 * p.square().sum(dim=(1, 2, 3))
-    logits = torch.fft.irfft2(overlap, s=(h, w)).mul_(2 * alpha).sub_(squares[..., None, None])
+    logits = overlaps(q, keys).mul_(2 * alpha).sub_(squares[..., None, None])
     logits.mul_(0.5 / sigma**2)  # (b, n, h, w)
     peak = logits.amax(dim=(1, 2, 3), keepdim=True)
     logits.sub_(peak)
@@ -53,6 +52,15 @@ def shift_posterior(
         count=torch.full_like(total, n * h * w, dtype=torch.int64)[:, None],
         origins=Origins(index, index, index, log_weight[..., None]) if top else None,
     )
+
+
+def overlaps(q: Tensor, keys: Tensor) -> Tensor:
+    """`sum_i q(i) p(i + s)` over channels and pixels, for every shift s: [b, n, h, w].
+
+    q is [b, c, h, w], `keys` are the images' transforms `rfft2(p)`, [n, c, h, w/2 + 1].
+    """
+    spectrum = torch.einsum("bcij,ncij->bnij", torch.fft.rfft2(q).conj(), keys)
+    return torch.fft.irfft2(spectrum, s=q.shape[2:])
 
 
 def shifts_resolve(x: Tensor, images: Tensor, alpha: float, sigma: float, tolerance: float) -> bool:

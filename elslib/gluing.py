@@ -1,0 +1,18 @@
+"""Numbers for the prose of a chapter. Needs the extra `book`."""
+
+from collections.abc import Mapping
+
+from myst_nb import glue
+
+from elslib.metrics import Interval
+
+
+def glue_all(values: Mapping[str, object]) -> None:
+    """Glue each value under its key, unseen; an Interval as `key`, `key_low` and `key_high`."""
+    for key, value in values.items():
+        if isinstance(value, Interval):
+            glue(key, value.median, display=False)
+            glue(f"{key}_low", value.low, display=False)
+            glue(f"{key}_high", value.high, display=False)
+        else:
+            glue(key, value, display=False)
