@@ -162,15 +162,15 @@ def row(images: Tensor, kind: Kind, truth: int, pictures: Path | None, name: str
     counts = count_limbs(images, kind)
     right = counts == truth
     hits, n = int(right.sum()), len(images)
-    low, high = share_interval(hits, n)
+    share = share_interval(hits, n)
     tally = {int(k): int(v) for k, v in sorted(Counter(counts.tolist()).items())}
-    click.echo(f"{name:26}{kind:9}{truth:5}{n:5}{hits / n:8.3f}  [{low:.3f}, {high:.3f}]  {tally}")
+    click.echo(f"{name:26}{kind:9}{truth:5}{n:5}   {share:.3f}  {tally}")
     if pictures is not None:
         for word, chosen in (("wrong", ~right), ("right", right)):
             draw(images[chosen], counts[chosen], pictures / f"{name}-{word}.png".replace("/", " "))
     return {
-        "kind": kind, "truth": truth, "n": n, "hits": hits, "share": hits / n,
-        "low": low, "high": high, "counts": tally,
+        "kind": kind, "truth": truth, "n": n, "hits": hits, "share": share.estimate,
+        "low": share.low, "high": share.high, "counts": tally,
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from elslib import agreement, calibration, datasets, figures, networks, zoo
+from elslib import agreement, calibration, datasets, figures, networks, training, zoo
 from elslib.images import ImageSet
 from elslib.machines import EquivariantLocalScore, LocalScore
 from elslib.records import Kept, RunRecord, Stopwatch, write_json, write_whole
@@ -74,6 +74,8 @@ def data_fetch(name: str) -> None:
 @click.option("--width", type=click.IntRange(min=24), help="Instead of the profile's.")
 @click.option("--updates", type=click.IntRange(min=1), help="Instead of the profile's.")
 @click.option("--batch", type=click.IntRange(min=1), help="Instead of the profile's.")
+@click.option("--rate", type=float, help="Learning rate, instead of the profile's.")
+@click.option("--decay", type=click.Choice(training.DECAYS), help="Of the rate; likewise.")
 @click.option("--seed", type=click.IntRange(0, 2**30 - 1), default=0, show_default=True)
 @plain_errors
 def train(dataset, network, profile, name, **changes):

@@ -11,7 +11,7 @@ def glue_all(values: Mapping[str, object]) -> None:
     """Glue each value under its key, unseen; an Interval as `key`, `key_low` and `key_high`."""
     for key, value in values.items():
         if isinstance(value, Interval):
-            glue(key, value.median, display=False)
+            glue(key, value.estimate, display=False)
             glue(f"{key}_low", value.low, display=False)
             glue(f"{key}_high", value.high, display=False)
         else:

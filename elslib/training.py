@@ -33,6 +33,7 @@ UPDATES, EPOCHS, HELD_OUT = 0, 1, 2
 # The held-out loss is measured so many times in a run, evenly spread.
 MEASUREMENTS = 20
 Decay = Literal["cosine", "exponential"]
+DECAYS = get_args(Decay)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class TrainConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if not self.rate > 0:
             raise ValueError(f"rate must be positive, got {self.rate}; 1e-3 works.")
-        if self.decay not in get_args(Decay):
+        if self.decay not in DECAYS:
             raise ValueError(f"decay must be cosine or exponential, got {self.decay!r}.")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must lie in [0, 1), got {self.ema}; 0 keeps no average.")

@@ -136,6 +136,21 @@ class ScaleTable:
         nearest = min(range(len(self.times)), key=lambda i: round(abs(self.times[i] - t), 6))
         return self.windows[nearest]
 
+    def widened(self, smallest: int, below: float) -> "ScaleTable":
+        """The same table with windows of at least `smallest` (odd) at times under `below`.
+
+        Quartiles are dropped: they belong to the windows as calibrated. Raises ValueError for an
+        even window, and if no entry lies under `below`.
+        """
+        if not any(t < below for t in self.times):
+            raise ValueError(f"below must exceed the first entry, {self.times[0]}, got {below}.")
+        wider = tuple(
+            max(window, smallest) if window is not None and t < below else window
+            for t, window in zip(self.times, self.windows, strict=True)
+        )
+        source = f"{self.source}, at least {smallest} below t = {below}"
+        return ScaleTable(self.times, wider, source)
+
     def json(self) -> dict:
         """The table as a dictionary that `json.dump` takes and `load` reads back."""
         return asdict(self)

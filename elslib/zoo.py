@@ -71,7 +71,7 @@ PROFILES = {
         full=False,
         width={"resnet": 64, "unet": 64},
         updates={"resnet": 12_000, "unet": 9_000},
-        recipe={"batch": 64, "rate": 1e-3, "decay": "cosine", "ema": 0.999},
+        recipe={"batch": 64, "rate": 2e-3, "decay": "exponential", "ema": 0.999},
     ),
     # The paper's recipe (App. C.1).
     "paper": Profile(
@@ -119,7 +119,7 @@ class Plan:
 
 
 def plan(dataset: str, network: str, profile: str = "cpu", name: str = "", **changes) -> Plan:
-    """The network `dataset`-`network` of a profile; `changes` to width, updates, batch, seed, ...
+    """The network `dataset`-`network` of a profile; `changes` to width, updates, rate, ...
 
     Raises ValueError for an unknown dataset, network or profile, FileNotFoundError for a full set
     that is not here.

@@ -139,7 +139,7 @@ image_grid(
 
 # %% tags=["remove-cell"]
 copies = int((distance < copy_limit).sum())
-share_low, share_high = share_interval(copies, n_seeds)
+copied = share_interval(copies, n_seeds)
 rising = times[::-1]  # low noise first
 collapsed_at = onset(rising, entropy.flip(0), math.log(collapse_limit))
 number = entropy.flip(0).exp()
@@ -148,7 +148,7 @@ i_collapse = median_interval(collapsed_at)
 i_distance, i_yardstick = median_interval(distance), median_interval(yardstick.double())
 below = entropy < math.log(collapse_limit)  # first step first
 reopened = int((below.cummax(dim=0).values & ~below).any(dim=0).sum())
-alpha, sigma = schedule.levels(i_collapse.median)
+alpha, sigma = schedule.levels(i_collapse.estimate)
 glue_all(
     {
         "n_images": f"{len(images):,}",
@@ -157,10 +157,10 @@ glue_all(
         "n_seeds": n_seeds,
         "copy_limit": copy_limit,
         "copies": copies,
-        "share_low": 100 * share_low,
-        "share_high": 100 * share_high,
+        "share_low": 100 * copied.low,
+        "share_high": 100 * copied.high,
         "different": len(picked),
-        "distance": i_distance.median,
+        "distance": i_distance.estimate,
         "distance_high": float(distance.max()),
         "yardstick": i_yardstick,
         "yardstick_least": float(yardstick.min()),

@@ -167,10 +167,9 @@ lines(
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 table = ["| grid | steps | pictures with a fault | faulty pixels |", "| --- | --- | --- | --- |"]
 for (name, n), share in faults.items():
-    low, high = share_interval(int((share > 0).sum()), n_toy)
+    some = share_interval(int((share > 0).sum()), n_toy)
     mean, error = 100 * float(share.mean()), 100 * float(share.std()) / n_toy**0.5
-    some = f"{float((share > 0).double().mean()):.2f} [{low:.2f}, {high:.2f}]"
-    table.append(f"| {name} | {n} | {some} | {mean:.2f} ± {error:.2f}% |")
+    table.append(f"| {name} | {n} | {some:.2f} | {mean:.2f} ± {error:.2f}% |")
 glue_all({"n_toy": n_toy})
 Markdown("\n".join(table))
 

@@ -77,7 +77,9 @@ for name in names:
     card, cells = cards[name], []
     for theory in ("ELS", "LS", "IS"):
         best, few = (median(rows[name], theory, steps) for steps in reversed(NETWORK_STEPS))
-        cells.append(f"**{best.median:.2f}** [{best.low:.2f}, {best.high:.2f}] ({few.median:.2f})")
+        cells.append(
+            f"**{best.estimate:.2f}** [{best.low:.2f}, {best.high:.2f}] ({few.estimate:.2f})"
+        )
     cells.append(f"{share_above(rows[name], 'ELS'):.2f}")
     network = f"{name}, {card['network']['width']} channels"
     set_name = card["images"]["name"].split("/")[0].replace("_", " ")

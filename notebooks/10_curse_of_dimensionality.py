@@ -119,7 +119,7 @@ on_path = (slice(None), path, range(len(times)))
 sets_in = [onset(times, entropy[s].movedim(1, 0), math.log(threshold)) for s in range(3)]
 typical = [[median_interval(row) for row in per_size] for per_size in sets_in]
 # A median below the lowest time is no measured onset, and is not drawn.
-drawn = [[i.median if i.median >= times[0] else math.nan for i in row] for row in typical]
+drawn = [[i.estimate if i.estimate >= times[0] else math.nan for i in row] for row in typical]
 collapse = [median_interval(onset(times, e, math.log(threshold))) for e in entropy[:, -1]]
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-map", "caption": "How many training patches are effectively in play, for each window and noise level: median over the images. Squares: where memorisation sets in as the noise falls; to the left of them pixels are memorised. Circles: the published windows of a real network. They stay on the undecided side all the way down. In the top row whole images are counted instead of patches."}, "image": {"alt": "Colour map of window against time. Bright at small windows and at high noise, dark at wide windows and low noise. A line of squares runs from the lower left to the upper right; a line of circles stays to the right of it and below."}}
@@ -156,17 +156,17 @@ for name, rows in (("schedule", entropy[on_path]), ("whole image", entropy[:, -1
         found = [median_interval(row) for row in rows[s].exp()]
         low, high = ([getattr(i, key) for i in found] for key in ("low", "high"))
         band = (low, high) if s else (None, None)
-        series[f"{name}, n = {sizes[s]}"] = Line(times, [i.median for i in found], *band)
+        series[f"{name}, n = {sizes[s]}"] = Line(times, [i.estimate for i in found], *band)
 lines(series, "time t (0 = image, 1 = noise)", "effective number in play", level=threshold)
 
 # %% tags=["remove-cell"]
 on_schedule = [median_interval(row) for row in above[on_path][-1]]
-worst = min(range(len(times)), key=lambda j: on_schedule[j].median)
+worst = min(range(len(times)), key=lambda j: on_schedule[j].estimate)
 number = [median_interval(row.exp()) for row in entropy[on_path][-1]]
-fewest = min(range(len(times)), key=lambda j: number[j].median)
-steady = [i.median for i, t in zip(number, times, strict=True) if t <= 0.5]
+fewest = min(range(len(times)), key=lambda j: number[j].estimate)
+steady = [i.estimate for i, t in zip(number, times, strict=True) if t <= 0.5]
 safe = int((entropy[on_path][-1] >= math.log(threshold)).all(dim=0).sum())
-safe_low, safe_high = share_interval(safe, n_images)
+safe_share = share_interval(safe, n_images)
 far = entropy[0, :-1] > math.log(10)  # windows: undecided even with the fewest images
 gain = entropy[2] - entropy[0]
 gain_far = torch.quantile(gain[:-1][far], torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
@@ -187,8 +187,8 @@ glue_all(
         "steady_low": min(steady),
         "steady_high": max(steady),
         "safe": safe,
-        "safe_low": 100 * safe_low,
-        "safe_high": 100 * safe_high,
+        "safe_low": 100 * safe_share.low,
+        "safe_high": 100 * safe_share.high,
         "whole_memorised": int((entropy[-1, -1] < math.log(threshold)).any(dim=0).sum()),
         "log_ratio": math.log(sizes[2] / sizes[0]),
         "gain_far": float(gain_far[1]),

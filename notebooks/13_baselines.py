@@ -117,7 +117,7 @@ sure = {  # noise levels at which the whole interval is on one side of the linea
     for word, side in (("better", lambda i: i.high < 1), ("worse", lambda i: i.low > 1))
 }
 as_network = [median_interval(row) for row in error["ELS"] / error["network"]]
-closest, farthest = (choose(as_network, key=lambda i: i.median) for choose in (min, max))
+closest, farthest = (choose(as_network, key=lambda i: i.estimate) for choose in (min, max))
 glue_all(
     {
         "n_images": n_images,

@@ -68,8 +68,8 @@ def test_rows_survive_the_file(tmp_path, monkeypatch):
 def test_summaries():
     """In the order of the seeds; the median; the share of seeds above."""
     assert values(ROWS, "ELS").tolist() == [0.5, 0.9, 0.7]
-    assert median(ROWS, "ELS").median == pytest.approx(0.7)
-    assert median(ROWS, "ELS", measure="R2").median == pytest.approx(0.2)
+    assert median(ROWS, "ELS").estimate == pytest.approx(0.7)
+    assert median(ROWS, "ELS", measure="R2").estimate == pytest.approx(0.2)
     assert share_above(ROWS, "ELS") == pytest.approx(2 / 3)
     with pytest.raises(ValueError, match="rows must hold theory 'LS' at 150 network steps"):
         values(ROWS, "LS")

@@ -1,5 +1,7 @@
 """Measures of agreement."""
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 import torch
@@ -44,15 +46,35 @@ def test_the_interval_covers_the_median_as_often_as_it_says():
 
 def test_the_interval_of_a_share():
     """Against published values of Wilson's interval; symmetric; open to what was never seen."""
-    assert metrics.share_interval(40, 40) == pytest.approx((0.9124, 1.0), abs=1e-4)
-    assert metrics.share_interval(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
-    low, high = metrics.share_interval(3, 10)
-    assert metrics.share_interval(7, 10) == pytest.approx((1 - high, 1 - low))
+    assert astuple(metrics.share_interval(40, 40)) == pytest.approx((1, 0.9124, 1.0), abs=1e-4)
+    assert astuple(metrics.share_interval(0, 10)) == pytest.approx((0, 0.0, 0.2775), abs=1e-4)
+    three, seven = metrics.share_interval(3, 10), metrics.share_interval(7, 10)
+    assert astuple(seven) == pytest.approx((0.7, 1 - three.high, 1 - three.low))
     for bad in ((11, 10), (-1, 10), (0, 0)):
         with pytest.raises(ValueError, match=r"hits must lie in 0..n"):
             metrics.share_interval(*bad)
     with pytest.raises(ValueError, match=r"level must lie in \(0, 1\), got 1"):
         metrics.share_interval(1, 2, level=1)
+
+
+def test_cohens_kappa():
+    """A worked example: 25 + 20 of 50 doubly rated answers differ in the usual way (kappa .4)."""
+    yes_yes, yes_no, no_yes, no_no = 20, 5, 10, 15
+    a = torch.tensor([1] * (yes_yes + yes_no) + [0] * (no_yes + no_no))
+    b = torch.tensor([1] * yes_yes + [0] * yes_no + [1] * no_yes + [0] * no_no)
+    kappa = metrics.kappa_interval(a, b)
+    assert kappa.estimate == pytest.approx(0.4)
+    # Fleiss, Cohen and Everitt's large-sample standard error for this table is .1283.
+    assert kappa.high - kappa.low == pytest.approx(2 * 1.96 * 0.1283, rel=0.05)
+    assert metrics.kappa_interval(a, a).estimate == metrics.kappa_interval(a, a).low == 1
+    shuffled = b[torch.randperm(50, generator=torch.Generator().manual_seed(0))]
+    assert metrics.kappa_interval(a, shuffled).low < 0 < metrics.kappa_interval(a, shuffled).high
+    with pytest.raises(ValueError, match="must be two lists of equally many answers"):
+        metrics.kappa_interval(a, b[1:])
+    with pytest.raises(ValueError, match="not all be the same answer, got 2 throughout"):
+        metrics.kappa_interval(torch.tensor([2, 2]), torch.tensor([2, 2]))
+    with pytest.raises(ValueError, match=r"level must lie in \(0, 1\), got 0"):
+        metrics.kappa_interval(a, b, level=0)
 
 
 def test_nearest_image():

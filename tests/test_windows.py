@@ -65,6 +65,18 @@ def test_a_table_survives_its_file(tmp_path):
         ScaleTable.load(path)
 
 
+def test_a_widened_table():
+    """Only entries under `below` grow, none shrinks, and the whole image stays whole."""
+    table = ScaleTable((0.1, 0.2, 0.3, 0.4), (3, 9, None, 3), "test", (3.0,) * 4, (9.0,) * 4)
+    wide = table.widened(7, below=0.35)
+    assert wide.windows == (7, 9, None, 3) and wide.times == table.times and wide.lower is None
+    assert wide.source == "test, at least 7 below t = 0.35"
+    with pytest.raises(ValueError, match="below must exceed the first entry, 0.1, got 0.1"):
+        table.widened(7, below=0.1)
+    with pytest.raises(ValueError, match="window must be an odd positive integer or None, got 8"):
+        table.widened(8, below=0.35)
+
+
 @pytest.mark.parametrize(
     "arguments,message",
     [

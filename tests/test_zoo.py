@@ -51,7 +51,7 @@ def test_plan_of_the_cpu_profile(no_images, dataset, network):
     assert (built.channels, built.classes, built.width) == (channels, classes, 64)
     assert built.padding == ("circular" if network == "resnet-circular" else "zeros")
     assert built.architecture == network.removesuffix("-circular")
-    assert plan.config.decay == "cosine" and plan.config.ema > 0
+    assert plan.config.decay == "exponential" and plan.config.ema > 0
 
 
 @pytest.mark.parametrize("dataset", ["fashion", "mnist", "cifar10"])
@@ -73,11 +73,11 @@ def test_paper_profile_is_the_papers(no_images, dataset, network, width):
 
 def test_changes_to_a_plan(no_images):
     """They win over the profile; None, as from a command line, leaves it."""
-    changes: dict[str, Any] = {"width": 24, "updates": 7, "batch": 3, "seed": 5}
+    changes: dict[str, Any] = {"width": 24, "updates": 7, "rate": 0.1, "decay": "cosine"}
     plan = zoo.plan("emoji", "unet", name="mine", **changes)
     config = plan.config
     assert plan.name == "mine" and config.network.width == 24
-    assert (config.updates, config.batch, config.seed) == (7, 3, 5)
+    assert (config.updates, config.rate, config.decay) == (7, 0.1, "cosine")
     nothing: dict[str, Any] = dict.fromkeys(changes)
     assert zoo.plan("emoji", "unet", **nothing).config == zoo.plan("emoji", "unet").config
     with pytest.raises(ValueError, match="width must be a multiple of 8 from 24 on, got 0"):
