@@ -3,9 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help book test lab serve clean
+.PHONY: help book test test-book lab serve clean
 help: ## Say what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Python >= 3.11 is needed, {sys.executable} is {v.major}.{v.minor}; say PYTHON=...")'
@@ -24,6 +24,9 @@ test: $(STAMP) ## Lint, types and all tests
 	$(BIN)/basedpyright
 	@# One worker a core, with one thread each: most tests are too small for two.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+test-book: $(STAMP) ## Look at the built pages in a browser (Chromium), after `make book`
+	$(BIN)/python -m pytest tests/browser
 
 lab: $(STAMP) ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks

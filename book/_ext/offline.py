@@ -2,10 +2,17 @@
 
 
 def drop_remote_scripts(app, pagename, templatename, context, doctree):
-    """Remove scripts and styles that an extension adds from elsewhere (thebe, from a CDN)."""
+    """Remove scripts and styles that an extension adds from elsewhere (thebe, from a CDN).
+
+    And thebe's inline settings, which are of no use without it and are declared twice.
+    """
     for kind in ("script_files", "css_files"):
-        kept = (file for file in context.get(kind, []) if "://" not in str(file.filename))
-        context[kind] = list(kept)
+        context[kind] = [file for file in context.get(kind, []) if not _unwanted(file)]
+
+
+def _unwanted(file) -> bool:
+    inline = getattr(file, "attributes", {}).get("body") or ""
+    return "://" in str(file.filename) or "thebe" in inline.lower()
 
 
 def setup(app):

@@ -75,7 +75,7 @@ async function draw() {
   root.querySelector(".said").textContent =
     `Pixel in row ${at.row}, column ${at.col}: most probably from training image ${number}, row ${row}, ` +
     `column ${col}, with weight ${weight} %; as undecided as ${effective} equally good patches.`;
-  Object.assign(root.dataset, { row: at.row, col: at.col, image: number, sourceRow: row, sourceCol: col });
+  Object.assign(root.dataset, { row: at.row, col: at.col, step: slider.value, image: number, sourceRow: row, sourceCol: col });
 }
 
 function choose(row, col) {

@@ -1,0 +1,157 @@
+"""Pictures whose limbs are to be counted: the same noise through a network and its theory.
+
+    python benchmarks/limb_samples.py sample --network fashion-resnet
+    python benchmarks/limb_samples.py sheet --network fashion-resnet --pictures FOLDER
+
+`sample` writes data/results/limbs-NETWORK.npz: 100 seeds for each kind of limb, shared evenly among
+its classes, drawn by the network (150 steps), by border-aware ELS (20 steps), and by ELS whose
+windows have at least so many pixels at times below .3 and are the calibrated ones before. It keeps
+each batch and resumes. `sheet` draws 60 of the pictures, shuffled and numbered, for somebody to
+count by eye without knowing who drew which; the answers go to limbs-NETWORK-by-eye.csv.
+"""
+
+import io
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from elslib.agreement import NETWORK_STEPS, THEORY_STEPS
+from elslib.calibration import load_scale
+from elslib.datasets import data_folder
+from elslib.figures import image_grid
+from elslib.images import ImageSet
+from elslib.limbs import EXPECTED, KINDS
+from elslib.machines import EquivariantLocalScore
+from elslib.networks import NetworkDenoiser, load_network, training_images, weights_sha256
+from elslib.records import Kept, RunRecord, Stopwatch, write_json, write_whole
+from elslib.samplers import ddim, initial_noise, sample, uniform_times
+from elslib.windows import ScaleTable
+
+SEEDS, BATCH = 100, 10
+LATE, SIDES = 0.3, (9, 15, 25)
+LABELLED = 60
+
+
+def batches() -> list[tuple[str, int, list[int]]]:
+    """Kind, class and seeds; seed s has the class s mod the number of the kind's classes."""
+    found = []
+    for kind in EXPECTED:
+        classes = [label for label, counted in KINDS.items() if counted == kind]
+        for i, label in enumerate(classes):
+            seeds = list(range(i, SEEDS, len(classes)))
+            found += [(kind, label, seeds[j : j + BATCH]) for j in range(0, len(seeds), BATCH)]
+    return found
+
+
+def pictures(
+    network: NetworkDenoiser, images: ImageSet, scale: ScaleTable, seeds: list[int], label: int
+) -> dict[str, Tensor]:
+    """What each draws from the noise of these seeds, [b, 1, h, w]."""
+    noise = initial_noise(seeds, images.images.shape[1:])
+    labels, schedule = torch.full((len(seeds),), label), network.schedule
+    theory = EquivariantLocalScore(images, scale, edges=network.edges)
+    times = uniform_times(THEORY_STEPS)
+    with torch.no_grad():
+        steps = list(ddim(theory, noise, times, schedule, labels))
+    found = {
+        "network": sample(network, noise, schedule, labels, max(NETWORK_STEPS)),
+        "theory": steps[-1].x0,
+    }
+    late = next(step for step in steps if step.t < LATE)
+    for side in SIDES:
+        wider = scale.widened(side, LATE)
+        theory = EquivariantLocalScore(images, wider, edges=network.edges)
+        found[f"late {side}"] = sample(theory, late.x, schedule, labels, times=times[late.i :])
+    return found
+
+
+def result_path(network: str) -> Path:
+    return data_folder() / "results" / f"limbs-{network}.npz"
+
+
+def sheet_order(kinds: np.ndarray) -> np.ndarray:
+    """LABELLED pictures: which row, and whether the network (0) or the theory (1) drew it; equally
+    many of each kind and painter, shuffled."""
+    rng, chosen = np.random.default_rng(0), []
+    for kind in EXPECTED:
+        rows = rng.permutation(np.flatnonzero(kinds == kind))[: LABELLED // len(EXPECTED)]
+        chosen += [(row, i % 2) for i, row in enumerate(rows)]
+    return rng.permutation(np.array(chosen))
+
+
+@click.group()
+def main() -> None:
+    """Samples whose limbs are counted in the book."""
+
+
+@main.command("sample")
+@click.option("--network", default="fashion-resnet", show_default=True)
+def draw_all(network: str) -> None:
+    """Draw the pictures; resumes an interrupted run."""
+    denoiser, images = load_network(network), training_images(network)
+    scale, path = load_scale(network, "els"), result_path(network)
+    config = {
+        "network": network,
+        "weights_sha256": weights_sha256(network),
+        "images_sha256": images.sha256,
+        "windows": list(scale.windows),
+        "late": LATE,
+        "sides": list(SIDES),
+        "seeds": SEEDS,
+    }
+    kept = Kept(path.parent / ".state" / f"{path.stem}.json", config)
+    todo = batches()[len(kept.items) :]
+    for kind, label, seeds in tqdm(todo, desc=f"limbs {network}", disable=None):
+        clock = Stopwatch()
+        found = pictures(denoiser, images, scale, seeds, label)
+        bytes_of = {
+            name: ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)[:, 0].tolist()
+            for name, x in found.items()
+        }
+        kept.add({
+            "kind": kind, "label": label, "seeds": seeds, "pictures": bytes_of,
+            "seconds": clock.seconds,
+        })  # fmt: skip
+    write(path, kept)
+
+
+def write(path: Path, kept: Kept) -> None:
+    """All batches as one npz, and its run record beside it."""
+    arrays: dict[str, np.ndarray] = {}
+    per_seed = [(item["kind"], item["label"], s) for item in kept.items for s in item["seeds"]]
+    for name, column in zip(("kind", "label", "seed"), zip(*per_seed, strict=True), strict=True):
+        arrays[name] = np.array(column)
+    for name in kept.items[0]["pictures"]:
+        drawn = [item["pictures"][name] for item in kept.items]
+        arrays[name] = np.concatenate([np.array(some, dtype=np.uint8) for some in drawn])
+    arrays["sheet"] = sheet_order(arrays["kind"])
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    write_whole(path, content.getvalue())
+    seconds = round(sum(item["seconds"] for item in kept.items), 1)
+    images_sha256 = kept.config["images_sha256"]
+    record = RunRecord("benchmarks/limb_samples.py", kept.config, images_sha256, seconds)
+    write_json(path.with_suffix(".json"), record.json())
+    click.echo(f"{path}: {len(arrays['seed'])} seeds, {seconds / 60:.1f} minutes")
+
+
+@main.command("sheet")
+@click.option("--network", default="fashion-resnet", show_default=True)
+@click.option("--pictures", required=True, type=click.Path(file_okay=False, path_type=Path))
+def draw_sheet(network: str, pictures: Path) -> None:
+    """Draw the numbered pictures, ten in a row, into PICTURES/sheet.png."""
+    kept = np.load(result_path(network))
+    chosen = np.stack([kept[("network", "theory")[who]][row] for row, who in kept["sheet"]])
+    shown = torch.from_numpy(chosen[:, None] / 127.5 - 1).float()
+    rows = {str(i): shown[i : i + 10] for i in range(0, LABELLED, 10)}
+    notes = {name: [str(int(name) + j) for j in range(10)] for name in rows}
+    pictures.mkdir(parents=True, exist_ok=True)
+    image_grid(rows, notes=notes).savefig(pictures / "sheet.png", dpi=250)
+
+
+if __name__ == "__main__":
+    main()

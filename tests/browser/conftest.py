@@ -1,0 +1,74 @@
+"""The built pages in a real browser. No browser or no pages is a failure here, not a skip."""
+
+import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).parents[2]
+HTML = ROOT / "_build" / "html"
+SHOTS = ROOT / "_build" / "screenshots"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+# Root in a container has no sandbox of its own; the rest keeps the browser from calling home.
+FLAGS = [
+    "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+def names() -> list[str]:
+    """Paths of the pages below the site, from the table of contents' own output."""
+    return sorted(
+        str(path.relative_to(HTML))
+        for path in HTML.rglob("*.html")
+        if not path.relative_to(HTML).parts[0].startswith("_")
+    )
+
+
+@pytest.fixture(scope="session")
+def pages() -> list[str]:
+    """The built pages, the front page and at least one chapter among them."""
+    found = names()
+    if "index.html" not in found or len(found) < 3:
+        pytest.fail(f"no built pages in {HTML}; run `make book` first.")
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium as installed on this machine."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.fail(f"no browser: none of {', '.join(NAMES)} is installed (apt install chromium).")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files, says nothing."""
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="session")
+def site():
+    """The pages over http, on this machine only."""
+    handler = partial(Quiet, directory=str(HTML))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(params=["http", "file"])
+def base(request) -> str:
+    """Where the pages are: served, or on disk."""
+    return request.getfixturevalue("site") if request.param == "http" else HTML.as_uri()

@@ -1,0 +1,84 @@
+"""Every page in a browser: quiet, complete, accessible, readable at any width and in the dark."""
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from browser.conftest import HTML, SHOTS, names
+
+WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
+# Findings that are the theme's and not ours.
+THEMES_OWN = {
+    # axe's rule and where: docutils gives the entries of a bibliography a role that lists lack.
+    "aria-required-children": r"\.citation-list",
+}
+# From disk a page may not load fonts ahead of time; they load when they are used.
+AHEAD = re.compile(r"vendor/fontawesome/\S+\.woff2")
+SERIOUS = ("serious", "critical")
+BLANK = """() => [...document.querySelectorAll('main img, main canvas')].filter(picture => {
+  if (picture.tagName === 'IMG' && !(picture.complete && picture.naturalWidth)) return true;
+  const canvas = document.createElement('canvas');
+  canvas.width = canvas.height = 32;
+  const pen = canvas.getContext('2d', {willReadFrequently: true});
+  try {
+    pen.drawImage(picture, 0, 0, 32, 32);
+    return new Set(pen.getImageData(0, 0, 32, 32).data).size < 3;
+  } catch (tainted) { return false; }  // from disk; the same picture is looked at over http
+}).map(picture => picture.alt || picture.className)"""
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_page_is_quiet_and_complete(browser, base, name):
+    """No error, no request to another host, nothing that fails to load, no blank picture."""
+    page = browser.new_page()
+    said, asked = [], []
+    page.on("console", lambda m: m.type == "error" and said.append(m.text + m.location["url"]))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("requestfailed", lambda request: said.append(f"failed: {request.url}"))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{base}/{name}", wait_until="load")
+    page.wait_for_function("() => !window.MathJax || !MathJax.startup || MathJax.startup.promise")
+    page.wait_for_timeout(200)
+    assert not [line for line in said if base.startswith("http") or not AHEAD.search(line)]
+    assert not [url for url in asked if not url.startswith((base, "data:", "blob:"))]
+    assert page.evaluate(BLANK) == []
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("device", WIDTHS)
+@pytest.mark.parametrize("name", names())
+def test_a_page_can_be_read(browser, site, name, device, scheme):
+    """It does not scroll sideways, and axe finds no serious fault; a screenshot is kept."""
+    width, height = WIDTHS[device]
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page.goto(f"{site}/{name}", wait_until="load")
+    page.wait_for_timeout(200)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    shot = SHOTS / f"{re.sub('[/.]', '-', name)}-{device}-{scheme}.png"
+    page.screenshot(path=shot, full_page=True)
+    found = [
+        (fault["id"], node["target"], node["failureSummary"])
+        for fault in Axe().run(page).response["violations"]
+        if fault["impact"] in SERIOUS
+        for node in fault["nodes"]
+        if not re.search(THEMES_OWN.get(fault["id"], "^$"), str(node["target"]))
+    ]
+    assert not found
+    page.close()
+
+
+def test_figures_stand_without_scripts(browser, pages):
+    """Pictures of every page, and a still one in the place of each interactive figure."""
+    context = browser.new_context(java_script_enabled=False)
+    for name in pages:
+        page = context.new_page()
+        page.goto(f"{HTML.as_uri()}/{name}")
+        for picture in page.locator("main img").all():
+            box = picture.bounding_box()
+            assert box and box["width"] > 20 and box["height"] > 20, name
+        figures = page.locator(".mosaic").count()
+        assert page.locator(".mosaic img").count() == figures, name
+        page.close()
+    context.close()
