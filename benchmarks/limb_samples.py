@@ -130,7 +130,7 @@ def write(path: Path, kept: Kept) -> None:
         arrays[name] = np.concatenate([np.array(some, dtype=np.uint8) for some in drawn])
     arrays["sheet"] = sheet_order(arrays["kind"])
     content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
+    np.savez_compressed(content, **arrays)  # pyright: ignore
     write_whole(path, content.getvalue())
     seconds = round(sum(item["seconds"] for item in kept.items), 1)
     images_sha256 = kept.config["images_sha256"]

@@ -2,6 +2,7 @@
 
 import io
 import os
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
@@ -238,16 +239,69 @@ def draw(dataset, machine, edges, scale, window, label, samples, first_seed, ste
     click.echo(f"{out}.png, .npz, .json: {clock.seconds / samples:.1f} s a sample")
 
 
+@contextmanager
+def extra(name: str):
+    """Say which extra to install where a module is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"{error.name} is missing; install the extra: pip install 'elslib[{name}]'."
+        ) from error
+
+
+@main.command("sweep")
+@click.argument("notebook", type=click.Path(exists=True, dir_okay=False, resolve_path=True))
+@click.option("-g", "axes", multiple=True, help="NAME=VALUES: 1,2,5 or, of integers, 0:8.")
+@click.option("--grid", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="A yaml file: parameter to list of values.")  # fmt: skip
+@click.option("--scheduler", default="", help="Of Dask, tcp://...  [default: processes here]")
+@click.option("--workers", type=click.IntRange(min=0), default=0, help="Here.  [default: cores]")
+@click.option("--retries", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path),
+              help="[default: sweeps/NOTEBOOK]")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Print the runs, do nothing.")
+@plain_errors
+def sweep_command(notebook, axes, grid, scheduler, workers, retries, out, dry_run):
+    """Run NOTEBOOK over a grid of its parameters; resumes: finished runs are skipped.
+
+    Each run has a folder in OUT; OUT/sweep.csv has a row for each finished one. Example:
+    elslib sweep notebooks/05_theory_and_network.py -g seed=0:4 -g theory_steps=10,20
+    """
+    with extra("sweep"):
+        from elslib import sweep
+    notebook = Path(notebook)
+    out = (out or Path("sweeps") / notebook.stem).resolve()
+    given = sweep.read_grid(grid) if grid else {}
+    for axis in axes:
+        name, values = sweep.parse_axis(notebook, axis)
+        if name in given:
+            raise ValueError(f"{name} must be given once, but has two axes.")
+        given[name] = values
+    runs = sweep.plan(notebook, given, out)
+    if dry_run:
+        for run in runs:
+            click.echo(f"{run.folder}  {'done' if run.result.is_file() else 'to do'}  {run}")
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    failed = []
+    ended = sweep.sweep(runs, scheduler, workers, retries)
+    for outcome in tqdm(ended, total=len(runs), desc=notebook.stem, disable=None):
+        if outcome.error:
+            failed.append(outcome)
+            click.echo(f"FAILED {outcome.run}: {outcome.error}", err=True)
+        sweep.collect(runs, out / "sweep.csv")
+    click.echo(f"{out / 'sweep.csv'}: {len(runs) - len(failed)} of {len(runs)} runs")
+    if failed:
+        raise click.ClickException(f"{len(failed)} of {len(runs)} runs failed, see above.")
+
+
 @main.command()
 @plain_errors
 def book() -> None:
     """Execute the notebooks that changed, check them, build the HTML. Example: elslib book"""
-    try:
+    with extra("book"):
         from elslib import notebooks
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"the book needs {error.name}; install the extra: pip install 'elslib[book]'."
-        ) from error
     try:
         page = notebooks.build()
     except RuntimeError as error:

@@ -24,6 +24,7 @@ from elslib.records import write_whole
 
 ROOT = Path(__file__).parents[1]
 KEY = "elslib_key"
+GLUED = "application/papermill.record/"  # how a glued output's types begin
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def _toc_files(node) -> Iterator[str]:
 def content_key(notebook: Path, parameters: Mapping[str, object], root: Path = ROOT) -> str:
     """Hash of all that a result depends on: notebook, elslib, data, parameters and lock."""
     digest = hashlib.sha256(json.dumps(dict(parameters), sort_keys=True).encode())
-    inputs = [notebook, root / "requirements.lock", *(root / "elslib").rglob("*")]
+    digest.update(notebook.name.encode() + hashlib.sha256(notebook.read_bytes()).digest())
+    inputs = [root / "requirements.lock", *(root / "elslib").rglob("*")]
     inputs += (root / "data").rglob("*")
     for path in sorted(path for path in inputs if path.is_file()):
         name = path.relative_to(root)
@@ -111,15 +113,12 @@ def execute(
         if nbformat.read(notebook.target, as_version=4).metadata.get(KEY) == key:
             return False
     notebook.target.parent.mkdir(parents=True, exist_ok=True)
-    part = notebook.target.with_suffix(".part.ipynb")
+    # Two processes may be at it, one of them thought dead.
+    part = notebook.target.with_suffix(f".{os.getpid()}.part.ipynb")
     failed = notebook.target.with_suffix(".failed.ipynb")
-    program = (
-        "import json, sys, papermill; papermill.execute_notebook(sys.argv[1], sys.argv[2], "
-        "json.loads(sys.argv[3]), cwd=sys.argv[4], progress_bar=False, store_widget_state=False)"
-    )
     arguments = [str(notebook.source), str(part), json.dumps(parameters), str(root)]
     run = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
+        [sys.executable, "-m", "elslib.run_notebook", *arguments],
         env={**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"},
         capture_output=True,
         text=True,
@@ -169,15 +168,32 @@ def export_pictures(notebook: Notebook) -> list[Path]:
     Glue itself carries numbers from page to page, but no figure with caption and alt text.
     """
     written = []
-    for cell in nbformat.read(notebook.target, as_version=4).cells:
-        for output in cell.get("outputs", []):
-            key = output.get("metadata", {}).get("scrapbook", {}).get("name")
-            picture = output.get("data", {}).get("application/papermill.record/image/png")
-            if key and picture:
-                path = notebook.target.with_name(f"{notebook.target.stem}-{key}.png")
-                write_whole(path, base64.b64decode(picture))
-                written.append(path)
+    for key, data in _glued(notebook.target):
+        if picture := data.get(f"{GLUED}image/png"):
+            path = notebook.target.with_name(f"{notebook.target.stem}-{key}.png")
+            write_whole(path, base64.b64decode(picture))
+            written.append(path)
     return written
+
+
+def glued_values(executed: Path) -> dict[str, int | float | str | bool]:
+    """The numbers and words that an executed notebook glued, by key."""
+    found = {}
+    for key, data in _glued(executed):
+        try:
+            value = ast.literal_eval(data.get(f"{GLUED}text/plain", ""))
+        except (SyntaxError, ValueError):
+            continue  # a figure, or another object without a literal
+        if isinstance(value, int | float | str | bool):
+            found[key] = value
+    return found
+
+
+def _glued(executed: Path) -> Iterator[tuple[str, dict]]:
+    for cell in nbformat.read(executed, as_version=4).cells:
+        for output in cell.get("outputs", []):
+            if key := output.get("metadata", {}).get("scrapbook", {}).get("name"):
+                yield key, output.get("data", {})
 
 
 def build(root: Path = ROOT) -> Path:

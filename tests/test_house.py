@@ -22,7 +22,7 @@ LEVELS = [
     ["samplers", "training"],
     ["calibration", "metrics", "memorisation", "mosaic", "limbs", "receptive_field"],
     ["agreement", "zoo"],
-    ["figures", "gluing", "explorer", "percentscript", "notebooks"],
+    ["figures", "gluing", "explorer", "percentscript", "run_notebook", "notebooks", "sweep"],
     ["cli"],
 ]
 ORDER = [name for level in LEVELS for name in level]

@@ -53,7 +53,7 @@ def browser():
 class Quiet(SimpleHTTPRequestHandler):
     """Serves files, says nothing."""
 
-    def log_message(self, *_):
+    def log_message(self, format, *args):
         pass
 
 

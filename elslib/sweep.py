@@ -1,0 +1,206 @@
+"""Sweeps: one notebook over a grid of parameters, on Dask. Needs the extra `sweep`.
+
+Dask distributes; here is only what a run is. Each has a folder named after the hash of all that it
+depends on, and is finished when its result is there: a sweep that was killed goes on where it was,
+and two that overlap share what they have in common.
+"""
+
+import csv
+import io
+import itertools
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import jupytext
+import nbformat
+import papermill
+import yaml
+from distributed import Client, KilledWorker, LocalCluster, as_completed
+
+from elslib.notebooks import ROOT, Notebook, check_parameters, content_key, execute, glued_values
+from elslib.records import RunRecord, write_json, write_whole
+
+Value = int | float | str | bool
+RECORDED = ("seconds", "commit", "finished", "hardware")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A notebook with these parameters; `key` is the hash of all that its result depends on."""
+
+    notebook: Path
+    parameters: Mapping[str, Value]
+    key: str
+    folder: Path
+
+    @property
+    def result(self) -> Path:
+        """The json that says the run is finished: parameters, glued values, record."""
+        return self.folder / "result.json"
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: `error` is empty if it succeeded."""
+
+    run: Run
+    error: str
+
+
+def parse_axis(notebook: Path, text: str) -> tuple[str, list[Value]]:
+    """The axis `NAME=VALUES` of a grid, typed as the notebook's parameter NAME.
+
+    VALUES are separated by commas; integers also as a range FIRST:LAST[:STEP], LAST excluded.
+    Raises ValueError for an unknown parameter and for values of another type.
+    """
+    name, equals, values = text.partition("=")
+    if not equals or not values:
+        raise ValueError(f"-g must be NAME=VALUES, got {text!r}; for example seed=0:8.")
+    known = papermill.inspect_notebook(jupytext.read(notebook))
+    kind = known[name]["inferred_type_name"] if name in known else "str"
+    found: list[Value] = []
+    for part in values.split(","):
+        try:
+            found += _typed(part.strip(), kind)
+        except ValueError as error:
+            raise ValueError(
+                f"{name} must be of type {kind} in {notebook.name}, got {part!r}."
+            ) from error
+    for value in found:
+        check_parameters(notebook, {name: value})
+    return name, found
+
+
+def _typed(text: str, kind: str) -> Sequence[Value]:
+    if kind == "int" and ":" in text:
+        return range(*(int(bound) for bound in text.split(":")))
+    if kind == "bool":
+        return [{"true": True, "false": False}.get(text.lower(), text)]
+    return [{"int": int, "float": float}.get(kind, str)(text)]
+
+
+def read_grid(path: Path) -> dict[str, list[Value]]:
+    """Axes from a yaml file that maps each parameter to a value or a list of values."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} must be yaml, but {error}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must map parameters to lists of values, got {content!r}.")
+    return {name: v if isinstance(v, list) else [v] for name, v in content.items()}
+
+
+def plan(
+    notebook: Path, axes: Mapping[str, Sequence[Value]], out: Path, root: Path = ROOT
+) -> list[Run]:
+    """One run for each point of the grid, the last axis fastest.
+
+    Raises ValueError for a wrong parameter, an empty axis, or a value that stands there twice.
+    """
+    for name, values in axes.items():
+        if len(values) == 0 or len(set(values)) < len(values):
+            raise ValueError(f"{name} must have values that differ, at least one, got {values}.")
+        for value in values:
+            check_parameters(notebook, {name: value})
+    runs = []
+    for point in itertools.product(*axes.values()):
+        parameters = dict(zip(axes, point, strict=True))
+        key = content_key(notebook, parameters, root)
+        runs.append(Run(notebook, parameters, key, out / key[:16]))
+    return runs
+
+
+def perform(run: Run, root: Path = ROOT) -> None:
+    """Execute a run and write its result, whole or not at all. RuntimeError if it fails."""
+    if run.result.is_file():
+        return
+    executed = Notebook(run.notebook, run.folder / f"{run.notebook.stem}.ipynb")
+    execute(executed, run.parameters, root)
+    if content_key(run.notebook, run.parameters, root) != run.key:
+        raise RuntimeError(f"{run.notebook.name}, elslib or data changed while the sweep ran.")
+    seconds = nbformat.read(executed.target, as_version=4).metadata["papermill"]["duration"]
+    asked = {"notebook": run.notebook.name, "parameters": dict(run.parameters)}
+    record = RunRecord("elslib sweep", asked, run.key, round(seconds, 1))
+    values = glued_values(executed.target)
+    write_json(run.result, {"key": run.key, "values": values, "record": record.json()})
+
+
+def sweep(
+    runs: Iterable[Run],
+    scheduler: str = "",
+    workers: int = 0,
+    retries: int = 1,
+    root: Path = ROOT,
+) -> Iterator[Outcome]:
+    """Perform what is not finished, on Dask; yields each run as it ends, finished ones first.
+
+    `scheduler` is the address of one that runs, whose workers see the same folders; without it
+    `workers` processes (0: one a core) run here. A run that fails is tried `retries` times more;
+    one whose worker dies goes to another. Raises ValueError for a scheduler that cannot be reached.
+    """
+    runs = list(runs)
+    todo = [run for run in runs if not run.result.is_file()]
+    yield from (Outcome(run, "") for run in runs if run not in todo)
+    if not todo:
+        return
+    with _client(scheduler, min(workers or os.cpu_count() or 1, len(todo))) as client:
+        futures = {
+            client.submit(perform, run, root, key=run.key, retries=retries): run for run in todo
+        }
+        for future in as_completed(futures):
+            error = future.exception()
+            if isinstance(error, KilledWorker):
+                error = RuntimeError("its workers died, again and again; memory may be short.")
+            yield Outcome(futures[future], str(error) if error else "")
+
+
+@contextmanager
+def _client(scheduler: str, workers: int) -> Iterator[Client]:
+    if scheduler:
+        try:
+            client = Client(scheduler, timeout=10)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"scheduler must be the address of a Dask scheduler that runs, got {scheduler!r} "
+                f"({error}); start one with `dask scheduler`, or leave it out."
+            ) from error
+        with client:
+            yield client
+        return
+    threads = str(max(1, (os.cpu_count() or 1) // workers))  # of each notebook
+    cluster = LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        dashboard_address=None,  # pyright: ignore
+        env={"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
+    )
+    with cluster, Client(cluster) as client:
+        yield client
+
+
+def collect(runs: Sequence[Run], path: Path) -> int:
+    """Write the finished runs as one csv, a row each: parameters, glued values, provenance.
+
+    Returns how many there are. The csv appears whole or not at all.
+    """
+    rows = []
+    for run in runs:
+        if run.result.is_file():
+            result = json.loads(run.result.read_text())
+            provenance = {f"run_{name}": result["record"][name] for name in RECORDED}
+            rows.append({**result["values"], **run.parameters, "run_key": run.key, **provenance})
+    names = dict.fromkeys(name for run in runs for name in run.parameters)  # these first
+    text = io.StringIO()
+    fields = names | dict.fromkeys(name for row in rows for name in row)
+    table = csv.DictWriter(text, list(fields), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_whole(path, text.getvalue().encode())
+    return len(rows)

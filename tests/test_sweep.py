@@ -1,0 +1,294 @@
+"""Sweeps: the grid, and runs that are killed, fail, or cannot be written."""
+
+import csv
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from click.testing import CliRunner
+
+from elslib import notebooks, sweep
+from elslib.cli import main
+
+NOTEBOOK = """# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% tags=["parameters"]
+n: int = 3  # how many
+rate: float = 0.5  # how fast
+name: str = "a"  # what
+loud: bool = False  # or not
+wait: float = 0.0  # seconds
+
+# %%
+import time
+time.sleep(wait)
+if n < 0:
+    raise ValueError("n is negative")
+if loud:
+    from elslib.gluing import glue_all  # which takes seconds to load
+
+    glue_all({"double": 2 * n, "word": f"{name}!", "n": "not the parameter"})
+"""
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    path = tmp_path / "page.py"
+    path.write_text(NOTEBOOK)
+    return path
+
+
+def command(*arguments):
+    """`elslib sweep`, run to its end."""
+    return CliRunner().invoke(main, ["sweep", *map(str, arguments)])
+
+
+def rows(out: Path) -> list[dict]:
+    with (out / "sweep.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("n=1,2", ("n", [1, 2])),
+        ("n=0:3,7", ("n", [0, 1, 2, 7])),
+        ("n=0:10:5", ("n", [0, 5])),
+        ("rate=1,0.25", ("rate", [1.0, 0.25])),
+        ("name=b,c d", ("name", ["b", "c d"])),
+        ("loud=true,False", ("loud", [True, False])),
+    ],
+)
+def test_axes(notebook, text, expected):
+    """Typed as the notebook's parameters are."""
+    assert sweep.parse_axis(notebook, text) == expected
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("n", "-g must be NAME=VALUES, got 'n'; for example seed=0:8"),
+        ("m=1", "m must be a parameter of page.py, which has: n, rate, name, loud, wait"),
+        ("n=1.5", "n must be of type int in page.py, got '1.5'"),
+        ("rate=fast", "rate must be of type float in page.py, got 'fast'"),
+        ("loud=maybe", "loud must be of type bool in page.py, got 'maybe'"),
+    ],
+)
+def test_bad_axes(notebook, text, message):
+    """The rule, the value and the remedy."""
+    with pytest.raises(ValueError, match=message.replace(".", r"\.")):
+        sweep.parse_axis(notebook, text)
+
+
+def test_a_grid(notebook, tmp_path):
+    """All combinations, each with its own key and folder; from yaml too."""
+    runs = sweep.plan(notebook, {"n": [1, 2], "name": ["a", "b"]}, tmp_path / "out")
+    assert [str(run) for run in runs][:2] == ["n=1, name='a'", "n=1, name='b'"]
+    assert len({run.key for run in runs}) == len({run.folder for run in runs}) == 4
+    grid = tmp_path / "grid.yaml"
+    grid.write_text("n: [1, 2]\nname: a\n")
+    assert sweep.read_grid(grid) == {"n": [1, 2], "name": ["a"]}
+    grid.write_text("- 1\n")
+    with pytest.raises(ValueError, match="must map parameters to lists"):
+        sweep.read_grid(grid)
+    grid.write_text("n: [1\n")
+    with pytest.raises(ValueError, match="must be yaml"):
+        sweep.read_grid(grid)
+    for values in ([], [1, 1]):
+        with pytest.raises(ValueError, match="n must have values that differ, at least one"):
+            sweep.plan(notebook, {"n": values}, tmp_path)
+    with pytest.raises(ValueError, match="n must be of type int"):
+        sweep.plan(notebook, {"n": ["1"]}, tmp_path)
+
+
+def test_a_dry_run_writes_nothing(notebook, tmp_path):
+    """It prints the grid."""
+    out = tmp_path / "out"
+    done = command(notebook, "-g", "n=0:3", "--out", out, "--dry-run")
+    assert done.exit_code == 0 and done.stdout.count("to do  n=") == 3 and not out.exists()
+
+
+def test_failures_are_kept_and_reported(notebook, tmp_path):
+    """Two good runs, one that raises: a row each for the good, the notebook of the other, exit
+    code 1. Asked again, only the bad one runs."""
+    out = tmp_path / "out"
+    arguments = (notebook, "-g", "n=1,2,-1", "--out", out, "--retries", 0)
+    done = command(*arguments)
+    assert done.exit_code == 1
+    assert "FAILED n=-1" in done.stderr and "n is negative" in done.stderr
+    assert "1 of 3 runs failed" in done.stderr
+    assert [row["n"] for row in rows(out)] == ["1", "2"]
+    assert all(row["run_key"] and float(row["run_seconds"]) > 0 for row in rows(out))
+    (failed,) = out.rglob("*.failed.ipynb")
+    results = {path: path.stat().st_mtime_ns for path in out.rglob("result.json")}
+    assert len(results) == 2 and failed.parent not in {path.parent for path in results}
+    assert command(*arguments).exit_code == 1
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("result.json")} == results
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["-g", "m=1"], "m must be a parameter of page.py"),
+        (["-g", "n=1", "-g", "n=2"], "Error: n must be given once"),
+        (["-g", "n=1", "--scheduler", "nowhere"], "scheduler must be the address"),
+    ],
+)
+def test_wrong_commands(notebook, tmp_path, arguments, message):
+    """One line, exit code 2, nothing written."""
+    done = command(notebook, *arguments, "--out", tmp_path / "out")
+    assert done.exit_code == 2 and message in done.stderr and isinstance(done.exception, SystemExit)
+    assert not list(tmp_path.rglob("*.ipynb"))
+
+
+def test_a_scheduler_that_is_not_there(notebook, tmp_path):
+    """A port of this machine on which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    done = command(notebook, "-g", "n=1", "--out", tmp_path / "out", "--scheduler", address)
+    assert done.exit_code == 2 and "scheduler must be the address" in done.stderr
+
+
+def test_a_folder_that_cannot_be_written(notebook, tmp_path):
+    """A file stands where the folder should be."""
+    (tmp_path / "out").write_text("")
+    done = command(notebook, "-g", "n=1", "--out", tmp_path / "out")
+    assert done.exit_code == 2 and isinstance(done.exception, SystemExit)
+    assert "out" in done.stderr and (tmp_path / "out").read_text() == ""
+
+
+def test_a_full_disk(notebook, tmp_path, monkeypatch):
+    """The run fails with the system's words, and no result is there."""
+    (run,) = sweep.plan(notebook, {"n": [1]}, tmp_path / "out")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sweep, "execute", full)
+    with pytest.raises(OSError, match="No space left"):
+        sweep.perform(run)
+    assert not run.result.exists()
+
+
+def test_a_library_that_changes_meanwhile(notebook, tmp_path, monkeypatch):
+    """What ran is not what was planned: refused."""
+    (run,) = sweep.plan(notebook, {"n": [1]}, tmp_path / "out")
+
+    def edited(*_):
+        notebook.write_text(NOTEBOOK + "\n")
+
+    monkeypatch.setattr(sweep, "execute", edited)
+    with pytest.raises(RuntimeError, match="changed while the sweep ran"):
+        sweep.perform(run)
+
+
+def descendants(process: subprocess.Popen) -> set[psutil.Process]:
+    return set(psutil.Process(process.pid).children(recursive=True))
+
+
+def until(condition, seconds: float = 120):
+    """Wait for it; what it returns."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"not within {seconds} s")
+
+
+@pytest.fixture
+def processes():
+    """Start processes that do not outlive the test."""
+    started = []
+
+    def start(*arguments):
+        process = subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_a_worker_that_is_killed(notebook, tmp_path, processes):
+    """A scheduler and two workers, one killed in the middle of a run: all twelve runs finish, each
+    is in the table once, and no kernel stays behind."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    processes(
+        "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", port,
+        "--no-dashboard",
+    )  # fmt: skip
+    workers = [
+        processes(
+            "-m", "distributed.cli.dask_worker", address, "--nthreads", 1, "--no-nanny",
+            "--no-dashboard", "--local-directory", tmp_path / f"worker-{i}",
+        )
+        for i in range(2)
+    ]  # fmt: skip
+    out = tmp_path / "out"
+    going = processes(
+        "-m", "elslib.cli", "sweep", notebook, "-g", "n=0:12", "-g", "wait=0.2", "--out", out,
+        "--scheduler", address,
+    )  # fmt: skip
+    until(lambda: len(list(out.rglob("result.json"))) >= 2)
+    running = until(lambda: [p for p in descendants(workers[0]) if "ipykernel" in str(p.cmdline())])
+    workers[0].send_signal(signal.SIGKILL)
+    assert going.wait(timeout=240) == 0
+    assert sorted(int(row["n"]) for row in rows(out)) == list(range(12))
+    assert len({row["run_key"] for row in rows(out)}) == 12
+    until(lambda: not any(process.is_running() for process in running), seconds=10)
+
+
+def test_a_sweep_that_is_killed(notebook, tmp_path, processes):
+    """Started again it executes only what was not finished; nothing of the first goes on."""
+    out = tmp_path / "out"
+    arguments = (notebook, "-g", "n=0:4", "-g", "wait=0.2", "--out", out, "--workers", 2)
+    going = processes("-m", "elslib.cli", "sweep", *arguments)
+    until(lambda: len(list(out.rglob("result.json"))) >= 1)
+    running = descendants(going)
+    going.send_signal(signal.SIGKILL)
+    going.wait()
+    until(lambda: not any(process.is_running() for process in running), seconds=20)
+    first = {path: path.stat().st_mtime_ns for path in out.rglob("result.json")}
+    assert 1 <= len(first) < 4
+    assert command(*arguments).exit_code == 0
+    second = {path: path.stat().st_mtime_ns for path in out.rglob("result.json")}
+    assert len(second) == len(rows(out)) == 4 and first.items() <= second.items()
+    assert all(json.loads(path.read_text())["key"][:16] == path.parent.name for path in second)
+
+
+def test_values_of_an_executed_notebook(notebook, tmp_path):
+    """Numbers and words; a parameter's own value stands in the table, not what was glued."""
+    (run,) = sweep.plan(notebook, {"n": [4], "loud": [True]}, tmp_path / "out")
+    sweep.perform(run)
+    assert notebooks.glued_values(run.folder / "page.ipynb") == {
+        "double": 8, "word": "a!", "n": "not the parameter"
+    }  # fmt: skip
+    assert sweep.collect([run], tmp_path / "sweep.csv") == 1
+    (row,) = rows(tmp_path)
+    assert (row["n"], row["double"], row["word"]) == ("4", "8", "a!")
+    assert stat.S_ISREG(os.stat(run.result).st_mode)
