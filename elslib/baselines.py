@@ -50,8 +50,8 @@ class Baseline(ABC):
         """
         _check(x, self.images.images)
         out = torch.empty_like(x)
-        for rows, t_i, images in groups(self.images, x, t, label):
-            out[rows] = self._denoise(x[rows], *self._levels(t_i), images)
+        for rows, t_i, y in groups(x, t, label):
+            out[rows] = self._denoise(x[rows], *self._levels(t_i), self.images.subset(y))
         return out
 
     def _levels(self, t: float) -> tuple[float, float]:

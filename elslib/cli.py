@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from elslib import agreement, calibration, datasets, figures, networks, training, zoo
+from elslib import agreement, calibration, datasets, distributed, figures, networks, training, zoo
 from elslib.images import ImageSet
 from elslib.machines import EquivariantLocalScore, LocalScore
 from elslib.records import Kept, RunRecord, Stopwatch, write_json, write_whole
 from elslib.samplers import ddim, initial_noise, uniform_times
+from elslib.schedules import cosine
 from elslib.windows import Border, ScaleTable, constant_scale
 
 USER_ERRORS = (ValueError, OSError)
@@ -206,19 +207,30 @@ def local_machine(machine: str, images: ImageSet, scale: ScaleTable, edges: Bord
 @click.option("--out", type=click.Path(path_type=Path), default=Path("samples"), show_default=True)
 @plain_errors
 def draw(dataset, machine, edges, scale, window, label, samples, first_seed, steps, out):
-    """Draw samples from a local machine: OUT.png, OUT.npz and OUT.json.
+    """Draw samples from a local machine: OUT.npz, OUT.json and, if grey or RGB, OUT.png.
 
-    Example: elslib sample --dataset fashion_mnist/train --label 3 --samples 4
+    DATASET is a name of `elslib data list`, or a file of images in numpy's format, which may be
+    larger than the memory. Under torchrun each process sums over its shard of the images. Examples:
+
+    elslib sample --dataset fashion_mnist/train --label 3 --samples 4
+
+    torchrun --nproc-per-node 2 -m elslib sample --label 3
     """
-    images = datasets.load(dataset)
+    images, schedule = datasets.load(dataset), cosine()
     table = constant_scale(window) if window else calibration.published_scale(scale)
-    denoise = local_machine(machine, images, table, edges)
     seeds = list(range(first_seed, first_seed + samples))
     labels = None if label is None else torch.full((samples,), label)
     x, clock = initial_noise(seeds, images.images.shape[1:]), Stopwatch()
-    steps_done = ddim(denoise, x, uniform_times(steps), denoise.schedule, labels)
-    for step in tqdm(steps_done, total=steps, desc=f"{samples} samples", unit="step"):
-        x = step.x0
+    with distributed.place() as place:
+        denoise = distributed.spread(
+            lambda shard: local_machine(machine, shard, table, edges), images, place
+        )
+        ended = ddim(denoise, x, uniform_times(steps), schedule, labels)
+        quiet = place.rank > 0
+        for step in tqdm(ended, f"{samples} samples", steps, unit="step", disable=quiet):
+            x = step.x0
+    if place.rank > 0:
+        return
     config = {
         "dataset": images.name,
         "machine": machine,
@@ -227,16 +239,18 @@ def draw(dataset, machine, edges, scale, window, label, samples, first_seed, ste
         "label": label,
         "seeds": seeds,
         "steps": steps,
+        "processes": place.size,
     }
     record = RunRecord("elslib sample", config, images.sha256, clock.seconds)
     array = io.BytesIO()
     np.savez_compressed(array, images=x.numpy(), seeds=seeds)
     write_whole(out.with_suffix(".npz"), array.getvalue())
-    picture = io.BytesIO()
-    figures.image_grid({"": x}, [str(seed) for seed in seeds]).savefig(picture, format="png")
-    write_whole(out.with_suffix(".png"), picture.getvalue())
     write_json(out.with_suffix(".json"), record.json())
-    click.echo(f"{out}.png, .npz, .json: {clock.seconds / samples:.1f} s a sample")
+    if x.shape[1] in (1, 3):
+        picture = io.BytesIO()
+        figures.image_grid({"": x}, [str(seed) for seed in seeds]).savefig(picture, format="png")
+        write_whole(out.with_suffix(".png"), picture.getvalue())
+    click.echo(f"{out}.npz, .json, .png: {clock.seconds / samples:.1f} s a sample")
 
 
 @contextmanager

@@ -59,10 +59,14 @@ def load(name: str, *, download: bool = False) -> ImageSet:
     Embedded: fashion_mnist_10k, fashion_mnist_test_1k, mnist_5k, noto_emoji (splits in
     data/manifest.json; the first one is the default). Full sets: fashion_mnist, mnist, cifar10,
     celeba, each with splits train and test; looked for in the cache folder (environment variable
-    ELSLIB_DATA), FashionMNIST also where Debian puts it, and fetched only if `download`. Raises
+    ELSLIB_DATA), FashionMNIST also where Debian puts it, and fetched only if `download`. And any
+    file `PATH.npy` of float32 [n, c, h, w] in [-1, 1], as numpy saves it, with classes in
+    `PATH.labels.npy` if that is there: it is mapped, not read, so it may exceed the memory. Raises
     ValueError for an unknown name or split and for a broken file, FileNotFoundError for a set
     that is not here, ConnectionError if a download fails.
     """
+    if name.endswith(".npy"):
+        return _map(Path(name))
     name, _, split = name.partition("/")
     if name in FULL_SETS:
         return _load_full(name, split or "train", download)
@@ -73,6 +77,27 @@ def load(name: str, *, download: bool = False) -> ImageSet:
         f"name must be a known image set, got {name!r}; known: "
         f"{', '.join([*embedded, *FULL_SETS])}."
     )
+
+
+def _map(path: Path) -> ImageSet:
+    """Images of a file that stays on disk."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; numpy.save writes such a file.")
+    try:
+        # Copy on write: torch wants to be able to write, and nothing does.
+        images = np.load(path, mmap_mode="c", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path} must be an array as numpy.save writes it ({error}).") from error
+    if images.dtype != np.float32 or images.ndim != 4 or not images.flags.c_contiguous:
+        raise ValueError(
+            f"{path} must hold float32 [n, c, h, w] in C order, got {images.dtype} "
+            f"{images.shape}; save it with numpy.ascontiguousarray(x, dtype=numpy.float32)."
+        )
+    labels = path.with_suffix(".labels.npy")
+    classes = None
+    if labels.is_file():
+        classes = torch.from_numpy(np.load(labels, allow_pickle=False)).long()
+    return ImageSet(torch.from_numpy(images), classes, name=str(path))
 
 
 def _load_embedded(name: str, split: str, about: dict) -> ImageSet:

@@ -1,6 +1,7 @@
 """ImageSet: training images with what identifies them, and how pixels become one."""
 
 import hashlib
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -33,10 +34,11 @@ class ImageSet:
                 f"images must be floating point of shape [n, c, h, w] with n >= 1, got "
                 f"{self.images.dtype} {tuple(self.images.shape)}; add axes with .reshape()."
             )
-        if not bool(torch.isfinite(self.images).all()):
+        # No step here copies the images: they may be a file larger than the memory.
+        low, high = (float(bound) for bound in self.images.aminmax())
+        if not (math.isfinite(low) and math.isfinite(high)):
             raise ValueError("images must be finite, got NaN or infinity; drop the broken images.")
-        if float(self.images.abs().max()) > 1 + 1e-6:
-            low, high = self.images.aminmax()
+        if max(-low, high) > 1 + 1e-6:
             raise ValueError(
                 f"images must lie in [-1, 1], got [{low:.4g}, {high:.4g}]; scale pixels in 0..255 "
                 f"by / 127.5 - 1."
@@ -52,8 +54,10 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
-    def subset(self, label: int) -> "ImageSet":
-        """The images of one class, in order. ValueError if there is none."""
+    def subset(self, label: int | None) -> "ImageSet":
+        """The images of one class, in order; all for None. ValueError if there is none."""
+        if label is None:
+            return self
         if self.labels is None:
             raise ValueError(f"label must be None: the images of {self.name!r} have no labels.")
         chosen = (self.labels == label).nonzero()[:, 0]
@@ -62,12 +66,7 @@ class ImageSet:
             raise ValueError(
                 f"label must be a class of {self.name!r}, got {label}; it has {present}."
             )
-        return replace(
-            self,
-            images=self.images[chosen],
-            labels=self.labels[chosen],
-            sha256=f"{self.sha256}:{label}",
-        )
+        return self._part(_slice(chosen), f":{label}")
 
     def first(self, n: int) -> "ImageSet":
         """The first n images. ValueError unless 1 <= n <= len(self)."""
@@ -75,18 +74,37 @@ class ImageSet:
             raise ValueError(f"n must lie in 1..{len(self)}, the size of {self.name!r}, got {n}.")
         if n == len(self):
             return self
-        labels = None if self.labels is None else self.labels[:n]
+        return self._part(slice(n), f"[:{n}]")
+
+    def shard(self, i: int, n: int) -> "ImageSet":
+        """The i-th of n parts, neighbours together, their sizes alike up to one image.
+
+        Raises ValueError unless 0 <= i < n <= len(self).
+        """
+        if not 0 <= i < n <= len(self):
+            raise ValueError(
+                f"a shard must be one of at most {len(self)}, as many as there are images of "
+                f"{self.name!r}, got number {i} of {n}."
+            )
+        first, last = (len(self) * j // n for j in (i, i + 1))
+        return self._part(slice(first, last), f"[{first}:{last}]")
+
+    def _part(self, chosen: Tensor | slice, what: str) -> "ImageSet":
+        labels = None if self.labels is None else self.labels[chosen]
         return replace(
-            self,
-            images=self.images[:n],
-            labels=labels,
-            sha256=f"{self.sha256}[:{n}]",
+            self, images=self.images[chosen], labels=labels, sha256=f"{self.sha256}{what}"
         )
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None):
         """The same set with its images on another device or in another float dtype."""
         labels = None if self.labels is None else self.labels.to(device)
         return replace(self, images=self.images.to(device=device, dtype=dtype), labels=labels)
+
+
+def _slice(numbers: Tensor) -> Tensor | slice:
+    """As a slice, which copies nothing, if the increasing numbers have no gap."""
+    first, last = int(numbers[0]), int(numbers[-1])
+    return slice(first, last + 1) if last - first + 1 == len(numbers) else numbers
 
 
 def from_pixels(
@@ -107,5 +125,5 @@ def _sha256(pixels: Tensor, labels: Tensor | None) -> str:
     digest = hashlib.sha256(str(tuple(pixels.shape)).encode())
     for part in (pixels, labels):
         if part is not None:
-            digest.update(part.detach().cpu().contiguous().numpy().tobytes())
+            digest.update(part.detach().cpu().contiguous().numpy().data)
     return digest.hexdigest()

@@ -60,16 +60,15 @@ class ScoreMachine(ABC):
         `patch_posterior` refuses.
         """
         out = torch.empty_like(x)
-        for rows, t_i, images in groups(self.images, x, t, label):
-            out[rows] = self._posterior(x[rows], t_i, images).mean
+        for rows, t_i, y in groups(x, t, label):
+            out[rows] = self._posterior(x[rows], t_i, self.images.subset(y)).mean
         return out
 
     def posterior(
         self, x: Float[Tensor, "b c h w"], t: float, label: int | None = None, *, top: int = 0
     ) -> PatchPosterior:
         """The whole posterior at one t and one class; origins count through `self.images`."""
-        images = self.images if label is None else self.images.subset(label)
-        posterior = self._posterior(x, t, images, top)
+        posterior = self._posterior(x, t, self.images.subset(label), top)
         if posterior.origins is None or label is None:
             return posterior
         image = posterior.origins.image
@@ -85,9 +84,9 @@ class ScoreMachine(ABC):
 
 
 def groups(
-    images: ImageSet, x: Tensor, t: float | Tensor, label: Tensor | None
-) -> Iterator[tuple[Tensor, float, ImageSet]]:
-    """The rows of a batch that share time and class, with the training images of that class."""
+    x: Tensor, t: float | Tensor, label: Tensor | None
+) -> Iterator[tuple[Tensor, float, int | None]]:
+    """The rows of a batch that share time and class, with these two."""
     b = len(x)
     times = t.tolist() if isinstance(t, Tensor) and t.ndim else [float(t)] * b
     classes = [None] * b if label is None else label.tolist()
@@ -99,7 +98,7 @@ def groups(
     keys = list(zip(times, classes, strict=True))
     for key in dict.fromkeys(keys):
         rows = torch.tensor([i for i in range(b) if keys[i] == key], device=x.device)
-        yield rows, key[0], images if key[1] is None else images.subset(key[1])
+        yield rows, *key
 
 
 @final

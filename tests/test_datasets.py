@@ -599,3 +599,38 @@ def test_resizing_keeps_constants(side):
     assert images.shape == (5, 3, 32, 32)
     for image, value in zip(images, values, strict=True):
         assert torch.allclose(image, torch.tensor(gray(value)), atol=1e-5)
+
+
+def test_a_mapped_file(tmp_path):
+    """Images stay in the file, classes come from beside it; broken files are named."""
+    path = tmp_path / "set.npy"
+    pixels = np.linspace(-1, 1, 6 * 2 * 4 * 5, dtype=np.float32).reshape(6, 2, 4, 5)
+    np.save(path, pixels)
+    mapped = datasets.load(str(path))
+    assert torch.equal(mapped.images, torch.from_numpy(pixels)) and mapped.labels is None
+    assert mapped.sha256 == ImageSet(torch.from_numpy(pixels)).sha256
+    np.save(tmp_path / "set.labels.npy", np.array([0, 0, 0, 1, 1, 0]))
+    mapped = datasets.load(str(path))
+    part = mapped.subset(1).images
+    assert part.data_ptr() == mapped.images[3].data_ptr()  # neighbours: nothing is copied
+    assert torch.equal(mapped.subset(0).images, torch.from_numpy(pixels[[0, 1, 2, 5]]))
+    with pytest.raises(FileNotFoundError, match="nowhere.npy is missing; numpy.save writes"):
+        datasets.load(str(tmp_path / "nowhere.npy"))
+    np.save(path, pixels.astype(np.float64))
+    with pytest.raises(ValueError, match="must hold float32 .* in C order, got float64"):
+        datasets.load(str(path))
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ValueError, match="must be an array as numpy.save writes it"):
+        datasets.load(str(path))
+
+
+def test_shards():
+    """Together the whole, alike in size; more of them than images are refused."""
+    whole = ramp(7)
+    parts = [whole.shard(i, 3) for i in range(3)]
+    assert torch.equal(torch.cat([part.images for part in parts]), whole.images)
+    assert {len(part) for part in parts} == {2, 3}
+    assert len({part.sha256 for part in parts}) == 3
+    for i, n in ((3, 3), (-1, 3), (0, 8)):
+        with pytest.raises(ValueError, match=f"at most 7, .* got number {i} of {n}"):
+            whole.shard(i, n)

@@ -19,11 +19,11 @@ LEVELS = [
     ["schedules", "images", "datasets", "windows"],
     ["posterior"],
     ["machines", "baselines", "architectures", "networks", "diffusers_adapter"],
-    ["samplers", "training"],
+    ["samplers", "training", "distributed"],
     ["calibration", "metrics", "memorisation", "mosaic", "limbs", "receptive_field"],
     ["agreement", "zoo"],
     ["figures", "gluing", "explorer", "percentscript", "run_notebook", "notebooks", "sweep"],
-    ["cli"],
+    ["cli", "__main__"],
 ]
 ORDER = [name for level in LEVELS for name in level]
 

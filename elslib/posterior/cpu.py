@@ -17,7 +17,7 @@ from torch import Tensor
 from elslib.posterior import boxes, kernel, rings
 from elslib.posterior.compiling import compiled_kernels
 from elslib.posterior.kernel import GROUP, WIDTH
-from elslib.posterior.merging import BROKEN_IMAGES, Origins, PatchPosterior, merge
+from elslib.posterior.merging import BROKEN_IMAGES, Origins, PatchPosterior, merge, shift_images
 from elslib.posterior.reference import reference_posterior
 from elslib.posterior.task import PRECISION, Task
 from elslib.windows import Border, admissible_count
@@ -25,6 +25,9 @@ from elslib.windows import Border, admissible_count
 BORDERS = {"fixed": boxes.FIXED, "circular": boxes.CIRCULAR, "aware": boxes.AWARE}
 # The relative rounding of an energy is about 2**-23: above this many bits it is more than 1e-3.
 LARGEST_ENERGY = 2.0**13
+# Bytes of training images that are read together. A set in a memory-mapped file is so read from
+# its beginning to its end, and may be larger than the memory.
+CHUNK = 2**28
 
 
 def fused_posterior(
@@ -48,30 +51,37 @@ def fused_posterior(
     threads = torch.get_num_threads()
     # Few images and many queries: share out the queries instead.
     share = math.ceil(b / threads) if n <= threads * WIDTH else b
-    pieces = _pieces(images, chunk, threads)
+    chunk = chunk or max(1, CHUNK // images[0].nbytes)
     compiled_kernels()  # before threads wait for them
 
     def part(queries: Tensor, piece: Tensor) -> PatchPosterior | None:
         return _shard(queries, images, piece, alpha, sigma, window, border, top, patches)
 
+    total = None
     with ThreadPoolExecutor(threads) as pool:
-        parts = [pool.map(partial(part, queries), pieces) for queries in x.split(share)]
-        sums = [reduce(_merge, some) for some in parts]
-    found = [some for some in sums if some is not None]
-    if len(found) < len(sums):
-        return reference_posterior(x, images, alpha, sigma, window, border, top, chunk)
-    return _batch(found, x.dtype)
+        for first in range(0, n, chunk):
+            some = images[first : first + chunk]
+            pieces = [first + piece for piece in _pieces(some, threads)]
+            parts = [pool.map(partial(part, queries), pieces) for queries in x.split(share)]
+            sums = [reduce(_merge, of_queries) for of_queries in parts]
+            found = [posterior for posterior in sums if posterior is not None]
+            if len(found) == len(sums):
+                here = _batch(found, x.dtype)
+            else:
+                here = reference_posterior(x, some, alpha, sigma, window, border, top, None)
+                here = shift_images(here, first)
+            total = merge(total, here) if total else here
+    assert total is not None  # there is an image
+    return total
 
 
-def _pieces(images: Tensor, chunk: int | None, threads: int) -> list[Tensor]:
+def _pieces(images: Tensor, threads: int) -> list[Tensor]:
     """Which images are summed together: numbers of images, in an order of the engine's own.
 
     Neighbours are about equally bright. So the sixteen lanes matter, or do not matter, together;
     and each thread gets groups of every brightness.
     """
     order = images.mean((1, 2, 3)).argsort()
-    if chunk:
-        return list(order.split(chunk))
     if len(images) <= threads * WIDTH:
         return [order]
     groups = order.split(min(GROUP * WIDTH, math.ceil(len(images) / threads)))

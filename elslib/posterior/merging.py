@@ -59,6 +59,13 @@ class PatchPosterior:
         """How many equally likely patches would have this entropy: from 1 to `count`."""
         return self.entropy.exp()
 
+    def to(self, device: torch.device | str) -> "PatchPosterior":
+        """The same on another device."""
+        kept = (getattr(self, name).to(device) for name in ("mean", "log_sum", "entropy", "count"))
+        o = self.origins
+        moved = o and Origins(*(p.to(device) for p in (o.image, o.row, o.col, o.log_weight)))
+        return PatchPosterior(*kept, origins=moved)
+
 
 def merge(first: PatchPosterior, second: PatchPosterior) -> PatchPosterior:
     """The posterior over the union of two disjoint dictionaries: associative and exact.
