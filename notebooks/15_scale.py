@@ -1,0 +1,204 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What would a billion images cost?
+#
+# The theory is a sum over the training set. The sets in this book are small, those of real image
+# generators are not. Is the formula then a toy? Here is what a million and a billion images would
+# take: measured where we could, worked out where we could not.
+
+# %% tags=["parameters"]
+schedule_of: str = "fmnist-resnet-zeros"  # the published windows that are used
+machine: str = "aware"  # borders of ELS, aware or circular
+cores: int = 1000  # cores of the cluster that is imagined, at least 2
+disk: float = 1.0  # what a disk delivers, GB a second
+seed: int = 0  # noise image of the check
+
+# %% tags=["hide-input"]
+import json
+
+from IPython.display import Markdown
+
+from elslib.calibration import published_scale
+from elslib.datasets import data_folder, load
+from elslib.figures import Line, lines
+from elslib.gluing import glue_all
+from elslib.images import ImageSet
+from elslib.machines import EquivariantLocalScore
+from elslib.posterior import merge
+from elslib.samplers import initial_noise
+from elslib.windows import admissible_count
+
+results = data_folder() / "results"
+speed = json.loads((results / "posterior-benchmark.json").read_text())
+measured = json.loads((results / "scaling.json").read_text())
+scale, images = published_scale(schedule_of), load("fashion_mnist_10k")
+c, h, w = images.images.shape[1:]
+
+# %% [markdown]
+# ## How much is there to add up?
+#
+# Each pixel of the noisy image is compared with every admissible patch of every training image. So
+# the work is the number of comparisons, and it grows in proportion to the number of images. We
+# measured that from 1,000 to 60,000 images: the time grows with the power
+# {glue:text}`exponent:.2f` of their number.
+#
+# For one sample in {glue:text}`n_steps` steps, with the published windows, one training image of
+# {glue:text}`side:s` pixels costs {glue:text}`per_image:s` comparisons. Two cores of the machine on
+# which this book was made need {glue:text}`ns:.2f` nanoseconds for one.
+
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+per_image = sum(int(admissible_count(h, w, k, machine).sum()) for k in scale.windows)
+ns = speed["speed"][machine]["ns_per_comparison_whole"]["fused"]
+sizes = {"60 thousand": 6e4, "1 million": 1e6, "1 billion": 1e9}
+
+
+def duration(seconds: float) -> str:
+    """In the largest unit that fits."""
+    for unit, length in (("years", 3.15e7), ("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 1.5 * length:
+            return f"{seconds / length:,.0f} {unit}"
+    return f"{seconds:.1f} seconds"
+
+
+table = [
+    f"| images | size | two cores | {cores:,} cores | reading it once |",
+    "| --- | --- | --- | --- | --- |",
+]
+for name, n in sizes.items():
+    seconds, read = n * per_image * ns * 1e-9, n * c * h * w * 4 / 1e9 / disk
+    table.append(
+        f"| {name} | {n * c * h * w * 4 / 1e9:,.1f} GB | {duration(seconds)} | "
+        f"{duration(seconds * 2 / cores)} | {duration(read)} |"
+    )
+per_step = per_image / len(scale.windows) * ns * 1e-9
+glue_all(
+    {
+        "exponent": speed["scaling"]["n_exponent"],
+        "n_steps": len(scale.windows),
+        "side": f"{h} x {w}",
+        "per_image": f"{per_image:,}",
+        "ns": ns,
+        "cores": f"{cores:,}",
+        "disk": disk,
+        "read_share": 100 * (c * h * w * 4 / 1e9 / disk) / per_step,
+    }
+)
+Markdown("\n".join(table))
+
+# %% [markdown]
+# *One sample, all images, no classes. Time is the measured cost of a comparison, in proportion to
+# images and cores. Reading: from one disk of {glue:text}`disk:.1f` GB a second; each step of each batch
+# reads all.*
+#
+# The sum is so much longer than the reading that disks hardly matter: on two cores with such a disk,
+# reading an image takes {glue:text}`read_share:.1f`% of the time of its comparisons. A cluster has many
+# disks, one for each shard.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-billion", "caption": "Time of one sample against the number of training images, by arithmetic from the measured cost of one comparison. A class-conditional sample only needs the images of its class."}, "image": {"alt": "Line plot on logarithmic axes: time rises in proportion to the number of images, three straight lines, one for each number of cores."}}
+powers = list(range(4, 10))
+lines(
+    {
+        f"{k:,} cores": Line(powers, [10.0**p * per_image * ns * 1e-9 / k / 1800 for p in powers])
+        for k in (2, 64, cores)
+    },
+    "training images, power of ten",
+    "hours a sample",
+)
+
+# %% [markdown]
+# ## Who has to talk to whom?
+#
+# A sum can be cut. Each process takes a shard of the images and works out its own posterior: for each
+# pixel the mean of the patch centres, the log of the summed weights, and the entropy. Two posteriors
+# merge exactly: means mix by their shares of the weight. So nothing is lost, and nothing but posteriors
+# has to travel.
+#
+# A posterior for one image of {glue:text}`side:s` pixels has {glue:text}`kilobytes:.0f` kilobytes, whatever
+# the number of training images. With {glue:text}`processes:s` processes that is {glue:text}`gathered:.0f` MB
+# for each of the {glue:text}`n_steps` steps: less than a second on any network, beside hours of sums.
+#
+#     torchrun --nproc-per-node 2 -m elslib sample --dataset fashion_mnist/train --label 3
+#
+# does it. The test suite compares one, two and three processes. Here is the law itself, on
+# {glue:text}`n_live` images cut into three unequal shards.
+
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+few, t = images.first(300), 0.4
+whole = EquivariantLocalScore(few, scale, edges=machine)
+alpha, sigma = whole.schedule.levels(t)
+x = alpha * images.images[-1:] + sigma * initial_noise([seed], (c, h, w))
+expected = whole.posterior(x, t)
+cuts = [slice(0, 20), slice(20, 170), slice(170, 300)]
+shards = [
+    EquivariantLocalScore(ImageSet(few.images[cut]), scale, edges=machine).posterior(x, t)
+    for cut in cuts
+]
+merged = merge(merge(shards[0], shards[1]), shards[2])
+difference = float((merged.mean - expected.mean).abs().max())
+if difference > 1e-5:
+    raise AssertionError(f"merged shards differ from the whole by {difference}; 1e-5 was promised")
+parts = (expected.mean, expected.log_sum, expected.entropy, expected.count)
+kilobytes = sum(part.nbytes for part in parts) / 1e3
+core = measured["out_of_core"]
+ratios = measured["processes"]["ratios"]
+one, two = (min(speed["scaling"]["threads"][k]) for k in ("1", "2"))
+glue_all(
+    {
+        "kilobytes": kilobytes,
+        "processes": f"{cores // 2:,}",
+        "gathered": kilobytes * (cores // 2) / 1e3,
+        "n_live": len(few),
+        "file": core["bytes"] / 1e9,
+        "file_images": f"{core['images']:,}",
+        "LS_seconds": core["LS_seconds"],
+        "ELS_seconds": core["ELS_seconds"],
+        "memory": core["peak_anonymous_megabytes"],
+        "threads": two / one,
+        "ratio": measured["processes"]["ratio"],
+        "ratio_low": min(ratios),
+        "ratio_high": max(ratios),
+    }
+)
+total = merged.log_sum
+shares = [float((shard.log_sum - total).exp().mean()) for shard in shards]
+table = ["| shard | images | share of the weight, mean over the pixels |", "| --- | --- | --- |"]
+for number, (cut, share) in enumerate(zip(cuts, shares, strict=True), 1):
+    table.append(f"| {number} | {cut.stop - cut.start} | {100 * share:.0f}% |")
+table.append(f"| all | {len(few)} | largest difference from the whole: {difference:.0e} |")
+Markdown("\n".join(table))
+
+# %% [markdown]
+# ## What was measured
+#
+# - **A file larger than we let the memory be.** {glue:text}`file_images:s` images in a file of
+#   {glue:text}`file:.1f` GB, mapped and not read into memory. One evaluation at window 17 took
+#   {glue:text}`LS_seconds:.0f` seconds with LS and {glue:text}`ELS_seconds:.0f` with border-aware ELS,
+#   on two cores. The process never had more than {glue:text}`memory` MB of its own. Any file that numpy
+#   saved will do: `elslib sample --dataset images.npy`.
+# - **Two processes of one thread each.** They take {glue:text}`ratio:.2f` of the time of one (best against
+#   best; {glue:text}`ratio_low:.2f` to {glue:text}`ratio_high:.2f` over the repeats). One half would be
+#   perfect. The two cores of this machine share more than their name says: two threads of one process
+#   take {glue:text}`threads:.2f` of the time of one thread.
+#
+# ## What could be wrong
+#
+# - **A thousand cores were not tried.** The arithmetic says that sums dominate; a slow process would
+#   still hold up all others at each step.
+# - **One machine's nanosecond.** Other processors will be faster or slower. Graphics cards should be
+#   much faster, and were not measured.
+# - **Exactness has its price.** In low noise nearly all patches have no weight to speak of. A machine
+#   that knew which to skip, and could prove it, would do with a small part of these sums.
+# - **Larger images.** Comparisons grow with the square of the number of pixels: each pixel looks at
+#   every place.
