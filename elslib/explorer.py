@@ -6,20 +6,18 @@ server and works from disk.
 
 import base64
 import html
-import io
 import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from PIL import Image
 from torch import Tensor
 
 from elslib.figures import in_colours
+from elslib.inline import fill, pixels, png, sheet
 from elslib.machines import Denoiser, ScoreMachine
 from elslib.mosaic import pieces, plain, posteriors_along
 from elslib.samplers import ddim, uniform_times
@@ -72,18 +70,15 @@ class Explorer:
         """The figure, with its data, style and program inside."""
         name = f"mosaic-{next(_number)}"
         last = self.frames[-1]
-        still = np.concatenate([_pixels(last.theory), _pixels(in_colours(last.piece[None])[0])], 1)
+        still = np.concatenate([pixels(last.theory), pixels(in_colours(last.piece[None])[0])], 1)
         parts = {
             "NAME": name,
             "TITLE": html.escape(self.title),
             "LAST": str(len(self.frames) - 1),
-            "STILL": _png(still),
+            "STILL": png(still),
             "DATA": json.dumps(self._data(), separators=(",", ":")),
         }
-        page = _asset("explorer.html")
-        for key, value in {"STYLE": _asset("explorer.css"), **parts}.items():
-            page = page.replace(f"@{key}@", value)
-        return page.replace("@PROGRAM@", _asset("explorer.js"))
+        return fill("explorer", parts)
 
     def _data(self) -> dict:
         h, w = self.frames[0].image.shape
@@ -94,21 +89,19 @@ class Explorer:
             "wraps": self.border == "circular",
             "columns": columns,
             "numbers": self.numbers.tolist(),
-            "sources": _png(_sheet(self.sources, columns)),
+            "sources": png(sheet(self.sources, columns)),
             "frames": [self._frame(frame) for frame in self.frames],
         }
 
     @staticmethod
     def _frame(frame: Frame) -> dict:
-        pictures = {
-            key: _png(_pixels(getattr(frame, key))) for key in ("noisy", "theory", "network")
-        }
+        pictures = {key: png(pixels(getattr(frame, key))) for key in ("noisy", "theory", "network")}
         colours = in_colours(frame.piece[None])[0]
         return {
             "t": round(frame.t, 4),
             "window": frame.window,
             **pictures,
-            "pieces": _png(_pixels(colours)),
+            "pieces": png(pixels(colours)),
             "count": int(frame.piece.max()) + 1,
             "images": len(frame.image[frame.piece >= 0].unique()),
             "image": _bytes(frame.image, "<u2"),
@@ -152,34 +145,6 @@ def explore(
     numbers, places = images.unique(return_inverse=True)
     frames = [replace(frame, image=image) for frame, image in zip(frames, places, strict=True)]
     return Explorer(frames, machine.images.images[numbers], numbers, title, machine.border)
-
-
-def _asset(name: str) -> str:
-    return resources.files("elslib").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _pixels(image: Tensor) -> np.ndarray:
-    """An image in [-1, 1], clamped, as bytes [h, w, 3]."""
-    values = ((image.detach().cpu().clamp(-1, 1) + 1) * 127.5).round().byte()
-    return values.expand(3, -1, -1).permute(1, 2, 0).numpy()
-
-
-def _sheet(images: Tensor, columns: int) -> np.ndarray:
-    """Images side by side, `columns` in a row, row after row."""
-    lines = [
-        np.concatenate([_pixels(image) for image in part], axis=1) for part in images.split(columns)
-    ]
-    lines[-1] = np.pad(lines[-1], [(0, 0), (0, lines[0].shape[1] - lines[-1].shape[1]), (0, 0)])
-    return np.concatenate(lines)
-
-
-def _png(pixels: np.ndarray) -> str:
-    """A picture as a data URL, grey if it is grey."""
-    picture, file = Image.fromarray(pixels), io.BytesIO()
-    if (pixels == pixels[..., :1]).all():
-        picture = picture.convert("L")
-    picture.save(file, format="png", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def _bytes(values: Tensor, kind: str) -> str:

@@ -16,3 +16,12 @@ def glue_all(values: Mapping[str, object]) -> None:
             glue(f"{key}_high", value.high, display=False)
         else:
             glue(key, value, display=False)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the largest unit of which there are at least one and a half, in words."""
+    units = {"years": 365.25 * 86400, "days": 86400, "hours": 3600, "minutes": 60}
+    for unit, length in units.items():
+        if seconds >= 1.5 * length:
+            return f"{seconds / length:,.0f} {unit}"
+    return f"{seconds:.1f} seconds"

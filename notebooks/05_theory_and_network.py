@@ -49,8 +49,9 @@ from elslib.metrics import (
     r_squared,
 )
 from elslib.networks import load_card, load_network, training_images
+from elslib.player import play
 from elslib.records import Stopwatch, hardware
-from elslib.samplers import initial_noise, sample
+from elslib.samplers import ddim, initial_noise, sample, uniform_times
 
 denoiser, card = load_network(network), load_card(network)
 images = training_images(network)
@@ -77,12 +78,15 @@ other_noise = initial_noise([s + 2000 * n_classes for s in seeds], images.images
 # %% tags=["hide-input"]
 els = EquivariantLocalScore(images, scale, edges=denoiser.edges, schedule=schedule)
 ideal = IdealScore(images, schedule=schedule)
-clock = Stopwatch()
-samples = {"ELS": sample(els, noise, schedule, label, theory_steps)}
-seconds_els = clock.seconds
+times, clock = uniform_times(theory_steps), Stopwatch()
+with torch.no_grad():
+    runs = {"theory": list(ddim(els, noise, times, schedule, label))}
+    seconds_els = clock.seconds
+    runs["network"] = list(ddim(denoiser, noise, times, schedule, label))
+samples = {"ELS": runs["theory"][-1].x0}
 samples["network"] = sample(denoiser, noise, schedule, label, network_steps)
 samples["IS"] = sample(ideal, noise, schedule, label, theory_steps)
-same_steps = sample(denoiser, noise, schedule, label, theory_steps)
+same_steps = runs["network"][-1].x0
 
 # %% [markdown]
 # Two yardsticks belong beside the theory. The training image *nearest* to the network's picture
@@ -129,6 +133,17 @@ notes = {
 }
 titles = [f"seed {s}\n{images.class_names[y]}" for s, y in zip(seeds, label.tolist(), strict=True)]
 image_grid({row: samples[name] for row, name in names.items()}, titles, notes)
+
+# %% [markdown]
+# ## Watch them draw
+#
+# Move the slider, or press play. The upper row is what the theory sees: noise that slowly becomes a
+# picture. Below is what theory and network take the finished picture to be, at each time. Both begin
+# with the same grey blur, the mean of the class, and agree early on what it will be. Details come last.
+# Here both take {glue:text}`theory_steps` steps.
+
+# %% tags=["hide-input"]
+play(runs, title=f"theory and network from {n_seeds} noise images")
 
 # %% tags=["remove-cell"]
 hero = image_grid({"theory": samples["ELS"], "trained\nnetwork": samples["network"]})

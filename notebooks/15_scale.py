@@ -33,7 +33,7 @@ from IPython.display import Markdown
 from elslib.calibration import published_scale
 from elslib.datasets import data_folder, load
 from elslib.figures import Line, lines
-from elslib.gluing import glue_all
+from elslib.gluing import duration, glue_all
 from elslib.images import ImageSet
 from elslib.machines import EquivariantLocalScore
 from elslib.posterior import merge
@@ -62,14 +62,6 @@ c, h, w = images.images.shape[1:]
 per_image = sum(int(admissible_count(h, w, k, machine).sum()) for k in scale.windows)
 ns = speed["speed"][machine]["ns_per_comparison_whole"]["fused"]
 sizes = {"60 thousand": 6e4, "1 million": 1e6, "1 billion": 1e9}
-
-
-def duration(seconds: float) -> str:
-    """In the largest unit that fits."""
-    for unit, length in (("years", 3.15e7), ("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 1.5 * length:
-            return f"{seconds / length:,.0f} {unit}"
-    return f"{seconds:.1f} seconds"
 
 
 table = [

@@ -22,7 +22,8 @@ LEVELS = [
     ["samplers", "training", "distributed"],
     ["calibration", "metrics", "memorisation", "mosaic", "limbs", "receptive_field"],
     ["agreement", "zoo"],
-    ["figures", "gluing", "explorer", "percentscript", "run_notebook", "notebooks", "sweep"],
+    ["figures", "gluing", "inline", "explorer", "player"],
+    ["percentscript", "run_notebook", "notebooks", "sweep"],
     ["cli", "__main__"],
 ]
 ORDER = [name for level in LEVELS for name in level]
