@@ -279,7 +279,8 @@ def extra(name: str):
 def sweep_command(notebook, axes, grid, scheduler, workers, retries, out, dry_run):
     """Run NOTEBOOK over a grid of its parameters; resumes: finished runs are skipped.
 
-    Each run has a folder in OUT; OUT/sweep.csv has a row for each finished one. Example:
+    Each run has a folder in OUT; OUT/sweep.csv has a row for each finished one of this grid. With a
+    scheduler elsewhere its workers must see the same repository and OUT. Example:
     elslib sweep notebooks/05_theory_and_network.py -g seed=0:4 -g theory_steps=10,20
     """
     with extra("sweep"):
@@ -300,12 +301,14 @@ def sweep_command(notebook, axes, grid, scheduler, workers, retries, out, dry_ru
     out.mkdir(parents=True, exist_ok=True)
     failed = []
     ended = sweep.sweep(runs, scheduler, workers, retries)
-    for outcome in tqdm(ended, total=len(runs), desc=notebook.stem, disable=None):
-        if outcome.error:
-            failed.append(outcome)
-            click.echo(f"FAILED {outcome.run}: {outcome.error}", err=True)
-        sweep.collect(runs, out / "sweep.csv")
-    click.echo(f"{out / 'sweep.csv'}: {len(runs) - len(failed)} of {len(runs)} runs")
+    try:
+        for outcome in tqdm(ended, total=len(runs), desc=notebook.stem, disable=None):
+            if outcome.error:
+                failed.append(outcome)
+                click.echo(f"FAILED {outcome.run}: {outcome.error}", err=True)
+    finally:
+        finished = sweep.collect(runs, out / "sweep.csv")
+    click.echo(f"{out / 'sweep.csv'}: {finished} of {len(runs)} runs")
     if failed:
         raise click.ClickException(f"{len(failed)} of {len(runs)} runs failed, see above.")
 

@@ -5,10 +5,12 @@ import hashlib
 import json
 import os
 import tempfile
+import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -61,9 +63,10 @@ def load(name: str, *, download: bool = False) -> ImageSet:
     celeba, each with splits train and test; looked for in the cache folder (environment variable
     ELSLIB_DATA), FashionMNIST also where Debian puts it, and fetched only if `download`. And any
     file `PATH.npy` of float32 [n, c, h, w] in [-1, 1], as numpy saves it, with classes in
-    `PATH.labels.npy` if that is there: it is mapped, not read, so it may exceed the memory. Raises
-    ValueError for an unknown name or split and for a broken file, FileNotFoundError for a set
-    that is not here, ConnectionError if a download fails.
+    `PATH.labels.npy` if that is there: it is mapped, not read, so it may exceed the memory (keep
+    the images of a class together: a class that is scattered is copied). Raises ValueError for an
+    unknown name or split and for a broken file, FileNotFoundError for a set that is not here,
+    ConnectionError if a download fails.
     """
     if name.endswith(".npy"):
         return _map(Path(name))
@@ -83,21 +86,30 @@ def _map(path: Path) -> ImageSet:
     """Images of a file that stays on disk."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; numpy.save writes such a file.")
-    try:
-        # Copy on write: torch wants to be able to write, and nothing does.
-        images = np.load(path, mmap_mode="c", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} must be an array as numpy.save writes it ({error}).") from error
+    images = _array(path, "r")
     if images.dtype != np.float32 or images.ndim != 4 or not images.flags.c_contiguous:
         raise ValueError(
             f"{path} must hold float32 [n, c, h, w] in C order, got {images.dtype} "
             f"{images.shape}; save it with numpy.ascontiguousarray(x, dtype=numpy.float32)."
         )
-    labels = path.with_suffix(".labels.npy")
-    classes = None
+    labels, classes = path.with_suffix(".labels.npy"), None
     if labels.is_file():
-        classes = torch.from_numpy(np.load(labels, allow_pickle=False)).long()
-    return ImageSet(torch.from_numpy(images), classes, name=str(path))
+        numbers = _array(labels)
+        if numbers.dtype.kind not in "iu":
+            raise ValueError(f"{labels} must hold integers, got {numbers.dtype}.")
+        classes = torch.from_numpy(numbers.astype(np.int64))
+    with warnings.catch_warnings():
+        # A mapping that could be written to would count against the memory. Nothing writes.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        mapped = torch.from_numpy(images)
+    return ImageSet(mapped, classes, name=str(path))
+
+
+def _array(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
+    try:
+        return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path} must be an array as numpy.save writes it ({error}).") from error
 
 
 def _load_embedded(name: str, split: str, about: dict) -> ImageSet:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import reduce
 
 import torch
@@ -37,7 +38,8 @@ def place() -> Iterator[Place]:
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield Place()
         return
-    dist.init_process_group("gloo")
+    # One may sum for hours while the others, without an image of the class, wait.
+    dist.init_process_group("gloo", timeout=timedelta(days=7))
     try:
         yield Place(dist.get_rank(), dist.get_world_size())
     finally:
@@ -84,12 +86,18 @@ class Sharded:
         ValueError, on every process, for a class that nobody has.
         """
         labels, mine = self.machine.images.labels, None
-        if label is None or (labels is not None and bool((labels == label).any())):
-            mine = self.machine.posterior(x, t, label, top=top)
-            mine = shift_images(mine, self.first).to("cpu")
-        parts: list[PatchPosterior | None] = [None] * self.place.size
+        try:
+            if label is None or labels is None or bool((labels == label).any()):
+                mine = self.machine.posterior(x, t, label, top=top)
+                mine = shift_images(mine, self.first).to("cpu")
+        except ValueError as error:  # all must hear of it, or they would wait
+            mine = error
+        parts: list[PatchPosterior | ValueError | None] = [None] * self.place.size
         dist.all_gather_object(parts, mine)
-        found = [part for part in parts if part is not None]
+        for part in parts:
+            if isinstance(part, ValueError):
+                raise part
+        found = [part for part in parts if isinstance(part, PatchPosterior)]
         if not found:
             raise ValueError(f"label must be a class of the images, got {label}; none has it.")
         return reduce(merge, found).to(x.device)
@@ -103,4 +111,4 @@ def spread(make: Callable[[ImageSet], ScoreMachine], images: ImageSet, place: Pl
     if place.size == 1:
         return make(images)
     shard = images.shard(place.rank, place.size)
-    return Sharded(make(shard), len(images) * place.rank // place.size, place)
+    return Sharded(make(shard), images.bounds(place.rank, place.size).start, place)

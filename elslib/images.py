@@ -81,13 +81,17 @@ class ImageSet:
 
         Raises ValueError unless 0 <= i < n <= len(self).
         """
+        part = self.bounds(i, n)
+        return self._part(part, f"[{part.start}:{part.stop}]")
+
+    def bounds(self, i: int, n: int) -> slice:
+        """Which images `shard(i, n)` has; the same errors."""
         if not 0 <= i < n <= len(self):
             raise ValueError(
                 f"a shard must be one of at most {len(self)}, as many as there are images of "
                 f"{self.name!r}, got number {i} of {n}."
             )
-        first, last = (len(self) * j // n for j in (i, i + 1))
-        return self._part(slice(first, last), f"[{first}:{last}]")
+        return slice(len(self) * i // n, len(self) * (i + 1) // n)
 
     def _part(self, chosen: Tensor | slice, what: str) -> "ImageSet":
         labels = None if self.labels is None else self.labels[chosen]

@@ -11,7 +11,9 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from uuid import uuid4
 
 import jupytext
 import nbformat
@@ -74,8 +76,15 @@ def content_key(notebook: Path, parameters: Mapping[str, object], root: Path = R
         if any(part.startswith(".") or part == "__pycache__" for part in name.parts):
             continue
         digest.update(str(name).encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        about = path.stat()
+        digest.update(_digest(path, about.st_mtime_ns, about.st_size))
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _digest(path: Path, mtime_ns: int, size: int) -> bytes:
+    """Of a file's content; read again only when the file was written again."""
+    return hashlib.sha256(path.read_bytes()).digest()
 
 
 def check_parameters(notebook: Path, parameters: Mapping[str, object]) -> None:
@@ -114,9 +123,10 @@ def execute(
             return False
     notebook.target.parent.mkdir(parents=True, exist_ok=True)
     # Two processes may be at it, one of them thought dead.
-    part = notebook.target.with_suffix(f".{os.getpid()}.part.ipynb")
+    part = notebook.target.with_suffix(f".{uuid4().hex[:8]}.part.ipynb")
     failed = notebook.target.with_suffix(".failed.ipynb")
-    arguments = [str(notebook.source), str(part), json.dumps(parameters), str(root)]
+    files = [str(notebook.source), str(part)]
+    arguments = [str(os.getpid()), *files, json.dumps(parameters), str(root)]
     run = subprocess.run(
         [sys.executable, "-m", "elslib.run_notebook", *arguments],
         env={**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"},

@@ -1,7 +1,7 @@
-"""Execute one notebook in a process of its own: SOURCE TARGET PARAMETERS(json) FOLDER.
+"""Execute one notebook in a process of its own: PARENT SOURCE TARGET PARAMETERS(json) FOLDER.
 
-Of its own because papermill's working directory is process-global. It ends when its parent does,
-and the kernel ends with it: whoever is killed leaves nothing running.
+Of its own because papermill's working directory is process-global. It ends when PARENT, the process
+that started it, does, and the kernel ends with it: whoever is killed leaves nothing running.
 """
 
 import json
@@ -9,10 +9,6 @@ import os
 import sys
 import threading
 import time
-
-# jsonschema would build a grammar of web addresses, two seconds in every run; no notebook has any.
-sys.modules.setdefault("rfc3987_syntax", None)  # pyright: ignore
-import papermill  # noqa: E402
 
 
 def end_with(parent: int) -> None:
@@ -23,8 +19,12 @@ def end_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
-    source, target, parameters, folder = sys.argv[1:]
+    parent, source, target, parameters, folder = sys.argv[1:]
+    threading.Thread(target=end_with, args=(int(parent),), daemon=True).start()
+    # jsonschema would build a grammar of web addresses, two seconds in every run, for no notebook.
+    sys.modules.setdefault("rfc3987_syntax", None)  # pyright: ignore
+    import papermill
+
     papermill.execute_notebook(
         source,
         target,

@@ -6,10 +6,11 @@ and two that overlap share what they have in common.
 """
 
 import csv
+import hashlib
 import io
 import itertools
 import json
-import os
+import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,13 +20,22 @@ import jupytext
 import nbformat
 import papermill
 import yaml
-from distributed import Client, KilledWorker, LocalCluster, as_completed
+from dask.system import CPU_COUNT
+from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 
-from elslib.notebooks import ROOT, Notebook, check_parameters, content_key, execute, glued_values
+from elslib.notebooks import (
+    KEY,
+    ROOT,
+    Notebook,
+    check_parameters,
+    content_key,
+    execute,
+    glued_values,
+)
 from elslib.records import RunRecord, write_json, write_whole
 
 Value = int | float | str | bool
-RECORDED = ("seconds", "commit", "finished", "hardware")
+RECORDED = ("seconds", "commit", "data_sha256", "finished", "hardware")
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,7 @@ def parse_axis(notebook: Path, text: str) -> tuple[str, list[Value]]:
     for part in values.split(","):
         try:
             found += _typed(part.strip(), kind)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise ValueError(
                 f"{name} must be of type {kind} in {notebook.name}, got {part!r}."
             ) from error
@@ -105,10 +115,10 @@ def plan(
     Raises ValueError for a wrong parameter, an empty axis, or a value that stands there twice.
     """
     for name, values in axes.items():
-        if len(values) == 0 or len(set(values)) < len(values):
-            raise ValueError(f"{name} must have values that differ, at least one, got {values}.")
         for value in values:
             check_parameters(notebook, {name: value})
+        if len(values) == 0 or len(set(values)) < len(values):
+            raise ValueError(f"{name} must have values that differ, at least one, got {values}.")
     runs = []
     for point in itertools.product(*axes.values()):
         parameters = dict(zip(axes, point, strict=True))
@@ -121,13 +131,19 @@ def perform(run: Run, root: Path = ROOT) -> None:
     """Execute a run and write its result, whole or not at all. RuntimeError if it fails."""
     if run.result.is_file():
         return
+    if content_key(run.notebook, run.parameters, root) != run.key:
+        raise RuntimeError(
+            f"{socket.gethostname()}:{root} must hold the notebook, elslib and data of the sweep, "
+            f"but they differ; bring it to the same commit."
+        )
     executed = Notebook(run.notebook, run.folder / f"{run.notebook.stem}.ipynb")
     execute(executed, run.parameters, root)
-    if content_key(run.notebook, run.parameters, root) != run.key:
+    if nbformat.read(executed.target, as_version=4).metadata[KEY] != run.key:
         raise RuntimeError(f"{run.notebook.name}, elslib or data changed while the sweep ran.")
     seconds = nbformat.read(executed.target, as_version=4).metadata["papermill"]["duration"]
     asked = {"notebook": run.notebook.name, "parameters": dict(run.parameters)}
-    record = RunRecord("elslib sweep", asked, run.key, round(seconds, 1))
+    data = hashlib.sha256((root / "data" / "manifest.json").read_bytes()).hexdigest()
+    record = RunRecord("elslib sweep", asked, data, round(seconds, 1))
     values = glued_values(executed.target)
     write_json(run.result, {"key": run.key, "values": values, "record": record.json()})
 
@@ -150,15 +166,27 @@ def sweep(
     yield from (Outcome(run, "") for run in runs if run not in todo)
     if not todo:
         return
-    with _client(scheduler, min(workers or os.cpu_count() or 1, len(todo))) as client:
+    with _client(scheduler, min(workers or CPU_COUNT, len(todo))) as client:
         futures = {
-            client.submit(perform, run, root, key=run.key, retries=retries): run for run in todo
+            client.submit(perform, run, root, key=str(run.folder), retries=retries): run
+            for run in todo
         }
         for future in as_completed(futures):
-            error = future.exception()
-            if isinstance(error, KilledWorker):
-                error = RuntimeError("its workers died, again and again; memory may be short.")
-            yield Outcome(futures[future], str(error) if error else "")
+            yield Outcome(futures[future], _error(futures[future], future))
+
+
+def _error(run: Run, future: Future) -> str:
+    """Why a run that ended has no result; empty if it has one."""
+    if run.result.is_file():
+        return ""
+    error = None if future.cancelled() else future.exception()
+    if isinstance(error, KilledWorker):
+        return "its workers died, again and again; memory may be short."
+    if error:
+        return str(error) or repr(error)
+    return (
+        f"no result in {run.folder}: the scheduler was lost, or its workers do not see the folder."
+    )
 
 
 @contextmanager
@@ -172,9 +200,16 @@ def _client(scheduler: str, workers: int) -> Iterator[Client]:
                 f"({error}); start one with `dask scheduler`, or leave it out."
             ) from error
         with client:
+            try:
+                client.wait_for_workers(1, timeout=30)
+            except TimeoutError as error:
+                raise ValueError(
+                    f"scheduler must have workers, but {scheduler!r} has none; start one with "
+                    f"`dask worker {scheduler}`."
+                ) from error
             yield client
         return
-    threads = str(max(1, (os.cpu_count() or 1) // workers))  # of each notebook
+    threads = str(max(1, CPU_COUNT // workers))  # of each notebook
     cluster = LocalCluster(
         n_workers=workers,
         threads_per_worker=1,

@@ -170,6 +170,8 @@ for (name, n), share in faults.items():
     some = share_interval(int((share > 0).sum()), n_toy)
     mean, error = 100 * float(share.mean()), 100 * float(share.std()) / n_toy**0.5
     table.append(f"| {name} | {n} | {some:.2f} | {mean:.2f} ± {error:.2f}% |")
+    end = "fine" if "0.0001" in name else "uniform" if "equal steps" in name else "middle"
+    glue_all({f"toy_{end}_{n}": mean, f"toy_{end}_{n}_error": error})
 glue_all({"n_toy": n_toy})
 Markdown("\n".join(table))
 

@@ -113,6 +113,8 @@ for name in names:
     together = float(
         torch.corrcoef(torch.stack([windows, torch.tensor(sides[name]).float()]))[0, 1]
     )
+    key = name.replace("-", "_")  # for the page of claims
+    glue_all({f"{key}_falls": falls, f"{key}_steps": len(windows) - 1})
     table.append(f"| {name} | {falls} of {len(windows) - 1} steps | {gap} | {together:.2f} |")
 glue_all(
     {

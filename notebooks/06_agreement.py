@@ -43,6 +43,7 @@ from elslib.calibration import load_scale
 from elslib.datasets import data_folder
 from elslib.figures import agreement_scatter
 from elslib.gluing import glue_all
+from elslib.metrics import median_interval, share_interval
 from elslib.networks import load_card, load_network, training_images
 from elslib.records import spot_checks
 
@@ -94,6 +95,14 @@ for name in names:
         table.append(
             f"| *published, {key}* | *full set* | *about 140,000* | " + " | ".join(cells) + " |"
         )
+for name in names:  # for the page of claims
+    r = {steps: values(rows[name], "ELS", steps) for steps in NETWORK_STEPS}
+    few, many = NETWORK_STEPS
+    key, n = name.replace("-", "_"), len(r[many])
+    above = share_interval(round(n * share_above(rows[name], "ELS")), n)
+    best = {f"{key}_{theory}": median(rows[name], theory) for theory in ("ELS", "LS", "IS")}
+    gain = median_interval(r[many] - r[few])
+    glue_all(best | {f"{key}_above": above, f"{key}_gain": gain})
 glue_all({"n_seeds": len(values(rows[names[0]], "ELS"))})
 Markdown("\n".join(table))
 

@@ -84,6 +84,7 @@ glue_all(
         "ns": ns,
         "cores": f"{cores:,}",
         "disk": disk,
+        "disks": cores / 2 * (c * h * w * 4 / 1e9 / disk) / per_step,
         "read_share": 100 * (c * h * w * 4 / 1e9 / disk) / per_step,
     }
 )
@@ -91,12 +92,12 @@ Markdown("\n".join(table))
 
 # %% [markdown]
 # *One sample, all images, no classes. Time is the measured cost of a comparison, in proportion to
-# images and cores. Reading: from one disk of {glue:text}`disk:.1f` GB a second; each step of each batch
+# images and cores, for eight samples at a time, which share some work. Reading: from one disk of {glue:text}`disk:.1f` GB a second; each step of each batch
 # reads all.*
 #
-# The sum is so much longer than the reading that disks hardly matter: on two cores with such a disk,
-# reading an image takes {glue:text}`read_share:.1f`% of the time of its comparisons. A cluster has many
-# disks, one for each shard.
+# With a disk for every two cores the sum is much longer than the reading: reading an image takes
+# {glue:text}`read_share:.1f`% of the time of its comparisons. {glue:text}`cores:s` cores on one disk would
+# wait for it; they need at least {glue:text}`disks:.0f`.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-billion", "caption": "Time of one sample against the number of training images, by arithmetic from the measured cost of one comparison. A class-conditional sample only needs the images of its class."}, "image": {"alt": "Line plot on logarithmic axes: time rises in proportion to the number of images, three straight lines, one for each number of cores."}}
 powers = list(range(4, 10))
@@ -118,8 +119,9 @@ lines(
 # has to travel.
 #
 # A posterior for one image of {glue:text}`side:s` pixels has {glue:text}`kilobytes:.0f` kilobytes, whatever
-# the number of training images. With {glue:text}`processes:s` processes that is {glue:text}`gathered:.0f` MB
-# for each of the {glue:text}`n_steps` steps: less than a second on any network, beside hours of sums.
+# the number of training images. With {glue:text}`processes:s` processes each receives
+# {glue:text}`gathered:.0f` MB in each of the {glue:text}`n_steps` steps, little beside the minutes that a
+# step of a billion images takes.
 #
 #     torchrun --nproc-per-node 2 -m elslib sample --dataset fashion_mnist/train --label 3
 #
@@ -174,10 +176,11 @@ Markdown("\n".join(table))
 # %% [markdown]
 # ## What was measured
 #
-# - **A file larger than we let the memory be.** {glue:text}`file_images:s` images in a file of
+# - **A file larger than the memory it takes.** {glue:text}`file_images:s` images in a file of
 #   {glue:text}`file:.1f` GB, mapped and not read into memory. One evaluation at window 17 took
 #   {glue:text}`LS_seconds:.0f` seconds with LS and {glue:text}`ELS_seconds:.0f` with border-aware ELS,
-#   on two cores. The process never had more than {glue:text}`memory` MB of its own. Any file that numpy
+#   on two cores. The process never had more than {glue:text}`memory` MB of its own.
+#   (The file would have fitted into this machine's memory, and the system may have kept it there.) Any file that numpy
 #   saved will do: `elslib sample --dataset images.npy`.
 # - **Two processes of one thread each.** They take {glue:text}`ratio:.2f` of the time of one (best against
 #   best; {glue:text}`ratio_low:.2f` to {glue:text}`ratio_high:.2f` over the repeats). One half would be
@@ -188,6 +191,7 @@ Markdown("\n".join(table))
 #
 # - **A thousand cores were not tried.** The arithmetic says that sums dominate; a slow process would
 #   still hold up all others at each step.
+# - **Opening a file reads it twice**, for its checks and for its hash. That is not in the table.
 # - **One machine's nanosecond.** Other processors will be faster or slower. Graphics cards should be
 #   much faster, and were not measured.
 # - **Exactness has its price.** In low noise nearly all patches have no weight to speak of. A machine

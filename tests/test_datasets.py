@@ -634,3 +634,15 @@ def test_shards():
     for i, n in ((3, 3), (-1, 3), (0, 8)):
         with pytest.raises(ValueError, match=f"at most 7, .* got number {i} of {n}"):
             whole.shard(i, n)
+
+
+def test_a_file_larger_than_the_memory_can_be_mapped(tmp_path):
+    """A sparse one of a terabyte. Loading would read it for its checks, so only the mapping."""
+    path = tmp_path / "set.npy"
+    header = np.lib.format.header_data_from_array_1_0(np.zeros((1, 1, 32, 32), np.float32))
+    shape = (2**28, 1, 32, 32)
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {**header, "shape": shape})
+        file.truncate(file.tell() + 4 * 2**38)
+    mapped = datasets._array(path, "r")
+    assert mapped.shape == shape and mapped[-1].sum() == 0

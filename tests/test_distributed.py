@@ -64,7 +64,7 @@ def torchrun(processes: int, *arguments, folder: Path) -> subprocess.CompletedPr
             sys.executable, "-m", "torch.distributed.run", "--standalone",
             "--nproc-per-node", str(processes), *map(str, arguments),
         ],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}, cwd=folder,
         capture_output=True, text=True, timeout=240,
     )  # fmt: skip
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from click.testing import CliRunner
+from distributed import Client
 
 from elslib import notebooks, sweep
 from elslib.cli import main
@@ -31,11 +32,17 @@ n: int = 3  # how many
 rate: float = 0.5  # how fast
 name: str = "a"  # what
 loud: bool = False  # or not
-wait: float = 0.0  # seconds
+gate: str = ""  # a folder; runs from the third on wait until it holds the file go
 
 # %%
 import time
-time.sleep(wait)
+from pathlib import Path
+
+if gate:
+    with (Path(gate) / "begun").open("a") as log:
+        log.write(f"{n}\\n")
+    while n >= 2 and not (Path(gate) / "go").exists():
+        time.sleep(0.1)
 if n < 0:
     raise ValueError("n is negative")
 if loud:
@@ -62,6 +69,11 @@ def rows(out: Path) -> list[dict]:
         return list(csv.DictReader(file))
 
 
+def begun(gate: Path) -> list[int]:
+    """Which runs were begun, each as often as it was."""
+    return sorted(int(line) for line in (gate / "begun").read_text().split())
+
+
 @pytest.mark.parametrize(
     "text, expected",
     [
@@ -82,7 +94,8 @@ def test_axes(notebook, text, expected):
     "text, message",
     [
         ("n", "-g must be NAME=VALUES, got 'n'; for example seed=0:8"),
-        ("m=1", "m must be a parameter of page.py, which has: n, rate, name, loud, wait"),
+        ("m=1", "m must be a parameter of page.py, which has: n, rate, name, loud, gate"),
+        ("n=1:2:3:4", "n must be of type int in page.py, got '1:2:3:4'"),
         ("n=1.5", "n must be of type int in page.py, got '1.5'"),
         ("rate=fast", "rate must be of type float in page.py, got 'fast'"),
         ("loud=maybe", "loud must be of type bool in page.py, got 'maybe'"),
@@ -94,7 +107,7 @@ def test_bad_axes(notebook, text, message):
         sweep.parse_axis(notebook, text)
 
 
-def test_a_grid(notebook, tmp_path):
+def test_a_grid(notebook, tmp_path, as_installed):
     """All combinations, each with its own key and folder; from yaml too."""
     runs = sweep.plan(notebook, {"n": [1, 2], "name": ["a", "b"]}, tmp_path / "out")
     assert [str(run) for run in runs][:2] == ["n=1, name='a'", "n=1, name='b'"]
@@ -111,8 +124,9 @@ def test_a_grid(notebook, tmp_path):
     for values in ([], [1, 1]):
         with pytest.raises(ValueError, match="n must have values that differ, at least one"):
             sweep.plan(notebook, {"n": values}, tmp_path)
-    with pytest.raises(ValueError, match="n must be of type int"):
-        sweep.plan(notebook, {"n": ["1"]}, tmp_path)
+    for wrong in ("1", [1], {"a": 1}):
+        with pytest.raises(ValueError, match="n must be of type int"):
+            sweep.plan(notebook, {"n": [wrong]}, tmp_path)
 
 
 def test_a_dry_run_writes_nothing(notebook, tmp_path):
@@ -123,21 +137,24 @@ def test_a_dry_run_writes_nothing(notebook, tmp_path):
 
 
 def test_failures_are_kept_and_reported(notebook, tmp_path):
-    """Two good runs, one that raises: a row each for the good, the notebook of the other, exit
-    code 1. Asked again, only the bad one runs."""
+    """Two good runs, one that raises: a row each for the good, the notebook of the other, which was
+    tried twice, exit code 1. Asked again, only the bad one runs."""
     out = tmp_path / "out"
-    arguments = (notebook, "-g", "n=1,2,-1", "--out", out, "--retries", 0)
+    (tmp_path / "go").touch()
+    arguments = (notebook, "-g", "n=0,1,-1", "-g", f"gate={tmp_path}", "--out", out)
     done = command(*arguments)
     assert done.exit_code == 1
     assert "FAILED n=-1" in done.stderr and "n is negative" in done.stderr
     assert "1 of 3 runs failed" in done.stderr
-    assert [row["n"] for row in rows(out)] == ["1", "2"]
+    assert begun(tmp_path) == [-1, -1, 0, 1]
+    assert [row["n"] for row in rows(out)] == ["0", "1"]
     assert all(row["run_key"] and float(row["run_seconds"]) > 0 for row in rows(out))
     (failed,) = out.rglob("*.failed.ipynb")
     results = {path: path.stat().st_mtime_ns for path in out.rglob("result.json")}
     assert len(results) == 2 and failed.parent not in {path.parent for path in results}
     assert command(*arguments).exit_code == 1
     assert {path: path.stat().st_mtime_ns for path in out.rglob("result.json")} == results
+    assert begun(tmp_path) == [-1, -1, -1, -1, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -164,6 +181,15 @@ def test_a_scheduler_that_is_not_there(notebook, tmp_path):
     assert done.exit_code == 2 and "scheduler must be the address" in done.stderr
 
 
+def test_a_scheduler_without_workers(notebook, tmp_path, processes, monkeypatch):
+    """Said after a while, not waited for without end."""
+    address = scheduler(processes)
+    wait = Client.wait_for_workers
+    monkeypatch.setattr(Client, "wait_for_workers", lambda self, n, timeout: wait(self, n, 1))
+    done = command(notebook, "-g", "n=1", "--out", tmp_path / "out", "--scheduler", address)
+    assert done.exit_code == 2 and "must have workers" in done.stderr
+
+
 def test_a_folder_that_cannot_be_written(notebook, tmp_path):
     """A file stands where the folder should be."""
     (tmp_path / "out").write_text("")
@@ -185,20 +211,36 @@ def test_a_full_disk(notebook, tmp_path, monkeypatch):
     assert not run.result.exists()
 
 
-def test_a_library_that_changes_meanwhile(notebook, tmp_path, monkeypatch):
-    """What ran is not what was planned: refused."""
+def test_a_library_that_changes_meanwhile(notebook, tmp_path):
+    """What would run is not what was planned: refused."""
+    (run,) = sweep.plan(notebook, {"n": [1]}, tmp_path / "out")
+    notebook.write_text(NOTEBOOK + "\n")
+    with pytest.raises(RuntimeError, match="must hold the notebook, elslib and data of the sweep"):
+        sweep.perform(run)
+    assert not run.folder.exists()
+
+
+def test_a_run_without_a_result_is_no_success(notebook, tmp_path, as_installed):
+    """The scheduler was lost, or a worker elsewhere wrote to a folder of its own."""
     (run,) = sweep.plan(notebook, {"n": [1]}, tmp_path / "out")
 
-    def edited(*_):
-        notebook.write_text(NOTEBOOK + "\n")
+    class Lost:
+        def cancelled(self):
+            return True
 
-    monkeypatch.setattr(sweep, "execute", edited)
-    with pytest.raises(RuntimeError, match="changed while the sweep ran"):
-        sweep.perform(run)
+    assert "the scheduler was lost" in sweep._error(run, Lost())  # pyright: ignore
 
 
 def descendants(process: subprocess.Popen) -> set[psutil.Process]:
     return set(psutil.Process(process.pid).children(recursive=True))
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it runs; one that is dead and not yet buried does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def until(condition, seconds: float = 120):
@@ -231,17 +273,22 @@ def processes():
         process.wait()
 
 
-def test_a_worker_that_is_killed(notebook, tmp_path, processes):
-    """A scheduler and two workers, one killed in the middle of a run: all twelve runs finish, each
-    is in the table once, and no kernel stays behind."""
+def scheduler(processes) -> str:
+    """The address of one that was started."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    address = f"tcp://127.0.0.1:{port}"
     processes(
         "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", port,
         "--no-dashboard",
     )  # fmt: skip
+    return f"tcp://127.0.0.1:{port}"
+
+
+def test_a_worker_that_is_killed(notebook, tmp_path, processes):
+    """A scheduler and two workers, one killed in the middle of a run: all twelve runs finish, each
+    is in the table once, and no kernel stays behind."""
+    address = scheduler(processes)
     workers = [
         processes(
             "-m", "distributed.cli.dask_worker", address, "--nthreads", 1, "--no-nanny",
@@ -251,31 +298,38 @@ def test_a_worker_that_is_killed(notebook, tmp_path, processes):
     ]  # fmt: skip
     out = tmp_path / "out"
     going = processes(
-        "-m", "elslib.cli", "sweep", notebook, "-g", "n=0:12", "-g", "wait=0.2", "--out", out,
-        "--scheduler", address,
+        "-m", "elslib.cli", "sweep", notebook, "-g", "n=0:12", "-g", f"gate={tmp_path}",
+        "--out", out, "--scheduler", address,
     )  # fmt: skip
-    until(lambda: len(list(out.rglob("result.json"))) >= 2)
-    running = until(lambda: [p for p in descendants(workers[0]) if "ipykernel" in str(p.cmdline())])
+    until(lambda: (tmp_path / "begun").exists() and len(begun(tmp_path)) == 4)
+    running = descendants(workers[0])  # of a run that waits for the gate, so it cannot just end
+    assert len(running) >= 2
     workers[0].send_signal(signal.SIGKILL)
+    until(lambda: not any(alive(process) for process in running), seconds=20)
+    (tmp_path / "go").touch()
     assert going.wait(timeout=240) == 0
     assert sorted(int(row["n"]) for row in rows(out)) == list(range(12))
-    assert len({row["run_key"] for row in rows(out)}) == 12
-    until(lambda: not any(process.is_running() for process in running), seconds=10)
+    twice = begun(tmp_path)
+    assert len(twice) == 13 and set(twice) == set(range(12))
 
 
 def test_a_sweep_that_is_killed(notebook, tmp_path, processes):
     """Started again it executes only what was not finished; nothing of the first goes on."""
     out = tmp_path / "out"
-    arguments = (notebook, "-g", "n=0:4", "-g", "wait=0.2", "--out", out, "--workers", 2)
+    arguments = (notebook, "-g", "n=0:4", "-g", f"gate={tmp_path}", "--out", out, "--workers", 2)
     going = processes("-m", "elslib.cli", "sweep", *arguments)
-    until(lambda: len(list(out.rglob("result.json"))) >= 1)
+    until(lambda: (tmp_path / "begun").exists() and len(begun(tmp_path)) == 4)
+    until(lambda: len(list(out.rglob("result.json"))) == 2)
     running = descendants(going)
+    assert len(running) >= 4  # two workers, two runs that wait for the gate
     going.send_signal(signal.SIGKILL)
     going.wait()
-    until(lambda: not any(process.is_running() for process in running), seconds=20)
+    until(lambda: not any(alive(process) for process in running), seconds=20)
     first = {path: path.stat().st_mtime_ns for path in out.rglob("result.json")}
-    assert 1 <= len(first) < 4
+    assert len(first) == 2
+    (tmp_path / "go").touch()
     assert command(*arguments).exit_code == 0
+    assert begun(tmp_path) == [0, 1, 2, 2, 3, 3]
     second = {path: path.stat().st_mtime_ns for path in out.rglob("result.json")}
     assert len(second) == len(rows(out)) == 4 and first.items() <= second.items()
     assert all(json.loads(path.read_text())["key"][:16] == path.parent.name for path in second)

@@ -93,9 +93,9 @@ def test_touch_and_keys(page, origins):
 
 
 def test_it_answers_within_a_tenth_of_a_second(page):
-    """The best of ten, so that a busy machine does not matter."""
-    times = [page.evaluate(ANSWER, [3 * i, 2 * i]) for i in range(10)]
-    assert min(times) < 100
+    """In the median of eleven."""
+    times = [page.evaluate(ANSWER, [2 * i, 3 * i % 32]) for i in range(11)]
+    assert sorted(times)[5] < 100
 
 
 def test_the_words_say_what_the_picture_shows(page, origins):

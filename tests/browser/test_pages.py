@@ -78,7 +78,7 @@ def test_figures_stand_without_scripts(browser, pages):
         for picture in page.locator("main img").all():
             box = picture.bounding_box()
             assert box and box["width"] > 20 and box["height"] > 20, name
-        figures = page.locator(".mosaic").count()
-        assert page.locator(".mosaic img").count() == figures, name
+        assert page.locator(".mosaic img").count() == page.locator(".mosaic").count(), name
+        assert page.locator(".player img").count() == 3 * page.locator(".player").count(), name
         page.close()
     context.close()

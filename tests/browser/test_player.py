@@ -44,9 +44,12 @@ def test_play_and_pause(page):
     """From noise, step by step, until it is stopped; a touch of the slider stops it too."""
     button = page.locator(".player button")
     button.click()
-    page.wait_for_function("() => document.querySelector('.player').dataset.step === '2'")
+    page.wait_for_function("() => document.querySelector('.player').dataset.step >= 2")
     assert button.inner_text() == "pause"
     button.click()
     assert button.inner_text() == "play"
     step = int(page.locator(".player").get_attribute("data-step"))
     assert shown(page) == frames(page, step) and step < STEPS - 1
+    button.click()
+    page.locator(".player input").fill("1")
+    assert button.inner_text() == "play" and shown(page) == frames(page, 1)
