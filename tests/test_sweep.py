@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -124,7 +125,8 @@ def test_a_grid(notebook, tmp_path, as_installed):
     for values in ([], [1, 1]):
         with pytest.raises(ValueError, match="n must have values that differ, at least one"):
             sweep.plan(notebook, {"n": values}, tmp_path)
-    for wrong in ("1", [1], {"a": 1}):
+    wrongs: list[Any] = ["1", [1], {"a": 1}]
+    for wrong in wrongs:
         with pytest.raises(ValueError, match="n must be of type int"):
             sweep.plan(notebook, {"n": [wrong]}, tmp_path)
 
