@@ -23,7 +23,7 @@ from elslib.agreement import NETWORK_STEPS, THEORY_STEPS
 from elslib.calibration import load_scale
 from elslib.datasets import data_folder
 from elslib.figures import image_grid
-from elslib.images import ImageSet
+from elslib.images import ImageSet, to_pixels
 from elslib.limbs import EXPECTED, KINDS
 from elslib.machines import EquivariantLocalScore
 from elslib.networks import NetworkDenoiser, load_network, training_images, weights_sha256
@@ -108,10 +108,7 @@ def draw_all(network: str) -> None:
     for kind, label, seeds in tqdm(todo, desc=f"limbs {network}", disable=None):
         clock = Stopwatch()
         found = pictures(denoiser, images, scale, seeds, label)
-        bytes_of = {
-            name: ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)[:, 0].tolist()
-            for name, x in found.items()
-        }
+        bytes_of = {name: to_pixels(x)[:, 0].tolist() for name, x in found.items()}
         kept.add({
             "kind": kind, "label": label, "seeds": seeds, "pictures": bytes_of,
             "seconds": clock.seconds,

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from elslib.images import ImageSet
-from elslib.machines import groups
+from elslib.machines import by_groups
 from elslib.posterior.reference import SMALLEST_LOGIT
 from elslib.schedules import Schedule, cosine
 
@@ -49,10 +49,10 @@ class Baseline(ABC):
         that differs from the images in channels, height, width, dtype or device.
         """
         _check(x, self.images.images)
-        out = torch.empty_like(x)
-        for rows, t_i, y in groups(x, t, label):
-            out[rows] = self._denoise(x[rows], *self._levels(t_i), self.images.subset(y))
-        return out
+        return by_groups(
+            lambda rows, t_i, y: self._denoise(rows, *self._levels(t_i), self.images.subset(y)),
+            x, t, label,
+        )  # fmt: skip
 
     def _levels(self, t: float) -> tuple[float, float]:
         alpha, sigma = self.schedule.levels(t)

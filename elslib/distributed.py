@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import reduce
 
-import torch
 import torch.distributed as dist
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from elslib.images import ImageSet
-from elslib.machines import Denoiser, ScoreMachine, groups
+from elslib.machines import Denoiser, ScoreMachine, by_groups
 from elslib.posterior import PatchPosterior, merge
 from elslib.posterior.merging import shift_images
 from elslib.schedules import Schedule
@@ -73,10 +72,7 @@ class Sharded:
         label: Int[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b c h w"]:
         """Posterior mean of x_0 over all images; the errors of the machine."""
-        out = torch.empty_like(x)
-        for rows, t_i, y in groups(x, t, label):
-            out[rows] = self.posterior(x[rows], t_i, y).mean
-        return out
+        return by_groups(lambda *rows: self.posterior(*rows).mean, x, t, label)
 
     def posterior(
         self, x: Float[Tensor, "b c h w"], t: float, label: int | None = None, *, top: int = 0

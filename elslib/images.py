@@ -125,6 +125,11 @@ def from_pixels(
     return ImageSet(images, labels, class_names, name, _sha256(pixels, labels))
 
 
+def to_pixels(images: Float[Tensor, "*n c h w"]) -> UInt8[Tensor, "*n c h w"]:
+    """Bytes 0..255 of images in [-1, 1], on the CPU; values beyond count as the nearest inside."""
+    return ((images.detach().cpu().clamp(-1, 1) + 1) * 127.5).round().byte()
+
+
 def _sha256(pixels: Tensor, labels: Tensor | None) -> str:
     digest = hashlib.sha256(str(tuple(pixels.shape)).encode())
     for part in (pixels, labels):

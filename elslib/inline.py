@@ -9,11 +9,12 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from elslib.images import to_pixels
+
 
 def pixels(image: Tensor) -> np.ndarray:
     """An image [c, h, w] in [-1, 1], clamped, as bytes [h, w, 3]."""
-    values = ((image.detach().cpu().clamp(-1, 1) + 1) * 127.5).round().byte()
-    return values.expand(3, -1, -1).permute(1, 2, 0).numpy()
+    return to_pixels(image).expand(3, -1, -1).permute(1, 2, 0).numpy()
 
 
 def sheet(images: Tensor, columns: int) -> np.ndarray:

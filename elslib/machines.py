@@ -5,7 +5,7 @@ itself is `elslib.posterior.patch_posterior` for all of them.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol, final, runtime_checkable
 
@@ -59,10 +59,7 @@ class ScoreMachine(ABC):
         Raises ValueError for t outside (0, 1], a class nobody has, and all that
         `patch_posterior` refuses.
         """
-        out = torch.empty_like(x)
-        for rows, t_i, y in groups(x, t, label):
-            out[rows] = self._posterior(x[rows], t_i, self.images.subset(y)).mean
-        return out
+        return by_groups(lambda *rows: self.posterior(*rows).mean, x, t, label)
 
     def posterior(
         self, x: Float[Tensor, "b c h w"], t: float, label: int | None = None, *, top: int = 0
@@ -83,10 +80,13 @@ class ScoreMachine(ABC):
         )
 
 
-def groups(
-    x: Tensor, t: float | Tensor, label: Tensor | None
-) -> Iterator[tuple[Tensor, float, int | None]]:
-    """The rows of a batch that share time and class, with these two."""
+def by_groups(
+    answer: Callable[[Tensor, float, int | None], Tensor],
+    x: Tensor,
+    t: float | Tensor,
+    label: Tensor | None,
+) -> Tensor:
+    """What `answer(rows, t, class)` says, for the rows of a batch that share time and class."""
     b = len(x)
     times = t.tolist() if isinstance(t, Tensor) and t.ndim else [float(t)] * b
     classes = [None] * b if label is None else label.tolist()
@@ -95,10 +95,11 @@ def groups(
             f"t and label must hold one entry per image, got {len(times)} and {len(classes)} "
             f"for a batch of {b}."
         )
-    keys = list(zip(times, classes, strict=True))
+    keys, out = list(zip(times, classes, strict=True)), torch.empty_like(x)
     for key in dict.fromkeys(keys):
         rows = torch.tensor([i for i in range(b) if keys[i] == key], device=x.device)
-        yield rows, *key
+        out[rows] = answer(x[rows], *key)
+    return out
 
 
 @final

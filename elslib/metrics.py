@@ -82,11 +82,8 @@ def median_interval(
         raise ValueError(f"values must be finite and hold at least one, got {values.tolist()}.")
     _check_level(level)
     v = values.double().cpu()
-    picks = torch.randint(len(v), (draws, len(v)), generator=torch.Generator().manual_seed(seed))
-    medians = torch.quantile(v[picks], 0.5, dim=1)
-    tail = (1 - level) / 2
-    low, high = torch.quantile(medians, torch.tensor([tail, 1 - tail], dtype=torch.float64))
-    return Interval(float(torch.quantile(v, 0.5)), float(low), float(high))
+    medians = torch.quantile(v[_resamples(len(v), draws, seed)], 0.5, dim=1)
+    return _bootstrap(float(torch.quantile(v, 0.5)), medians, level)
 
 
 def share_interval(hits: int, n: int, level: float = 0.95) -> Interval:
@@ -131,14 +128,23 @@ def kappa_interval(
             f"undefined. Report the share of equal answers."
         )
     first, second = ((r[:, None] == answers).double() for r in (a, b))  # (n, answers)
-    picks = torch.randint(len(a), (draws, len(a)), generator=torch.Generator().manual_seed(seed))
-    picks = torch.cat([torch.arange(len(a))[None], picks])
+    picks = torch.cat([torch.arange(len(a))[None], _resamples(len(a), draws, seed)])
     equal = (a == b).double()[picks].mean(dim=1)
     expected = torch.stack([r[picks].mean(dim=1) for r in (first, second)]).prod(dim=0).sum(dim=1)
     kappa = ((equal - expected) / (1 - expected))[expected < 1]
+    return _bootstrap(float(kappa[0]), kappa[1:], level)
+
+
+def _resamples(n: int, draws: int, seed: int) -> Tensor:
+    """Numbers of n values, drawn with replacement: [draws, n]."""
+    return torch.randint(n, (draws, n), generator=torch.Generator().manual_seed(seed))
+
+
+def _bootstrap(estimate: float, resampled: Tensor, level: float) -> Interval:
+    """The percentile interval that an estimate's resampled values give."""
     tail = (1 - level) / 2
-    low, high = torch.quantile(kappa[1:], torch.tensor([tail, 1 - tail], dtype=torch.float64))
-    return Interval(float(kappa[0]), float(low), float(high))
+    low, high = torch.quantile(resampled, torch.tensor([tail, 1 - tail], dtype=torch.float64))
+    return Interval(estimate, float(low), float(high))
 
 
 def _check_level(level: float) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import jupytext
@@ -87,9 +88,20 @@ def _digest(path: Path, mtime_ns: int, size: int) -> bytes:
     return hashlib.sha256(path.read_bytes()).digest()
 
 
+def parameters_of(notebook: Path) -> Mapping[str, Any]:
+    """A notebook's parameters, as papermill describes them: types and defaults, as text."""
+    about = notebook.stat()
+    return _inspected(notebook, about.st_mtime_ns, about.st_size)
+
+
+@lru_cache(maxsize=64)
+def _inspected(notebook: Path, mtime_ns: int, size: int) -> Mapping[str, Any]:
+    return papermill.inspect_notebook(jupytext.read(notebook))
+
+
 def check_parameters(notebook: Path, parameters: Mapping[str, object]) -> None:
     """Raise ValueError unless every name is a parameter of the notebook and has its type."""
-    known = papermill.inspect_notebook(jupytext.read(notebook))
+    known = parameters_of(notebook)
     for name, value in parameters.items():
         if name not in known:
             raise ValueError(

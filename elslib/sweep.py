@@ -16,9 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import jupytext
 import nbformat
-import papermill
 import yaml
 from dask.system import CPU_COUNT
 from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
@@ -31,6 +29,7 @@ from elslib.notebooks import (
     content_key,
     execute,
     glued_values,
+    parameters_of,
 )
 from elslib.records import RunRecord, write_json, write_whole
 
@@ -73,7 +72,7 @@ def parse_axis(notebook: Path, text: str) -> tuple[str, list[Value]]:
     name, equals, values = text.partition("=")
     if not equals or not values:
         raise ValueError(f"-g must be NAME=VALUES, got {text!r}; for example seed=0:8.")
-    known = papermill.inspect_notebook(jupytext.read(notebook))
+    known = parameters_of(notebook)
     kind = known[name]["inferred_type_name"] if name in known else "str"
     found: list[Value] = []
     for part in values.split(","):
@@ -138,9 +137,10 @@ def perform(run: Run, root: Path = ROOT) -> None:
         )
     executed = Notebook(run.notebook, run.folder / f"{run.notebook.stem}.ipynb")
     execute(executed, run.parameters, root)
-    if nbformat.read(executed.target, as_version=4).metadata[KEY] != run.key:
+    about = nbformat.read(executed.target, as_version=4).metadata
+    if about[KEY] != run.key:
         raise RuntimeError(f"{run.notebook.name}, elslib or data changed while the sweep ran.")
-    seconds = nbformat.read(executed.target, as_version=4).metadata["papermill"]["duration"]
+    seconds = about["papermill"]["duration"]
     asked = {"notebook": run.notebook.name, "parameters": dict(run.parameters)}
     data = hashlib.sha256((root / "data" / "manifest.json").read_bytes()).hexdigest()
     record = RunRecord("elslib sweep", asked, data, round(seconds, 1))
@@ -161,9 +161,12 @@ def sweep(
     `workers` processes (0: one a core) run here. A run that fails is tried `retries` times more;
     one whose worker dies goes to another. Raises ValueError for a scheduler that cannot be reached.
     """
-    runs = list(runs)
-    todo = [run for run in runs if not run.result.is_file()]
-    yield from (Outcome(run, "") for run in runs if run not in todo)
+    todo = []
+    for run in runs:
+        if run.result.is_file():
+            yield Outcome(run, "")
+        else:
+            todo.append(run)
     if not todo:
         return
     with _client(scheduler, min(workers or CPU_COUNT, len(todo))) as client:
