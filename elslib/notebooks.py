@@ -23,10 +23,11 @@ import torch
 import yaml
 
 from elslib.posterior import patch_posterior
-from elslib.records import write_whole
+from elslib.records import RunRecord, write_whole
 
 ROOT = Path(__file__).parents[1]
-KEY = "elslib_key"
+KEY = "elslib_key"  # metadata of an executed notebook: its content key,
+RECORD = "elslib_record"  # and its RunRecord
 GLUED = "application/papermill.record/"  # how a glued output's types begin
 
 
@@ -123,9 +124,9 @@ def execute(
     """Execute a notebook unless its target is of the same content key; True if it ran.
 
     Runs in a process of its own, because papermill's working directory is process-global. The
-    target appears only when the run succeeded. Raises ValueError for wrong parameters and
-    RuntimeError, naming the cell's error, for a notebook that fails; the failed copy stays beside
-    the target as `.failed.ipynb`.
+    target appears only when the run succeeded, with its content key and its RunRecord. Raises
+    ValueError for wrong parameters and RuntimeError, naming the cell's error, for a notebook that
+    fails; the failed copy stays beside the target as `.failed.ipynb`.
     """
     parameters = dict(parameters or {})
     check_parameters(notebook.source, parameters)
@@ -152,11 +153,22 @@ def execute(
         raise RuntimeError(f"{notebook.source.name} failed; its copy is {failed}:\n{last}")
     executed = nbformat.read(part, as_version=4)
     executed.metadata[KEY] = key
+    seconds = executed.metadata["papermill"]["duration"]
+    executed.metadata[RECORD] = _record(notebook, parameters, seconds, root).json()
     executed.metadata.pop("widgets", None)
     nbformat.write(executed, part)
     failed.unlink(missing_ok=True)
     os.replace(part, notebook.target)
     return True
+
+
+def _record(
+    notebook: Notebook, parameters: Mapping[str, object], seconds: float, root: Path
+) -> RunRecord:
+    """Of a run that has just ended; its data are all embedded sets, as the manifest lists them."""
+    asked = {"notebook": notebook.source.name, "parameters": dict(parameters)}
+    data = hashlib.sha256((root / "data" / "manifest.json").read_bytes()).hexdigest()
+    return RunRecord("elslib book", asked, data, round(seconds, 1))
 
 
 def gate(notebooks: list[Notebook], root: Path = ROOT) -> None:
@@ -223,6 +235,16 @@ def build(root: Path = ROOT) -> Path:
 
     Raises RuntimeError if Jupyter Book warns or fails, or if a page would load from another host.
     """
+    prepare(root)
+    html = jupyter_book("html", root)
+    foreign = list(foreign_resources(html))
+    if foreign:
+        raise RuntimeError("these pages load from another host:\n" + "\n".join(foreign))
+    return html / "index.html"
+
+
+def prepare(root: Path = ROOT) -> None:
+    """Execute the chapters that are stale, check all, export their pictures."""
     notebooks = chapters(root)
     for channels in (1, 3):
         # Compiling is announced on stderr: here, not on the first page that needs the kernel.
@@ -235,18 +257,21 @@ def build(root: Path = ROOT) -> Path:
     gate(notebooks, root)
     for notebook in notebooks:
         export_pictures(notebook)
+
+
+def jupyter_book(builder: str, root: Path = ROOT) -> Path:
+    """Build the pages, "html" each or "singlehtml" in one; returns their folder.
+
+    Raises RuntimeError if Jupyter Book warns or fails.
+    """
     options = ["--config", "_config.yml", "--toc", str(root / "_toc.yml"), "--path-output", "."]
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "book", *options]
-    done = subprocess.run([*command, "-n", "-W", "--keep-going"], cwd=root)
+    done = subprocess.run([*command, "--builder", builder, "-n", "-W", "--keep-going"], cwd=root)
     if done.returncode:
         # Sphinx would not read an unchanged page again, and so forget its warning the next time.
         shutil.rmtree(root / "_build", ignore_errors=True)
         raise RuntimeError("Jupyter Book failed or warned; its messages are above.")
-    html = root / "_build" / "html"
-    foreign = list(foreign_resources(html))
-    if foreign:
-        raise RuntimeError("these pages load from another host:\n" + "\n".join(foreign))
-    return html / "index.html"
+    return root / "_build" / builder
 
 
 # What makes a browser fetch something: not an <a href>, which only points.

@@ -6,7 +6,6 @@ and two that overlap share what they have in common.
 """
 
 import csv
-import hashlib
 import io
 import itertools
 import json
@@ -23,6 +22,7 @@ from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 
 from elslib.notebooks import (
     KEY,
+    RECORD,
     ROOT,
     Notebook,
     check_parameters,
@@ -31,7 +31,7 @@ from elslib.notebooks import (
     glued_values,
     parameters_of,
 )
-from elslib.records import RunRecord, write_json, write_whole
+from elslib.records import write_json, write_whole
 
 Value = int | float | str | bool
 RECORDED = ("seconds", "commit", "data_sha256", "finished", "hardware")
@@ -140,12 +140,9 @@ def perform(run: Run, root: Path = ROOT) -> None:
     about = nbformat.read(executed.target, as_version=4).metadata
     if about[KEY] != run.key:
         raise RuntimeError(f"{run.notebook.name}, elslib or data changed while the sweep ran.")
-    seconds = about["papermill"]["duration"]
-    asked = {"notebook": run.notebook.name, "parameters": dict(run.parameters)}
-    data = hashlib.sha256((root / "data" / "manifest.json").read_bytes()).hexdigest()
-    record = RunRecord("elslib sweep", asked, data, round(seconds, 1))
+    record = {**about[RECORD], "command": "elslib sweep"}
     values = glued_values(executed.target)
-    write_json(run.result, {"key": run.key, "values": values, "record": record.json()})
+    write_json(run.result, {"key": run.key, "values": values, "record": record})
 
 
 def sweep(

@@ -1,5 +1,6 @@
 """The notebook pipeline, on a small book of its own."""
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -45,6 +46,7 @@ def book(tmp_path_factory):
     (root / "notebooks" / "page.py").write_text(SOURCE)
     (root / "elslib" / "core.py").write_text("x = 1\n")
     (root / "data" / "set.npz").write_bytes(b"1")
+    (root / "data" / "manifest.json").write_text("{}")
     (root / "requirements.lock").write_text("a==1\n")
     (root / "_toc.yml").write_text(
         "format: jb-book\nroot: index\nchapters:\n- file: notebooks/page\n"
@@ -69,6 +71,16 @@ def test_an_unchanged_notebook_is_not_executed_again(book, page):
     assert text_of(page.target) == "6 0.5 a\n"
     assert not notebooks.execute(page, root=book)
     notebooks.gate([page], book)
+
+
+def test_an_executed_notebook_says_what_made_it(page):
+    """Its record names the notebook, the data, the versions; the seconds are papermill's."""
+    about = nbformat.read(page.target, as_version=4).metadata
+    record = about[notebooks.RECORD]
+    assert record["command"] == "elslib book" and record["config"]["notebook"] == "page.py"
+    assert record["data_sha256"] == hashlib.sha256(b"{}").hexdigest()
+    assert record["seconds"] == round(about["papermill"]["duration"], 1) > 0
+    assert {"python", "torch"} <= record["versions"].keys()
 
 
 @pytest.mark.parametrize(
