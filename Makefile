@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help book test test-book lab serve clean
+.PHONY: help book pdf test test-book lab serve clean
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -17,6 +17,9 @@ $(STAMP): pyproject.toml requirements.lock
 
 book: $(STAMP) ## Execute the notebooks, build the pages, say where they are
 	$(BIN)/elslib book
+
+pdf: $(STAMP) ## The book as one PDF, printed by Chromium
+	$(BIN)/elslib pdf
 
 test: $(STAMP) ## Lint, types and all tests
 	$(BIN)/ruff check .

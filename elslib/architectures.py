@@ -19,10 +19,14 @@ HEADS = 4
 class NetworkConfig:
     """What a network is: enough to build it again.
 
-    channels  image channels; width  feature channels of a ResNet (the paper: 256), or of a UNet
-    at its finest scale (the paper: 64); blocks  residual blocks of a ResNet; padding  "zeros" or
-    "circular"; classes  number of classes, None if unconditional; architecture  "resnet", "unet",
-    or "unet-attention", a UNet with self-attention at its two coarser scales.
+    channels      of the images
+    width         feature channels of a ResNet (the paper: 256), or of a UNet at its finest scale
+                  (the paper: 64)
+    blocks        residual blocks of a ResNet
+    padding       "zeros" or "circular"
+    classes       number of classes, None if unconditional
+    architecture  "resnet", "unet", or "unet-attention", a UNet with self-attention at its two
+                  coarser scales
     """
 
     channels: int

@@ -326,5 +326,18 @@ def book() -> None:
     click.echo(f"\nThe book is ready. Open {page}")
 
 
+@main.command()
+@plain_errors
+def pdf() -> None:
+    """The whole book as one PDF, printed by Chromium. Example: elslib pdf"""
+    with extra("dev"):
+        from elslib import printing
+    try:
+        file = printing.build()
+    except RuntimeError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"\nThe book is printed: {file}")
+
+
 if __name__ == "__main__":
     main()

@@ -23,7 +23,7 @@ LEVELS = [
     ["calibration", "metrics", "memorisation", "mosaic", "limbs", "receptive_field"],
     ["agreement", "zoo"],
     ["figures", "gluing", "inline", "explorer", "player"],
-    ["percentscript", "run_notebook", "notebooks", "sweep"],
+    ["percentscript", "run_notebook", "notebooks", "provenance", "printing", "sweep"],
     ["cli", "__main__"],
 ]
 ORDER = [name for level in LEVELS for name in level]
@@ -79,6 +79,30 @@ def test_the_readme_example_runs():
     namespace = {}
     exec(compile(blocks[0], "README.md", "exec"), namespace)
     assert namespace["x0"].shape == (4, 3, 16, 16)
+
+
+def test_every_module_is_in_the_reference_once():
+    """All of the library but its commands and what papermill or a process starts."""
+    pages = "\n".join(path.read_text() for path in (ROOT / "book" / "api").glob("*.md"))
+    named = re.findall(r"automodule:: elslib\.(\w+)", pages)
+    started = {"cli", "__main__", "percentscript", "run_notebook"}
+    assert sorted(named) == sorted(set(ORDER) - started)
+
+
+def test_the_citation_agrees_with_the_bibliography():
+    """CITATION.cff and references.bib describe the paper alike; the version is the library's."""
+    about = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    (paper,) = about["references"]
+    entry = (ROOT / "book" / "references.bib").read_text().split("@")[1]
+    fields = dict(re.findall(r"(\w+)\s*= \{(.*)\}", entry))
+    names = " and ".join(f"{a['family-names']}, {a['given-names']}" for a in paper["authors"])
+    assert fields["author"] == names and fields["title"] == paper["title"]
+    assert fields["booktitle"] == paper["conference"]["name"]
+    assert fields["series"] == paper["collection-title"]
+    assert fields["pages"] == f"{paper['start']}--{paper['end']}"
+    assert (fields["year"], fields["volume"]) == (str(paper["year"]), str(paper["volume"]))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert about["version"] == project["version"] and about["license"] == project["license"]
 
 
 def test_embedded_data_is_small():
