@@ -1,23 +1,17 @@
 """The built pages in a real browser. No browser or no pages is a failure here, not a skip."""
 
-import shutil
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+
+from elslib import printing
 
 ROOT = Path(__file__).parents[2]
 HTML = ROOT / "_build" / "html"
 SHOTS = ROOT / "_build" / "screenshots"
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-# Root in a container has no sandbox of its own; the rest keeps the browser from calling home.
-FLAGS = [
-    "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 
 
 def names() -> list[str]:
@@ -41,13 +35,8 @@ def pages() -> list[str]:
 @pytest.fixture(scope="session")
 def browser():
     """Chromium as installed on this machine."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        pytest.fail(f"no browser: none of {', '.join(NAMES)} is installed (apt install chromium).")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=FLAGS)
+    with printing.browser() as chromium:
         yield chromium
-        chromium.close()
 
 
 class Quiet(SimpleHTTPRequestHandler):

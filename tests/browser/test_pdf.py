@@ -1,0 +1,51 @@
+"""The book on paper: printed anew, all of it there, nothing of the site around it."""
+
+import re
+
+import pypdfium2
+import pytest
+
+from elslib import printing
+
+
+@pytest.fixture(scope="module")
+def book(pages):
+    """The PDF, from the chapters as they are."""
+    with pypdfium2.PdfDocument(printing.print_pages()) as document:
+        yield document
+
+
+@pytest.fixture(scope="module")
+def text(book) -> str:
+    """Its words, page after page."""
+    return "\n".join(page.get_textpage().get_text_bounded() for page in book)
+
+
+def test_every_page_is_there(book, text):
+    """From the front page to the bibliography, and more than a page each."""
+    assert len(book) > 60
+    titles = [entry.get_title() for entry in book.get_toc(max_depth=3)]
+    for title in ("What would a perfect denoiser draw?", "The claims, one by one", "Glossary"):
+        assert title in titles
+    last = text[-6000:]
+    assert "Works cited" in last and "Fashion-MNIST: a novel image dataset" in last
+
+
+def test_formulas_are_set_and_the_site_is_not_printed(text):
+    """No TeX left over, no buttons, no search field, no folded code, no other fold's title."""
+    for word in ("\\frac", "\\sigma", "Show code cell", "Ctrl", "Search this book", "Previous"):
+        assert word not in text, word
+    assert len(re.findall(r"Fig\. \d+ ", text)) > 20
+
+
+def test_paper_is_white_and_figures_are_whole(book):
+    """Light, whatever the reader's screen; no ink beyond the margins."""
+    for number, page in enumerate(book):
+        picture = page.render(scale=0.5).to_numpy().min(axis=2)
+        edge = [picture[:8], picture[:, :8], picture[:, -8:]]
+        assert all((side == 255).all() for side in edge), number + 1
+
+
+def test_interactive_figures_are_still(text):
+    """What one would point at or drag is not on paper."""
+    assert "choose a pixel" not in text and "See for yourself" in text
