@@ -19,12 +19,10 @@ from elslib.posterior.compiling import compiled_kernels
 from elslib.posterior.kernel import GROUP, WIDTH
 from elslib.posterior.merging import BROKEN_IMAGES, Origins, PatchPosterior, merge, shift_images
 from elslib.posterior.reference import reference_posterior
-from elslib.posterior.task import PRECISION, Task
+from elslib.posterior.task import LARGEST_ENERGY, PRECISION, Task
 from elslib.windows import Border, admissible_count
 
 BORDERS = {"fixed": boxes.FIXED, "circular": boxes.CIRCULAR, "aware": boxes.AWARE}
-# The relative rounding of an energy is about 2**-23: above this many bits it is more than 1e-3.
-LARGEST_ENERGY = 2.0**13
 # Bytes of training images that are read together. A set in a memory-mapped file is so read from
 # its beginning to its end, and may be larger than the memory.
 CHUNK = 2**28
