@@ -245,39 +245,25 @@ Markdown("\n".join(table))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-pruning", "caption": "Share of the dictionary that would have to be looked at. Weighs: if an oracle named the patches. Distance: if every distance were known for nothing. Projection: if eight or thirty-two numbers a patch give a lower bound of the distance. Cluster: if sixty-four similar patches share one bound. Means over random pixels of three classes."}, "image": {"alt": "Line plot of shares between zero and one against time. The oracle's line falls from about a fifth to a twentieth. The lines of the bounds lie above it and rise with time; clusters lie highest, above a half at time one half."}}
 steps = json.loads((data_folder() / "results" / "pruning.json").read_text())["steps"]
-rows = {
-    "weighs": "weighs",
-    "distance": "distance",
-    "projection, 32 numbers": "projection 32",  # smaller windows have fewer pixels
-    "projection, 8 numbers": "projection 8",
-    "cluster of 64": "cluster",
-}
+shown = ("weighs", "distance", "projection 32", "projection 8", "cluster")
+known = {row: [step for step in steps if row in step] for row in (*shown, "faster", "distinct")}
+for row, found in known.items():
+    values = [step[row] for step in found]
+    name = row.replace(" ", "_")
+    glue_all({f"{name}_low": min(values), f"{name}_high": max(values)})
 lines(
-    {
-        name: Line(
-            [step["t"] for step in steps if row in step],
-            [step[row] for step in steps if row in step],
-        )
-        for name, row in rows.items()
-    },
+    {row: Line([s["t"] for s in known[row]], [s[row] for s in known[row]]) for row in shown},
     "time t (0 = image, 1 = noise)",
     "share of patches",
     log=False,
 )
-
-# %% tags=["remove-cell"]
-for name in ("weighs", "distance", "cluster", "faster", "distinct"):
-    values = [step[name] for step in steps]
-    glue_all({f"{name}_first": values[0], f"{name}_last": values[-1]})
-    glue_all({f"{name}_low": min(values), f"{name}_high": max(values)})
-glue_all({"projection_high": max(step["projection 8"] for step in steps)})
 
 # %% [markdown]
 # Even an oracle would have to look at {glue:text}`weighs_low:.0%` to {glue:text}`weighs_high:.0%` of the
 # patches. If every distance were free, {glue:text}`distance_low:.0%` to {glue:text}`distance_high:.0%`
 # could not be ruled out. Bounds that are cheaper than a direct comparison leave more:
 # {glue:text}`cluster_low:.0%` to {glue:text}`cluster_high:.0%` with clusters, and up to
-# {glue:text}`projection_high:.0%` with eight numbers a patch.
+# {glue:text}`projection_8_high:.0%` with eight numbers a patch.
 #
 # That is no bargain here. With box sums a distance costs a few additions, whatever the window; a bound
 # of eight numbers costs as much. And the patches that a bound leaves lie scattered, so box sums could
@@ -285,9 +271,9 @@ glue_all({"projection_high": max(step["projection 8"] for step in steps)})
 # does. Were it to compute no weight at all, it would be only {glue:text}`faster_low:.1f` to
 # {glue:text}`faster_high:.1f` times faster. So it stays exact.
 #
-# Counting equal patches once would help with the smallest window, where {glue:text}`distinct_first:.0%`
+# Counting equal patches once would help with the smallest window, where {glue:text}`distinct_low:.0%`
 # of the patches are distinct: the rest is blank background. At the last of these steps
-# {glue:text}`distinct_last:.0%` are.
+# {glue:text}`distinct_high:.0%` are.
 #
 # On a graphics card distances are cheap in another way. The engine there, `cuda.py`, squares
 # differences one by one, in single precision. Its logic is tested and it compiles, but we had no such
