@@ -1,6 +1,8 @@
 """Shapes and dtypes of public signatures are checked in tests, and only there."""
 
 import importlib
+import importlib.util
+import os
 import shutil
 import sys
 
@@ -11,12 +13,16 @@ import torch
 
 matplotlib.use("agg")
 
-# Numba compiles plain functions, not ones wrapped in checks: import those modules as they are,
-# forget the others, and let the hook see these when they are imported again.
+# Numba and Triton compile plain functions, not ones wrapped in checks: import those modules as they
+# are, forget the others, and let the hook see these when they are imported again.
 importlib.import_module("elslib.posterior.compiling")
+if importlib.util.find_spec("triton"):
+    if not torch.cuda.is_available():
+        os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is declared
+    importlib.import_module("elslib.posterior.cuda")
 COMPILED = [
     f"elslib.posterior.{name}"
-    for name in ("lanes", "boxes", "task", "kernel", "rings", "compiling")
+    for name in ("lanes", "boxes", "task", "kernel", "rings", "compiling", "cuda")
 ]
 for name in [name for name in sys.modules if name.split(".")[0] == "elslib"]:
     if name not in COMPILED:

@@ -14,6 +14,7 @@ from elslib.calibration import published_scale
 from elslib.datasets import load
 from elslib.posterior import cpu, merge, patch_posterior, reference
 from elslib.posterior.merging import shift_images
+from elslib.posterior.refining import refine
 from elslib.posterior.shifts import shifts_resolve
 from elslib.samplers import initial_noise
 from elslib.schedules import cosine
@@ -101,6 +102,43 @@ def test_energies_beyond_float32_are_left_to_the_reference(monkeypatch):
     assert asked and torch.allclose(found.mean.double(), exact.mean, rtol=0, atol=1e-6)
     patch_posterior(images[:1], images, 1.0, 0.1, 3, "aware")
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("border", ["fixed", "circular", "aware"])
+@pytest.mark.parametrize("shape", [(1, 8, 32), (3, 7, 6)])
+def test_distant_patches_are_compared_in_double_precision(monkeypatch, border, shape):
+    """At very low noise, mosaics no patch of which fits: exact, and without the reference."""
+    monkeypatch.setattr(cpu, "reference_posterior", None)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(40, *shape, generator=generator) * 2 - 1
+    images[7] = images[3]  # counted twice, also among the candidates
+    images[8] = images[3] + 1e-6
+    other = images[:3].flip(3)
+    x = torch.where(torch.rand(other.shape, generator=generator) < 0.5, images[3:6], other)
+    for sigma in (1e-3, 1e-5):
+        fast = patch_posterior(x, images, 1.0, sigma, 3, border, top=3)
+        slow = patch_posterior(x.double(), images.double(), 1.0, sigma, 3, border, top=3)
+        distant = slow.log_sum < -(2**13)
+        assert bool(distant.any())
+        assert torch.allclose(fast.mean.double(), slow.mean, rtol=0, atol=1e-6)
+        assert torch.allclose(fast.log_sum[distant], slow.log_sum[distant], rtol=1e-12, atol=1e-4)
+        assert torch.allclose(fast.entropy, slow.entropy, rtol=0, atol=1e-5)
+        assert fast.origins is not None and slow.origins is not None
+        for field in ("row", "col"):
+            assert torch.equal(getattr(fast.origins, field), getattr(slow.origins, field))
+
+
+def test_candidates_that_prove_nothing_are_refused():
+    """More equal patches than candidates: the others may matter, so the reference must answer."""
+    images = torch.rand(1, 1, 6, 6, generator=torch.Generator().manual_seed(0)).repeat(200, 1, 1, 1)
+    x = -images[:1]
+    found = patch_posterior(x, images, 1.0, 1e-3, 3, "fixed")
+    exact = patch_posterior(x.double(), images.double(), 1.0, 1e-3, 3, "fixed")
+    assert torch.allclose(found.entropy, exact.entropy, rtol=0, atol=1e-6)
+    assert float(found.entropy.min()) == pytest.approx(math.log(200))
+    posterior = patch_posterior(x, images, 1.0, 1e-3, 3, "fixed", top=16)
+    every = torch.ones(1, 6, 6, dtype=torch.bool)
+    assert refine(posterior, every, x, images, 1.0, 1e-3, 3, False, 0, 30.0) is None
 
 
 @pytest.mark.parametrize("top", [0, 2])

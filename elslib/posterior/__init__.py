@@ -10,6 +10,8 @@ The dictionary is a multiset: an admissible patch that occurs twice counts twice
 """
 
 import math
+from collections.abc import Callable
+from importlib.util import find_spec
 
 import torch
 from jaxtyping import Float
@@ -44,13 +46,23 @@ def patch_posterior(
     """
     _check(x, images, alpha, sigma, top, chunk)
     check_window(window, x.shape[2], x.shape[3], border)
-    if x.device.type == "cpu" and x.dtype == torch.float32 and window is not None:
-        posterior = fused_posterior(x, images, alpha, sigma, window, border, top, chunk)
-    else:
-        posterior = reference_posterior(x, images, alpha, sigma, window, border, top, chunk)
+    engine = _engine(x, window)
+    posterior = engine(x, images, alpha, sigma, window, border, top, chunk)
     if not bool(torch.isfinite(posterior.log_sum).all()):
         raise ValueError(BROKEN_IMAGES)
     return posterior
+
+
+def _engine(x: Tensor, window: int | None) -> Callable[..., PatchPosterior]:
+    """Which engine serves the queries x."""
+    if x.dtype == torch.float32 and window is not None:
+        if x.device.type == "cpu":
+            return fused_posterior
+        if x.device.type == "cuda" and find_spec("triton"):
+            from elslib.posterior.cuda import cuda_posterior  # processors do not need Triton
+
+            return cuda_posterior
+    return reference_posterior
 
 
 def _check(

@@ -19,12 +19,13 @@ from elslib.posterior.compiling import compiled_kernels
 from elslib.posterior.kernel import GROUP, WIDTH
 from elslib.posterior.merging import BROKEN_IMAGES, Origins, PatchPosterior, merge, shift_images
 from elslib.posterior.reference import reference_posterior
-from elslib.posterior.task import PRECISION, Task
+from elslib.posterior.refining import refine
+from elslib.posterior.task import LARGEST_ENERGY, PRECISION, Task
 from elslib.windows import Border, admissible_count
 
 BORDERS = {"fixed": boxes.FIXED, "circular": boxes.CIRCULAR, "aware": boxes.AWARE}
-# The relative rounding of an energy is about 2**-23: above this many bits it is more than 1e-3.
-LARGEST_ENERGY = 2.0**13
+# Where float32 is too coarse, so many of a pixel's closest patches are compared again in float64.
+CANDIDATES = (16, 128)
 # Bytes of training images that are read together. A set in a memory-mapped file is so read from
 # its beginning to its end, and may be larger than the memory.
 CHUNK = 2**28
@@ -124,6 +125,37 @@ def _shard(
     patches: int,
 ) -> PatchPosterior | None:
     """The posterior over the images that `order` names; None where float32 is too coarse."""
+    found = _sums(x, images, order, alpha, sigma, window, border, top, patches)
+    if found is None:
+        return None
+    posterior, coarse = found
+    for candidates in CANDIDATES:
+        if not bool(coarse.any()):
+            return posterior
+        m = max(top, candidates)
+        again = _sums(x, images, order, alpha, sigma, window, border, m, patches)
+        assert again is not None
+        slack = math.log2(patches) + PRECISION
+        circular = border == "circular"
+        fine = refine(again[0], coarse, x, images, alpha, sigma, window, circular, top, slack)
+        if fine is not None:
+            return fine
+    return None
+
+
+def _sums(
+    x: Tensor,
+    images: Tensor,
+    order: Tensor,
+    alpha: float,
+    sigma: float,
+    window: int,
+    border: Border,
+    top: int,
+    patches: int,
+) -> tuple[PatchPosterior, Tensor] | None:
+    """What the kernel finds, and at which pixels [b, h, w] its energies are too coarse; None where
+    they are beyond float32."""
     b, c, h, w = x.shape
     s = math.sqrt(math.log2(math.e) / 2) / sigma
     task = Task(
@@ -137,9 +169,8 @@ def _shard(
         raise ValueError(BROKEN_IMAGES)
     if not (sums.weight > 0).reshape(b, h, -1)[:, :, :w].all():
         return None
-    if sums.reference.reshape(b, h, -1)[:, :, :w].max() > LARGEST_ENERGY:
-        return None
-    return _result(sums, len(order), border, b, task)
+    posterior = _result(sums, len(order), border, b, task)
+    return posterior, -posterior.log_sum > LARGEST_ENERGY * math.log(2)
 
 
 def kernel_name(border: Border, w: int) -> str:

@@ -16,6 +16,8 @@ from elslib.posterior.boxes import AWARE, CIRCULAR, FIXED, compiled
 PRECISION = 17
 # An energy this far below the reference makes a new reference; a float32 holds 2**127.
 MARGIN = np.float32(8)
+# The relative rounding of an energy is about 2**-23: above this many bits it is more than 1e-3.
+LARGEST_ENERGY = 2.0**13
 # Smaller weights count as this one: products of smaller ones would be denormal, hence slow.
 LEAST = np.float32(-100)
 

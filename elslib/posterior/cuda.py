@@ -1,0 +1,212 @@
+# pyright: reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false
+# pyright: reportGeneralTypeIssues=false
+"""The fast engine for CUDA devices, in Triton: patches and logits are never stored.
+
+A program holds a tile of query pixels that share their admissible positions, goes through the
+training patches of some images, and keeps the running sums of a softmax. Differences are squared
+one by one and added in float32: nothing cancels, as it would in `x^2 - 2 x p + p^2`, and no tensor
+core rounds. The sums over different images are put together by `merge`.
+
+Names: h, w, c, k as in the contract; q is the query image scaled by s = sqrt(log2(e) / 2) / sigma,
+p a training image, a = -alpha s, so that energies in bits are sums of (q + a p)^2. (The type
+checker does not know Triton's language.)
+"""
+
+import math
+from functools import cache, reduce
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from elslib.posterior.merging import BROKEN_IMAGES, PatchPosterior, merge
+from elslib.posterior.reference import reference_posterior
+from elslib.posterior.task import LARGEST_ENERGY
+from elslib.windows import AxisClass, Border, admissible_count, position_classes
+
+# Query pixels of a program, and training patches that it takes at a time. A pixel that only meets
+# its own position shares it with the other images of the batch alone.
+QUERIES, QUERIES_ALONE, PATCHES = 32, 16, 64
+# Patches that one program sums up at most: so many float32 numbers add up to 1e-5 of their sum,
+# and there are programs enough for a whole device.
+PATCHES_PER_PROGRAM = 2**17
+# Smaller weights, as powers of two, count as this one: float32 holds no smaller ones precisely.
+LEAST = tl.constexpr(-126.0)
+# The energy of no patch at all. Not infinity: the difference of two is 0.
+MOST = tl.constexpr(3e38)
+
+
+def cuda_posterior(
+    x: Tensor,
+    images: Tensor,
+    alpha: float,
+    sigma: float,
+    window: int,
+    border: Border,
+    top: int,
+    chunk: int | None,
+) -> PatchPosterior:
+    """`patch_posterior` after its arguments were checked, for float32 on CUDA and a window.
+
+    Where float32 cannot tell energies apart, because even the closest patch is very far away, and
+    where origins are asked for, the reference engine answers instead. Raises ValueError for images
+    with NaN or infinity.
+    """
+    if not bool(torch.isfinite(images).all()):
+        raise ValueError(BROKEN_IMAGES)
+    posterior = None if top else _sums(x, images, alpha, sigma, window, border, chunk)
+    if posterior is None:
+        return reference_posterior(x, images, alpha, sigma, window, border, top, chunk)
+    return posterior
+
+
+def _sums(
+    x: Tensor,
+    images: Tensor,
+    alpha: float,
+    sigma: float,
+    window: int,
+    border: Border,
+    chunk: int | None,
+) -> PatchPosterior | None:
+    """The posterior, or None where float32 is too coarse."""
+    b, c, h, w = x.shape
+    s = math.sqrt(math.log2(math.e) / 2) / sigma
+    queries, images = (x.detach() * s).contiguous(), images.detach().contiguous()
+    count = admissible_count(h, w, window, border).to(x.device)
+    step = min(chunk or len(images), max(1, PATCHES_PER_PROGRAM // int(count.max())))
+    parts = math.ceil(len(images) / step)
+    size = QUERIES_ALONE if border == "fixed" else QUERIES
+    tiles = _tiles(b, h, w, window, border, size).to(x.device)
+    least, weight, ahead = (x.new_empty(parts, b, h, w) for _ in range(3))
+    value = x.new_empty(parts, b, c, h, w)
+    _attend[(len(tiles), parts)](
+        queries, images, tiles, least, weight, ahead, value, -alpha * s, len(images), step, b, h, w,
+        c, triton.next_power_of_2(c), border == "circular", size, PATCHES,
+        num_warps=4 if c == 1 else 8,  # as many sums as registers hold
+    )  # fmt: skip
+    if not bool((least.amin(0) <= LARGEST_ENERGY).all()):
+        return None
+    number = torch.full((parts,), step).clamp(max=len(images) - step * torch.arange(parts))
+    return reduce(
+        merge,
+        (
+            _posterior(least[i], weight[i], ahead[i], value[i], int(number[i]) * count)
+            for i in range(parts)
+        ),
+    )
+
+
+def _posterior(
+    least: Tensor, weight: Tensor, ahead: Tensor, value: Tensor, count: Tensor
+) -> PatchPosterior:
+    """What the sums of weights 2**(least - energy) say."""
+    total = weight.double()
+    return PatchPosterior(
+        mean=value / weight[:, None],
+        log_sum=(total.log2() - least.double()) * math.log(2),
+        entropy=total.log() - math.log(2) * ahead.double() / total,
+        count=count.expand_as(weight).clone(),
+    )
+
+
+@cache
+def _tiles(b: int, h: int, w: int, window: int, border: Border, size: int) -> Tensor:
+    """The programs' work: rows and columns of a class of positions (start, number, reach before
+    and after) and the first of its b * number query pixels. [tiles, 9]"""
+    rows = []
+    for pair in position_classes(h, w, window, border):
+        for row, col in _alone(*pair) if border == "fixed" else [pair]:
+            about = [
+                part
+                for axis in (row, col)
+                for part in (axis.start, axis.size, axis.before, axis.after)
+            ]
+            rows += [[*about, first] for first in range(0, b * row.size * col.size, size)]
+    return torch.tensor(rows, dtype=torch.int32)
+
+
+def _alone(rows: AxisClass, cols: AxisClass) -> list[tuple[AxisClass, AxisClass]]:
+    """Every position of a class as a class of its own."""
+    return [
+        (
+            AxisClass(i, i + 1, rows.before, rows.after),
+            AxisClass(j, j + 1, cols.before, cols.after),
+        )
+        for i in range(rows.start, rows.stop)
+        for j in range(cols.start, cols.stop)
+    ]
+
+
+@triton.jit
+def _attend(
+    q, p, tiles, out_least, out_weight, out_ahead, out_value, a, n, step, b, h, w,
+    C: tl.constexpr, C2: tl.constexpr, WRAP: tl.constexpr, Q: tl.constexpr, P: tl.constexpr,
+):  # fmt: skip
+    """Running softmax of one tile of query pixels over the patches of `step` images.
+
+    q [b, c, h, w], p [n, c, h, w]; the results are [parts, b, (c,) h, w]: the least energy E0,
+    sum 2**(E0 - E), sum 2**(E0 - E) (E0 - E), and sum 2**(E0 - E) centre.
+    """
+    about = tiles + tl.program_id(0) * 9
+    row, rows, up, down = (
+        tl.load(about), tl.load(about + 1), tl.load(about + 2), tl.load(about + 3)
+    )  # fmt: skip
+    col, cols, left, right = (
+        tl.load(about + 4), tl.load(about + 5), tl.load(about + 6), tl.load(about + 7)
+    )  # fmt: skip
+    part = tl.program_id(1)
+    query = tl.load(about + 8) + tl.arange(0, Q)  # (Q)
+    there = query < b * rows * cols
+    qb = (query // (rows * cols)).to(tl.int64)
+    qy, qx = row + query // cols % rows, col + query % cols
+    # Each place of a tile sums for itself: adding up along a tile is left to the end.
+    least = tl.full([Q, P], MOST, tl.float32)
+    weight, ahead = tl.zeros([Q, P], tl.float32), tl.zeros([Q, P], tl.float32)
+    value = tl.zeros([Q, P, C2], tl.float32)
+    channel = tl.arange(0, C2)[None, None, :]
+    first = part * step
+    patches = tl.minimum(step, n - first) * rows * cols
+    for start in range(0, patches, P):
+        patch = start + tl.arange(0, P)  # (P)
+        here = patch < patches
+        pn = (first + patch // (rows * cols)).to(tl.int64)
+        py, px = row + patch // cols % rows, col + patch % cols
+        energy = tl.zeros([Q, P], tl.float32)
+        for dy in range(-up, down + 1):
+            for dx in range(-left, right + 1):
+                yq, xq, yp, xp = qy + dy, qx + dx, py + dy, px + dx
+                if WRAP:
+                    yq, xq, yp, xp = (yq + h) % h, (xq + w) % w, (yp + h) % h, (xp + w) % w
+                for ch in tl.static_range(C):
+                    u = tl.load(q + ((qb * C + ch) * h + yq) * w + xq, mask=there, other=0.0)
+                    v = tl.load(p + ((pn * C + ch) * h + yp) * w + xp, mask=here, other=0.0)
+                    d = u[:, None] + (a * v)[None, :]
+                    energy = tl.fma(d, d, energy)
+        energy = tl.where(here[None, :], energy, MOST)
+        new = tl.minimum(least, energy)
+        change = tl.where(weight > 0, tl.maximum(new - least, LEAST), 0.0)
+        scale = tl.exp2(change)
+        z = tl.maximum(new - energy, LEAST)
+        e = tl.where(here[None, :], tl.exp2(z), 0.0)
+        ahead = tl.fma(e, z, scale * tl.fma(change, weight, ahead))
+        weight = tl.fma(scale, weight, e)
+        value *= scale[:, :, None]
+        for ch in tl.static_range(C):
+            v = tl.load(p + ((pn * C + ch) * h + py) * w + px, mask=here, other=0.0)
+            value += tl.where(channel == ch, (e * v[None, :])[:, :, None], 0.0)
+        least = new
+    new = tl.min(least, 1)  # (Q)
+    change = tl.where(weight > 0, tl.maximum(new[:, None] - least, LEAST), 0.0)
+    scale = tl.exp2(change)
+    ahead = tl.sum(scale * tl.fma(change, weight, ahead), 1)
+    out = (part * b + qb) * h * w + qy * w + qx
+    tl.store(out_least + out, new, mask=there)
+    tl.store(out_weight + out, tl.sum(scale * weight, 1), mask=there)
+    tl.store(out_ahead + out, ahead, mask=there)
+    value = tl.sum(scale[:, :, None] * value, 1)  # (Q, C2)
+    channel = tl.arange(0, C2)[None, :]
+    out = ((part * b + qb)[:, None] * C + channel) * h * w + (qy * w + qx)[:, None]
+    tl.store(out_value + out, value, mask=there[:, None] & (channel < C))

@@ -1,0 +1,114 @@
+"""Double precision where it is needed: pixels whose closest patches are far away.
+
+At very low noise a pixel's energies may exceed what float32 can tell apart. Then only its closest
+patches have any weight, and float32 still finds *them*. So their energies are computed again, in
+float64, and an error bound proves that no other patch matters; if it cannot, there is no answer.
+
+In bits, an energy is D^2 with D = |q - a p|, q the window of x and p the patch, both scaled by
+s = sqrt(log2(e) / 2) / sigma. Rounding moves each difference by at most u (|q| + |a p| + |d|) and
+the sum of squares by a factor of at most 1 + u per addition, where u = 2^-24. So the true distance
+is at least D_32 (1 - gamma) - Delta, with
+
+    gamma = 2 u (c k + k + 4),    Delta = 4 u (|q| + D_32),
+
+both twice as large as first order asks, for what comes after it.
+"""
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from elslib.posterior.merging import Origins, PatchPosterior
+
+ROUNDING = 2.0**-24
+# Pixels handled at a time: their windows and those of their candidates are stored.
+PIXELS = 1024
+
+
+def refine(
+    posterior: PatchPosterior,
+    coarse: Tensor,
+    x: Tensor,
+    images: Tensor,
+    alpha: float,
+    sigma: float,
+    window: int,
+    circular: bool,
+    top: int,
+    slack: float,
+) -> PatchPosterior | None:
+    """The posterior with the pixels `coarse` [b, h, w] computed again from their origins.
+
+    Origins beyond the `top` wanted ones are dropped. Patches `slack` bits above the best one count
+    as weightless. None if there may be others that matter.
+    """
+    origins = posterior.origins
+    assert origins is not None
+    places = coarse.nonzero()  # (pixels, 3)
+    out = {
+        "mean": posterior.mean.double(),
+        "log_sum": posterior.log_sum.clone(),
+        "entropy": posterior.entropy.clone(),
+    }
+    wanted = {
+        name: getattr(origins, name)[:, :top].clone()
+        for name in ("image", "row", "col", "log_weight")
+    }
+    for some in places.split(PIXELS):
+        at = some.unbind(1)
+        b, i, j = at
+        found = [getattr(origins, f)[b, :, i, j] for f in ("image", "row", "col", "log_weight")]
+        image, row, col, log_weight = found  # (pixels, m) each
+        q = _windows(x, b, i, j, window, circular)  # (pixels, c k k)
+        p = _windows(images, image.clamp(min=0), row, col, window, circular)  # (pixels, m, c k k)
+        energy = (q[:, None] - alpha * p).square().sum(-1) / (2 * sigma**2)
+        energy[image < 0] = math.inf
+        computed = -(log_weight[:, -1] + posterior.log_sum[at]) / math.log(2)
+        least = _lower_bound(computed, q, sigma, window, x.shape[1])
+        energy, order = energy.sort(dim=1, stable=True)
+        needed = energy[:, 0] / math.log(2) + slack
+        if top:
+            last = energy[:, top - 1] / math.log(2)
+            needed = torch.maximum(needed, last.where(last.isfinite(), needed))
+        if not bool((least > needed).all()):
+            return None
+        above = (
+            energy - energy[:, :1]
+        )  # small numbers: weights must not lose the digits of large ones
+        log_total = torch.logsumexp(-above, 1)
+        log_p = -above - log_total[:, None]
+        share = log_p.exp()
+        image, row, col = (part.gather(1, order) for part in (image, row, col))
+        centre = images[image.clamp(min=0), :, row, col].double()  # (pixels, m, c)
+        out["mean"][b, :, i, j] = (share[..., None] * centre).sum(1)
+        out["log_sum"][at] = log_total - energy[:, 0]
+        out["entropy"][at] = -torch.xlogy(share, share).sum(1)
+        for name, part in zip(wanted, (image, row, col, log_p), strict=True):
+            wanted[name][b, :, i, j] = part[:, :top]
+    return replace(posterior, **out, origins=Origins(**wanted) if top else None)
+
+
+def _windows(
+    images: Tensor, n: Tensor, row: Tensor, col: Tensor, window: int, circular: bool
+) -> Tensor:
+    """Windows around places (n, row, col) [*places] in float64, [*places, c k k].
+
+    Pixels outside are 0: in the query and in its admissible patches they are the same ones.
+    """
+    h, w = images.shape[2:]
+    reach = torch.arange(window) - window // 2
+    y, x = row[..., None, None] + reach[:, None], col[..., None, None] + reach
+    inside = (y >= 0) & (y < h) & (x >= 0) & (x < w) | circular
+    found = images[n[..., None, None], :, y % h, x % w].double()  # (*places, k, k, c)
+    return (found * inside[..., None]).flatten(-3)
+
+
+def _lower_bound(computed: Tensor, q: Tensor, sigma: float, window: int, channels: int) -> Tensor:
+    """What an energy is at least, in bits, whose float32 value is `computed`: see above."""
+    distance = computed.clamp(min=0).sqrt()
+    scale = math.sqrt(math.log2(math.e) / 2) / sigma
+    gamma = 2 * ROUNDING * (channels * window + window + 4)
+    delta = 4 * ROUNDING * (scale * q.norm(dim=1) + distance)
+    return (distance * (1 - gamma) - delta).clamp(min=0).square()
