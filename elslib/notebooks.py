@@ -27,6 +27,7 @@ from elslib.records import write_whole
 
 ROOT = Path(__file__).parents[1]
 KEY = "elslib_key"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 GLUED = "application/papermill.record/"  # how a glued output's types begin
 
 
@@ -152,11 +153,20 @@ def execute(
         raise RuntimeError(f"{notebook.source.name} failed; its copy is {failed}:\n{last}")
     executed = nbformat.read(part, as_version=4)
     executed.metadata[KEY] = key
-    executed.metadata.pop("widgets", None)
+    _drop_widgets(executed)
     nbformat.write(executed, part)
     failed.unlink(missing_ok=True)
     os.replace(part, notebook.target)
     return True
+
+
+def _drop_widgets(notebook: nbformat.NotebookNode) -> None:
+    """Leave what needs no kernel: an output's view of a widget shows nothing without one."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "text/html" in output.get("data", {}):
+                output.data.pop(WIDGET, None)
 
 
 def gate(notebooks: list[Notebook], root: Path = ROOT) -> None:
