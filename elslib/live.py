@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import ipywidgets as widgets
 
@@ -18,9 +18,11 @@ from elslib.networks import trained_on
 from elslib.settings import CONSTANT, Setting, classes_of, windows_for
 
 WAIT = 0.3  # seconds without a further change before anything is computed
+NONE = "none"  # stands for None, which to a Dropdown means that nothing is chosen
 Choices = Sequence[tuple[str, Any]]
 
 
+@runtime_checkable
 class Figure(Protocol):
     """A figure for a browser, as one piece of HTML."""
 
@@ -53,7 +55,7 @@ class Live:
     @property
     def setting(self) -> Setting:
         """What the controls say."""
-        return Setting(**{name: control.value for name, control in self.controls.items()})
+        return Setting(**{name: _value(control) for name, control in self.controls.items()})
 
     def wait(self) -> None:
         """Return once the figure is that of the controls."""
@@ -116,18 +118,23 @@ def _controls(start: Setting) -> dict[str, Any]:
     }
     for name, value in asdict(start).items():  # what a choice depends on stands before it
         _follow(controls)
-        controls[name].value = value
+        controls[name].value = NONE if value is None else value
     _follow(controls)
     return controls
 
 
+def _value(control: Any) -> Any:
+    return None if control.value == NONE else control.value
+
+
 def _follow(controls: dict[str, Any]) -> None:
     """Offer what goes with the images, the network and the windows that are chosen."""
-    dataset, network = controls["dataset"].value, controls["network"]
-    _offer(network, [*((name, name) for name in trained_on(dataset)), ("none", None)])
-    _offer(controls["windows"], [(name, name) for name in windows_for(network.value)])
-    classes = classes_of(dataset, network.value)
-    every = ("by the seed" if classes else "all", None)
+    dataset = controls["dataset"].value
+    _offer(controls["network"], [(name, name) for name in (*trained_on(dataset), NONE)])
+    network = _value(controls["network"])
+    _offer(controls["windows"], [(name, name) for name in windows_for(network)])
+    classes = classes_of(dataset, network)
+    every = ("by the seed" if classes else "all", NONE)
     _offer(controls["label"], [every, *classes.items()])
     constant = controls["windows"].value == CONSTANT
     controls["side"].layout.display = None if constant else "none"

@@ -66,7 +66,8 @@ def explorer(setting: Setting) -> Explorer:
     labels = _labels(setting, 1)
     noise = initial_noise([setting.seed], machine.images.images.shape[1:])
     label = None if labels is None else int(labels)
-    what = "a picture" if label is None else machine.images.class_names[label].lower()
+    images = machine.images.subset(label)  # refuses a class that nobody has
+    what = "a picture" if label is None else images.class_names[label].lower()
     title = f"{what}, seed {setting.seed}"
     return explore(machine, network, noise, label, n_steps=setting.n_steps, title=title)
 
