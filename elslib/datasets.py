@@ -56,7 +56,7 @@ def manifest() -> dict[str, dict]:
 
 
 def present() -> list[str]:
-    """Names, with their split, of the training sets that are here: embedded, and full ones."""
+    """Names, with their first split, of the embedded sets and the full ones in the cache folder."""
     embedded = [f"{name}/{next(iter(about['splits']))}" for name, about in manifest().items()]
     root = cache_folder()
     return embedded + [f"{name}/train" for name, full in FULL_SETS.items() if full.is_in(root)]

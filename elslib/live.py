@@ -33,14 +33,15 @@ class Live:
     """A figure that `draw` makes of a setting, under one control for each field of the setting.
 
     `figure` is the one of `start`, drawn at once unless it is given. What is wrong with a later
-    setting is said in words, and no figure is shown.
+    setting is said in words, and no figure is shown. Raises ValueError for a start that the
+    controls do not offer.
     """
 
     def __init__(
         self, draw: Callable[[Setting], Figure], start: Setting, figure: Figure | None = None
     ):
-        self.draw, self.figure = draw, figure or draw(start)
         self.controls = _controls(start)
+        self.draw, self.figure = draw, draw(start) if figure is None else figure
         self.said = widgets.HTML()
         self.output = widgets.Output()
         row = widgets.Layout(display="flex", flex_flow="row wrap")
@@ -71,8 +72,12 @@ class Live:
         if self._following:
             return
         self._following = True
-        _follow(self.controls)
-        self._following = False
+        try:
+            _follow(self.controls)
+        except (ValueError, OSError):
+            pass  # images or a network that cannot be read: drawing will say so
+        finally:
+            self._following = False
         self._say("status", "computing ...")
         self._timer.cancel()
         self._timer = threading.Timer(WAIT, self._renew)
@@ -105,20 +110,25 @@ class Live:
 def _controls(start: Setting) -> dict[str, Any]:
     """A control for each field of a setting, at its value."""
     wide = {"description_width": "initial"}
-    late: dict[str, Any] = {"continuous_update": False, "style": wide}
+    images = [(name, name) for name in dict.fromkeys([*present(), start.dataset])]
     controls: dict[str, Any] = {
-        "dataset": widgets.Dropdown(description="images", options=present(), style=wide),
+        "dataset": widgets.Dropdown(description="images", options=images, style=wide),
         "network": widgets.Dropdown(description="network", style=wide),
         "label": widgets.Dropdown(description="class", style=wide),
-        "seed": widgets.IntText(description="seed", **late),
+        "seed": widgets.IntText(description="seed", style=wide),
         "windows": widgets.Dropdown(description="windows", style=wide),
-        "factor": widgets.FloatSlider(description="times", min=0.5, max=2, step=0.1, **late),
-        "side": widgets.IntSlider(description="side", min=1, max=31, step=2, **late),
-        "n_steps": widgets.IntSlider(description="steps", min=1, max=50, **late),
+        "factor": widgets.FloatText(description="times", step=0.1, style=wide),
+        "side": widgets.IntText(description="side", step=2, style=wide),
+        "n_steps": widgets.IntText(description="steps", style=wide),
     }
     for name, value in asdict(start).items():  # what a choice depends on stands before it
         _follow(controls)
-        controls[name].value = NONE if value is None else value
+        control, wanted = controls[name], NONE if value is None else value
+        if isinstance(control, widgets.Dropdown):
+            offered = dict(control.options)
+            if wanted not in offered.values():
+                raise ValueError(f"{name} must be one of {', '.join(offered)}, got {value!r}.")
+        control.value = wanted
     _follow(controls)
     return controls
 

@@ -2,10 +2,11 @@
 
 import time
 
+import numpy
 import pytest
 
 from elslib.live import NONE, Live
-from elslib.settings import CALIBRATED, CONSTANT, Setting
+from elslib.settings import CALIBRATED, CONSTANT, Setting, explorer
 
 FASHION, EMOJI = "fashion_mnist_10k/train", "noto_emoji/train"
 START = Setting(FASHION, "fashion-resnet", 1, 5, n_steps=7)
@@ -77,6 +78,35 @@ def test_other_images_bring_their_networks_windows_and_classes():
     live.controls["windows"].value = CALIBRATED
     assert live.setting == START and live.controls["side"].layout.display == "none"
     assert shown(live) == [f"<p>{START}</p>"]
+
+
+@pytest.mark.parametrize(
+    "changes,message",
+    [
+        ({"network": "x"}, "network must be one of fashion-resnet, .*none, got 'x'"),
+        ({"label": 10}, "label must be one of by the seed, T-shirt/top, .* got 10"),
+        ({"windows": "x"}, "windows must be one of calibrated on the network, .* got 'x'"),
+    ],
+)
+def test_a_start_must_be_offered(changes, message):
+    """Before anything is drawn."""
+    with pytest.raises(ValueError, match=message):
+        Live(draw, Setting(**{**vars(START), **changes}))
+
+
+def test_images_that_cannot_be_read(tmp_path):
+    """A file of one's own is offered; what is wrong with it is said, and mended when it is."""
+    path = tmp_path / "mine.npy"
+    numpy.save(path, numpy.zeros((3, 1, 8, 8), "float32"))
+    live = Live(explorer, Setting(str(path), None, None, 0, CONSTANT, side=3, n_steps=2))
+    assert [name for name, _ in live.controls["label"].options] == ["all"]
+    assert "Mosaic explorer: a picture, seed 0" in shown(live)[0]
+    live.controls["dataset"].value = EMOJI
+    path.unlink()
+    live.controls["dataset"].value = str(path)
+    assert shown(live) == [] and f"{path} is missing" in live.said.value
+    live.controls["dataset"].value = EMOJI
+    assert "Mosaic explorer: activities, seed 0" in shown(live)[0]
 
 
 def test_many_changes_are_one_figure():
