@@ -129,15 +129,24 @@ def load_scale(network: str, machine: str) -> ScaleTable:
     return scale
 
 
+def published_scales() -> list[str]:
+    """Names of the scales in the authors' release."""
+    return list(_published()["scales"])
+
+
 def published_scale(name: str) -> ScaleTable:
     """A scale of the authors' release, such as "fmnist-resnet-zeros": 20 windows, t = 1/20 .. 1.
 
     Raises ValueError for an unknown name. Which machine each was calibrated for is not recorded.
     """
-    content = json.loads((data_folder() / "published_scales.json").read_text())
+    content = _published()
     scales = content["scales"]
     if name not in scales:
         raise ValueError(f"name must be one of {', '.join(scales)}, got {name!r}.")
     windows = tuple(scales[name])
     times = tuple((i + 1) / len(windows) for i in range(len(windows)))
     return ScaleTable(times, windows, f"{name}, {content['source']}")
+
+
+def _published() -> dict:
+    return json.loads((data_folder() / "published_scales.json").read_text())

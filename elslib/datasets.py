@@ -55,6 +55,13 @@ def manifest() -> dict[str, dict]:
     return json.loads((data_folder() / "manifest.json").read_text())
 
 
+def present() -> list[str]:
+    """Names, with their first split, of the embedded sets and the full ones in the cache folder."""
+    embedded = [f"{name}/{next(iter(about['splits']))}" for name, about in manifest().items()]
+    root = cache_folder()
+    return embedded + [f"{name}/train" for name, full in FULL_SETS.items() if full.is_in(root)]
+
+
 def load(name: str, *, download: bool = False) -> ImageSet:
     """A named image set at 32x32: `"mnist_5k"`, or one of its splits, `"mnist_5k/held_out"`.
 

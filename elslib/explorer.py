@@ -6,7 +6,6 @@ server and works from disk.
 
 import base64
 import html
-import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,12 +16,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from elslib.figures import in_colours
-from elslib.inline import fill, pixels, png, sheet
+from elslib.inline import fill, own_name, pixels, png, sheet
 from elslib.machines import Denoiser, ScoreMachine
 from elslib.mosaic import pieces, plain, posteriors_along
 from elslib.samplers import ddim, uniform_times
 
-_number = itertools.count()
+# The panel that stands there only if a network was run.
+NETWORK = (
+    '<div><canvas class="network" role="img" aria-label="Picture by the network, from the same '
+    'noise."></canvas><p>network, same noise</p></div>'
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class Frame:
 
     t, window          time, and the side of the window then
     noisy              what the theory saw
-    theory, network    estimates of the clean image, each along its own way from the same noise
+    theory, network    estimates of the clean image, each along its own way from the same noise;
+                       no network: None
     image, row, col    most probable origin of each pixel, `image` counting through the sources
     weight             its posterior weight, in [0, 1]
     number             posterior's effective number of patches, at least 1
@@ -42,7 +46,7 @@ class Frame:
     window: int
     noisy: Float[Tensor, "c h w"]
     theory: Float[Tensor, "c h w"]
-    network: Float[Tensor, "c h w"]
+    network: Float[Tensor, "c h w"] | None
     image: Int[Tensor, "h w"]
     row: Int[Tensor, "h w"]
     col: Int[Tensor, "h w"]
@@ -68,14 +72,14 @@ class Explorer:
 
     def _repr_html_(self) -> str:
         """The figure, with its data, style and program inside."""
-        name = f"mosaic-{next(_number)}"
         last = self.frames[-1]
         still = np.concatenate([pixels(last.theory), pixels(in_colours(last.piece[None])[0])], 1)
         parts = {
-            "NAME": name,
+            "NAME": own_name("mosaic"),
             "TITLE": html.escape(self.title),
             "LAST": str(len(self.frames) - 1),
             "STILL": png(still),
+            "NETWORK": "" if last.network is None else NETWORK,
             "DATA": json.dumps(self._data(), separators=(",", ":")),
         }
         return fill("explorer", parts)
@@ -95,7 +99,8 @@ class Explorer:
 
     @staticmethod
     def _frame(frame: Frame) -> dict:
-        pictures = {key: png(pixels(getattr(frame, key))) for key in ("noisy", "theory", "network")}
+        shown = {"noisy": frame.noisy, "theory": frame.theory, "network": frame.network}
+        pictures = {key: png(pixels(image)) for key, image in shown.items() if image is not None}
         colours = in_colours(frame.piece[None])[0]
         return {
             "t": round(frame.t, 4),
@@ -114,18 +119,23 @@ class Explorer:
 
 def explore(
     machine: ScoreMachine,
-    network: Denoiser,
+    network: Denoiser | None,
     noise: Float[Tensor, "1 c h w"],
     label: int | None = None,
     *,
     n_steps: int = 20,
     title: str = "a generated picture",
 ) -> Explorer:
-    """Follow a local machine and a network from one noise image; ValueError for whole images."""
+    """Follow a local machine and, if there is one, a network from one noise image.
+
+    Raises ValueError for a machine that compares whole images.
+    """
     times = uniform_times(n_steps)
     labels = None if label is None else torch.tensor([label])
-    with torch.no_grad():
-        other = [step.x0[0] for step in ddim(network, noise, times, machine.schedule, labels)]
+    other: list[Tensor | None] = [None] * n_steps
+    if network is not None:
+        with torch.no_grad():
+            other = [step.x0[0] for step in ddim(network, noise, times, machine.schedule, labels)]
     frames: list[Frame] = []
     for (step, posterior), estimate in zip(
         posteriors_along(machine, noise, times, label, top=1), other, strict=True

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 from collections.abc import Mapping
 from importlib import resources
 
@@ -10,6 +11,13 @@ from PIL import Image
 from torch import Tensor
 
 from elslib.images import to_pixels
+
+_number = itertools.count()
+
+
+def own_name(figure: str) -> str:
+    """A name that no other figure of this process has."""
+    return f"{figure}-{next(_number)}"
 
 
 def pixels(image: Tensor) -> np.ndarray:

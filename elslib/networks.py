@@ -140,6 +140,13 @@ def load_card(name: str) -> dict:
         raise ValueError(f"{card} is corrupt or truncated ({error}); restore it.") from error
 
 
+def trained_on(dataset: str) -> list[str]:
+    """Names of the networks in data/networks that were trained on an image set, by their cards."""
+    cards = sorted((data_folder() / "networks").glob("*.json"))
+    names = [card.stem for card in cards if card.with_suffix(".safetensors").is_file()]
+    return [name for name in names if load_card(name)["images"]["name"] == dataset]
+
+
 def load_network(name: str) -> NetworkDenoiser:
     """The Denoiser saved as `name` in data/networks, or at the path `name` (without suffix).
 

@@ -28,6 +28,7 @@ from elslib.records import RunRecord, write_whole
 ROOT = Path(__file__).parents[1]
 KEY = "elslib_key"  # metadata of an executed notebook: its content key,
 RECORD = "elslib_record"  # and its RunRecord
+WIDGET = "application/vnd.jupyter.widget-view+json"
 GLUED = "application/papermill.record/"  # how a glued output's types begin
 
 
@@ -155,7 +156,7 @@ def execute(
     executed.metadata[KEY] = key
     seconds = executed.metadata["papermill"]["duration"]
     executed.metadata[RECORD] = _record(notebook, parameters, seconds, root).json()
-    executed.metadata.pop("widgets", None)
+    _drop_widgets(executed)
     nbformat.write(executed, part)
     failed.unlink(missing_ok=True)
     os.replace(part, notebook.target)
@@ -169,6 +170,15 @@ def _record(
     asked = {"notebook": notebook.source.name, "parameters": dict(parameters)}
     data = hashlib.sha256((root / "data" / "manifest.json").read_bytes()).hexdigest()
     return RunRecord("elslib book", asked, data, round(seconds, 1))
+
+
+def _drop_widgets(notebook: nbformat.NotebookNode) -> None:
+    """Leave what needs no kernel: an output's view of a widget shows nothing without one."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "text/html" in output.get("data", {}):
+                output.data.pop(WIDGET, None)
 
 
 def gate(notebooks: list[Notebook], root: Path = ROOT) -> None:

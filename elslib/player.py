@@ -4,7 +4,6 @@ Like the explorer, one piece of HTML that holds its own data, needs no server an
 """
 
 import html
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from elslib.inline import fill, png, sheet
+from elslib.inline import fill, own_name, png, sheet
 from elslib.samplers import Step
-
-_number = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Player:
             'alt="{name} at the chosen time: {n} pictures."></figure>'
         )
         parts = {
-            "NAME": f"player-{next(_number)}",
+            "NAME": own_name("player"),
             "TITLE": html.escape(self.title),
             "LAST": str(len(self.times) - 1),
             "WHEN": f"t = {self.times[-1]:g}",

@@ -6,6 +6,7 @@ border is fixed; otherwise it is interior and ranges over all interior coordinat
 """
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -150,6 +151,20 @@ class ScaleTable:
         )
         source = f"{self.source}, at least {smallest} below t = {below}"
         return ScaleTable(self.times, wider, source)
+
+    def scaled(self, factor: float) -> "ScaleTable":
+        """The same table with its windows `factor` times as wide, rounded to odd, at least 1.
+
+        Quartiles are dropped, as in `widened`. Raises ValueError unless factor > 0.
+        """
+        if factor == 1:
+            return self
+        if not 0 < factor < math.inf:
+            raise ValueError(f"factor must be positive and finite, got {factor}.")
+        windows = tuple(
+            window and max(1, 2 * round((window * factor - 1) / 2) + 1) for window in self.windows
+        )
+        return ScaleTable(self.times, windows, f"{self.source}, times {factor:g}")
 
     def json(self) -> dict:
         """The table as a dictionary that `json.dump` takes and `load` reads back."""

@@ -30,9 +30,11 @@ seed: int = 0  # seed of the first noise image; the others count up from it
 n_seeds: int = 8  # number of noise images, at least 1
 theory_steps: int = 20  # steps of the theory's reverse process
 network_steps: int = 150  # steps of the network's reverse process
+n_live: int = 4  # pictures that the live player draws after a change of its controls
 
 # %% tags=["hide-input"]
 import json
+from functools import partial
 
 import torch
 from IPython.display import Markdown
@@ -40,6 +42,7 @@ from IPython.display import Markdown
 from elslib.calibration import load_scale, scale_path
 from elslib.figures import Line, agreement_scatter, image_grid, lines
 from elslib.gluing import glue_all
+from elslib.live import Live
 from elslib.machines import EquivariantLocalScore, IdealScore
 from elslib.metrics import (
     coefficient_of_determination,
@@ -52,6 +55,7 @@ from elslib.networks import load_card, load_network, training_images
 from elslib.player import play
 from elslib.records import Stopwatch, hardware
 from elslib.samplers import ddim, initial_noise, sample, uniform_times
+from elslib.settings import Setting, player
 
 denoiser, card = load_network(network), load_card(network)
 images = training_images(network)
@@ -141,9 +145,14 @@ image_grid({row: samples[name] for row, name in names.items()}, titles, notes)
 # picture. Below is what theory and network take the finished picture to be, at each time. Both begin
 # with the same grey blur, the mean of the class, and agree early on what it will be. Details come last.
 # Here both take {glue:text}`theory_steps` steps.
+#
+# In a notebook that is running, not on this page, controls above the figure change images, network,
+# class, seed, window and steps; then {glue:text}`n_live` pictures are drawn anew.
 
 # %% tags=["hide-input"]
-play(runs, title=f"theory and network from {n_seeds} noise images")
+start = Setting(images.name, network, seed=seed, n_steps=theory_steps)
+whole = play(runs, title=f"theory and network from {n_seeds} noise images")
+Live(partial(player, n_seeds=n_live), start, whole)
 
 # %% tags=["remove-cell"]
 hero = image_grid({"theory": samples["ELS"], "trained\nnetwork": samples["network"]})
@@ -178,6 +187,7 @@ glue_all(
         "wins_nearest": int((r["ELS"] > r["nearest"]).sum()),
         "n_copied": int((copied < 0.02).sum()),
         "n_seeds": n_seeds,
+        "n_live": n_live,
         "n_classes": n_classes,
         "n_trajectories": len(trajectories),
         "smallest_window": min(trajectories[0]["windows"]),

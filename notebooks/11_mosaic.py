@@ -5,8 +5,10 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -22,32 +24,24 @@
 network: str = "fashion-resnet"  # a network in data/networks with calibrated windows
 seed: int = 1  # seed of the noise image; the next one follows
 label: int = 1  # class of both pictures, 0 to 9
+emoji_label: int = 1  # class of the emoji, 0 to 7
 
 # %% tags=["hide-input"]
 import torch
-from IPython.display import display
 
-from elslib.calibration import load_scale
-from elslib.explorer import explore
+from elslib.datasets import load
 from elslib.figures import image_grid, in_colours
 from elslib.gluing import glue_all
-from elslib.machines import EquivariantLocalScore
-from elslib.networks import load_network, training_images
-from elslib.samplers import initial_noise
+from elslib.live import Live
+from elslib.networks import training_images
+from elslib.settings import Setting, explorer
 
-denoiser, images = load_network(network), training_images(network)
-els = EquivariantLocalScore(images, load_scale(network, "els"), edges=denoiser.edges)
+images, emoji = training_images(network), load("noto_emoji")
 what = images.class_names[label].lower()
-figures = [
-    explore(
-        els,
-        denoiser,
-        initial_noise([s], images.images.shape[1:]),
-        label,
-        title=f"{what}, seed {s}",
-    )
-    for s in (seed, seed + 1)
-]
+live = Live(explorer, Setting(images.name, network, label, seed))
+figures = [live.figure, explorer(Setting(images.name, network, label, seed + 1))]
+scale = "cifar10-resnet-zeros"
+live_emoji = Live(explorer, Setting(emoji.name, None, emoji_label, seed, scale))
 
 # %% [markdown]
 # ## A picture and its pieces
@@ -71,6 +65,8 @@ glue_all(
         "n_pieces": int(last.piece.max()) + 1,
         "n_sources": int((uses > 0).sum()),
         "what": what,
+        "emoji_class": emoji.class_names[emoji_label],
+        "n_emoji": len(emoji.subset(emoji_label)),
         "weight_low": float(weights.quantile(0.25)),
         "weight_middle": float(weights.quantile(0.5)),
         "weight_high": float(weights.quantile(0.75)),
@@ -92,15 +88,30 @@ image_grid({"": row}, ["theory", "pieces", "network", *numbers])
 # training image that the pixel most probably comes from, with the patch that matched. The slider
 # goes back in time, towards the noise. Then the window grows, the weights spread over many patches,
 # and the "most probable" one says less and less.
+#
+# In a notebook that is running, not on this page, there are controls above the figure: other images,
+# another network, class, seed or window. Each change computes the picture again.
 
 # %% tags=["hide-input"]
-display(figures[0])
+live
 
 # %% [markdown]
 # The same for the next noise image.
 
 # %% tags=["hide-input"]
-display(figures[1])
+figures[1]
+
+# %% [markdown]
+# ## In colour, without a network
+#
+# The theory needs no network. Here it draws from {glue:text}`n_emoji` emoji of the class
+# "{glue:text}`emoji_class:s`". No network was trained on them, so nobody can say which windows it
+# would have. These are the ones that the paper's authors calibrated on a network for CIFAR-10, also
+# small pictures in colour. What you see is what the formula makes of emoji with these windows, and no
+# prediction of any network.
+
+# %% tags=["hide-input"]
+live_emoji
 
 # %% [markdown]
 # ## What could be wrong

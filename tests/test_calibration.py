@@ -9,6 +9,7 @@ from elslib.calibration import (
     calibrate,
     load_scale,
     published_scale,
+    published_scales,
     scale_table,
 )
 from elslib.machines import EquivariantLocalScore
@@ -66,6 +67,7 @@ def test_bad_input():
 def test_published_scales():
     """Twenty windows each, the lowest noise first; an unknown name lists the known ones."""
     scale = published_scale("fmnist-resnet-zeros")
+    assert "fmnist-resnet-zeros" in published_scales() and len(published_scales()) == 10
     assert (scale.window_at(0.05), scale.window_at(0.5), scale.window_at(1.0)) == (3, 11, 17)
     with pytest.raises(ValueError, match="name must be one of cifar10-resnet-zeros, .* got 'x'"):
         published_scale("x")

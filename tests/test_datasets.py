@@ -204,8 +204,10 @@ def assert_idx_set(name, class_names):
 
 def test_mnist_loads_from_idx_files(root):
     """MNIST comes through from raw idx files: pixel values, labels, both splits."""
+    assert "mnist/train" not in datasets.present()
     write_idx_set(root / "MNIST" / "raw")
     assert_idx_set("mnist", datasets.DIGITS)
+    assert "mnist/train" in datasets.present()
 
 
 def test_fashion_mnist_loads_from_idx_files(root):

@@ -94,6 +94,15 @@ def test_the_figure_needs_nothing_from_elsewhere():
     assert ids[0] and ids[1] and ids[0][1] != ids[1][1]
 
 
+def test_without_a_network():
+    """The theory alone: no panel for what is not there, everything else as before."""
+    page, data = held(explore(MACHINE, None, NOISE, 1, n_steps=2))
+    _, beside = held(explore(MACHINE, half, NOISE, 1, n_steps=2))
+    assert 'class="network"' not in page and 'class="pieces"' in page
+    for frame, other in zip(data["frames"], beside["frames"], strict=True):
+        assert other.pop("network") and frame == other
+
+
 def test_whole_images_have_no_explorer():
     """They have no window to show."""
     with pytest.raises(ValueError, match="machine must be local"):

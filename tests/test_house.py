@@ -22,7 +22,7 @@ LEVELS = [
     ["samplers", "training", "distributed"],
     ["calibration", "metrics", "memorisation", "mosaic", "limbs", "receptive_field"],
     ["agreement", "zoo"],
-    ["figures", "gluing", "inline", "explorer", "player"],
+    ["figures", "gluing", "inline", "explorer", "player", "settings", "live"],
     ["percentscript", "run_notebook", "notebooks", "provenance", "printing", "sweep"],
     ["cli", "__main__"],
 ]

@@ -83,6 +83,30 @@ def test_an_executed_notebook_says_what_made_it(page):
     assert {"python", "torch"} <= record["versions"].keys()
 
 
+def test_an_executed_notebook_needs_no_kernel_to_be_shown(book, tmp_path):
+    """A widget that also has a page leaves that, and no state; one without stays as it is."""
+    source = tmp_path / "widget.py"
+    cells = "\n".join(
+        [
+            "# %%",
+            "import ipywidgets",
+            "from IPython.display import display",
+            "box = ipywidgets.IntText(3)",
+            "view = box._repr_mimebundle_()",
+            "display({**view, 'text/html': '<p>a page</p>'}, raw=True)",
+            "display(view, raw=True)",
+        ]
+    )
+    source.write_text(SOURCE + cells + "\n")
+    executed = notebooks.Notebook(source, tmp_path / "widget.ipynb")
+    notebooks.execute(executed, root=book)
+    content = nbformat.read(executed.target, as_version=4)
+    both, alone = (output.data for output in content.cells[-1].outputs)
+    view = "application/vnd.jupyter.widget-view+json"
+    assert both["text/html"] == "<p>a page</p>" and view not in both and view in alone
+    assert "widgets" not in content.metadata
+
+
 @pytest.mark.parametrize(
     "file", ["elslib/core.py", "data/set.npz", "requirements.lock", "notebooks/page.py"]
 )

@@ -77,6 +77,18 @@ def test_a_widened_table():
         table.widened(8, below=0.35)
 
 
+def test_a_scaled_table():
+    """Rounded to odd, at least 1; the whole image stays whole; a factor of 1 changes nothing."""
+    table = ScaleTable((0.1, 0.2, 0.3, 0.4), (1, 3, None, 11), "test", (3.0,) * 4, (9.0,) * 4)
+    assert table.scaled(1) is table
+    half = table.scaled(0.5)
+    assert half.windows == (1, 1, None, 5) and half.times == table.times and half.lower is None
+    assert half.source == "test, times 0.5" and table.scaled(1.5).windows == (1, 5, None, 17)
+    for factor in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="factor must be positive and finite, got"):
+            table.scaled(factor)
+
+
 @pytest.mark.parametrize(
     "arguments,message",
     [

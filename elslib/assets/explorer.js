@@ -20,7 +20,8 @@ const load = (url) => new Promise((done) => {
   picture.src = url;
 });
 
-for (const name of ["theory", "source", "network", "noisy", "pieces"]) {
+const drawn = ["theory", "network", "noisy", "pieces"].filter((name) => name in frames[0]);
+for (const name of [...drawn, "source"]) {
   canvas(name).width = w * SCALE;
   canvas(name).height = h * SCALE;
 }
@@ -55,17 +56,16 @@ let latest = 0;
 async function draw() {
   const mine = ++latest;
   const frame = frames[+slider.value];
-  const names = ["theory", "network", "noisy", "pieces"];
-  const [sheet, ...found] = await Promise.all([data.sources, ...names.map((n) => frame[n])].map(load));
+  const [sheet, ...found] = await Promise.all([data.sources, ...drawn.map((n) => frame[n])].map(load));
   if (mine !== latest) return;
-  names.forEach((name, i) => paint(name, found[i]));
+  drawn.forEach((name, i) => paint(name, found[i]));
   const pixel = at.row * w + at.col;
   const source = frame.image[pixel], row = frame.row[pixel], col = frame.col[pixel];
   paint("source", sheet, (source % data.columns) * w, Math.floor(source / data.columns) * h);
   outline("source", row, col, frame.window, "#E69F00");
   outline("source", row, col, 1, "#D55E00");
   outline("noisy", at.row, at.col, frame.window, "#E69F00");
-  for (const name of ["theory", "pieces", "network"]) outline(name, at.row, at.col, 1, "#D55E00");
+  for (const name of drawn) if (name !== "noisy") outline(name, at.row, at.col, 1, "#D55E00");
   const number = data.numbers[source], weight = Math.round((100 * frame.weight[pixel]) / 255);
   const many = frame.number[pixel];
   const effective = many < 10 ? many.toFixed(1) : Math.round(many).toLocaleString("en");
