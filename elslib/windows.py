@@ -6,6 +6,7 @@ border is fixed; otherwise it is interior and ranges over all interior coordinat
 """
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -150,6 +151,23 @@ class ScaleTable:
         )
         source = f"{self.source}, at least {smallest} below t = {below}"
         return ScaleTable(self.times, wider, source)
+
+    def scaled(self, factor: float) -> "ScaleTable":
+        """The same table with each side times `factor`: the nearest odd side, at least 1.
+
+        Ties take the smaller side, as calibration does, so a factor of 2 doubles the reach
+        r = (side - 1) / 2. The whole image stays whole. Quartiles are dropped: they belong to the
+        windows as calibrated. Raises ValueError unless `factor` is positive and finite.
+        """
+        if not 0 < factor < math.inf:
+            raise ValueError(
+                f"factor must be positive and finite, got {factor}; 1 leaves the windows as is."
+            )
+        sides = (
+            None if window is None else max(1, 2 * math.ceil(factor * window / 2) - 1)
+            for window in self.windows
+        )
+        return ScaleTable(self.times, tuple(sides), f"{self.source}, sides times {factor:g}")
 
     def json(self) -> dict:
         """The table as a dictionary that `json.dump` takes and `load` reads back."""
