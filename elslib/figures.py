@@ -130,11 +130,12 @@ def lines(
     log: bool = True,
     level: float | None = None,
     ticks: Sequence[float] = (),
+    xticks: Sequence[float] = (),
 ) -> Figure:
     """One line per entry, at most six, on a logarithmic y axis if `log`; `level` is drawn dashed.
 
     An entry named in `COLOURS` has its colour there, whatever its place. `ticks` are those of the
-    y axis.
+    y axis; with `xticks` the x axis is logarithmic and has these.
     """
     looks = zip(COLOURS.values(), ("-o", "--s", ":^", "-.D", "-v", "--P"), strict=True)
     with plt.rc_context(STYLE):
@@ -152,6 +153,10 @@ def lines(
             axis.set_ylim(bottom=0)
         if ticks:
             axis.set_yticks(ticks)
+        if xticks:
+            axis.set_xscale("log")
+            axis.set_xticks(xticks, [f"{x:g}" for x in xticks])
+            axis.minorticks_off()
         axis.set(xlabel=xlabel, ylabel=ylabel)
         columns = 2 if len(series) < 5 else 3
         axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2)

@@ -5,8 +5,8 @@ A sweep has one csv, as `elslib sweep` writes it, a row a run; a run has several
 """
 
 import csv
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from elslib.agreement import NETWORK_STEPS
 from elslib.datasets import data_folder
+from elslib.networks import weights_sha256
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,26 @@ def sweep_path(name: str) -> Path:
 
 
 def read_sweep(name: str) -> list[Swept]:
-    """All seeds of all runs. FileNotFoundError if there is no sweep of that name."""
+    """All seeds of all runs.
+
+    Raises FileNotFoundError if there is no sweep of that name, ValueError if a network has other
+    weights now.
+    """
     path = sweep_path(name)
     if not path.is_file():
         raise FileNotFoundError(f"no sweep {name!r} ({path}); make it with `elslib sweep`.")
     with path.open(newline="") as file:
-        return [swept for row in csv.DictReader(file) for swept in _seeds(row)]
+        rows = list(csv.DictReader(file))
+    for network, weights in sorted({(row["network"], row["weights_sha256"]) for row in rows}):
+        if weights != weights_sha256(network):
+            raise ValueError(
+                f"{path} must belong to the weights of {network!r}, but was made with others "
+                f"(sha256 {weights[:16]}...); sweep again."
+            )
+    return [one for row in rows for one in _seeds(row)]
 
 
-def _seeds(row: dict[str, str]) -> list[Swept]:
+def _seeds(row: Mapping[str, str]) -> list[Swept]:
     point = Point(
         row["network"],
         row["machine"],
@@ -83,3 +95,19 @@ def at(swept: Iterable[Swept], point: Point, network_steps: int = 150) -> Float[
     if not found:
         raise ValueError(f"the sweep must hold {point} at {network_steps} network steps, got none.")
     return torch.tensor([found[seed] for seed in sorted(found)], dtype=torch.float64)
+
+
+def curve(
+    swept: Iterable[Swept], base: Point, axis: str, network_steps: int = 150
+) -> dict[float, Float[Tensor, " n"]]:
+    """r, as `at` gives it, along one parameter: of all points that differ from `base` in it alone.
+
+    By the parameter's value, in increasing order. Empty if there is no such point.
+    """
+    swept = list(swept)
+    points = {
+        getattr(one.point, axis): one.point
+        for one in swept
+        if replace(one.point, **{axis: getattr(base, axis)}) == base
+    }
+    return {x: at(swept, points[x], network_steps) for x in sorted(points)}
