@@ -128,11 +128,13 @@ def lines(
     ylabel: str,
     *,
     log: bool = True,
+    bottom: float = 0.0,
     level: float | None = None,
     ticks: Sequence[float] = (),
     xticks: Sequence[float] = (),
 ) -> Figure:
-    """One line per entry, at most six, on a logarithmic y axis if `log`; `level` is drawn dashed.
+    """One line per entry, at most six, on a logarithmic y axis if `log`, else on one from `bottom`;
+    `level` is drawn dashed.
 
     An entry named in `COLOURS` has its colour there, whatever its place. `ticks` are those of the
     y axis; with `xticks` the x axis is logarithmic and has these.
@@ -150,7 +152,7 @@ def lines(
         if log:
             axis.set_yscale("log")
         else:
-            axis.set_ylim(bottom=0)
+            axis.set_ylim(bottom=bottom)
         if ticks:
             axis.set_yticks(ticks)
         if xticks:

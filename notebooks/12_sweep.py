@@ -17,8 +17,7 @@
 # A theory should have no screw that somebody turned until it fitted. Ours has three that could be
 # turned: the side of its windows, the number of training images it may look at, and the number of its
 # steps. The windows were measured on the network, the images are all that the network saw, twenty
-# steps are the paper's choice. What if we turn them? `elslib sweep` ran this page, a notebook with
-# parameters, over three grids, and here it reads back what came out.
+# steps are the paper's choice. What if we turn them? `elslib sweep` ran this page over three grids.
 
 # %% tags=["parameters"]
 network: str = "fashion-resnet"  # a network in data/networks with calibrated windows
@@ -27,7 +26,7 @@ window_factor: float = 1.0  # every calibrated side times this, above 0
 n_images: int = 0  # training images of each class that the theory has, the first ones; 0 for all
 theory_steps: int = 20  # steps of the theory, at least 1
 seed: int = 0  # first noise image; its class is the seed modulo the number of classes
-n_seeds: int = 3  # noise images that are computed here, at least 1
+n_seeds: int = 2  # noise images that are computed here, at least 1
 sweeps: str = "windows,images,steps"  # in data/results, to compare with; none while one is made
 
 # %% tags=["hide-input"]
@@ -124,7 +123,7 @@ for axis in ("window_factor", "n_images", "theory_steps"):
     on_it = replace(point, **{axis: getattr(base, axis), "machine": "els"}) == base
     drawn[axis, "here"] = Line([x], [live.estimate]) if on_it else Line([], [])
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-factor", "caption": "Agreement with the network when all calibrated windows are multiplied by a factor: median r over the noise images with its 95% bootstrap interval as a band. The dashed line is the calibrated ELS. Triangle: the point computed on this page."}, "image": {"alt": "Line plot of agreement against window factor on a logarithmic axis, one line for ELS and one for LS, with bands. Both are highest at a factor of 1 and fall to both sides; at a factor of 5 they meet."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-factor", "caption": "Agreement with the network when all calibrated windows are multiplied by a factor: median r over the noise images with its 95% bootstrap interval as a band. The dashed line is the calibrated ELS. Single mark: the point computed on this page."}, "image": {"alt": "Line plot of agreement against window factor on a logarithmic axis, one line for ELS and one for LS, with bands. Both are highest at a factor of 1 and fall to both sides; at a factor of 5 they meet."}}
 lines(
     {key: drawn["window_factor", key] for key in ("ELS", "LS")}
     | {"computed here": drawn["window_factor", "here"]},
@@ -189,7 +188,7 @@ Markdown("\n".join(table))
 # it is, and give ELS only the first few of the class. Each image has hundreds of patches, and ELS may
 # use a patch at other places than its own. So a few images may already hold most of what it needs.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-few-images", "caption": "Agreement with the same network when the theory has fewer images of each class: median r over the noise images with its 95% bootstrap interval as a band. The windows are the calibrated ones. Triangle: the point computed on this page."}, "image": {"alt": "Line plot of agreement against number of training images on a logarithmic axis, with a band. It rises steeply over the first ten images and is level from thirty on."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-few-images", "caption": "Agreement with the same network when the theory has fewer images of each class: median r over the noise images with its 95% bootstrap interval as a band. The windows are the calibrated ones. Single mark: the point computed on this page."}, "image": {"alt": "Line plot of agreement against number of training images on a logarithmic axis, with a band. It rises steeply over the first ten images and is level from thirty on."}}
 lines(
     {"ELS": drawn["n_images", "ELS"], "computed here": drawn["n_images", "here"]},
     "training images of each class that the theory has",
@@ -214,7 +213,7 @@ lines(
 # theory than those that take 20, as the paper found too. The theory took 20 steps both times. One
 # would rather expect the same number of steps to agree best. Does it?
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-steps", "caption": "Agreement of ELS with the network for other numbers of steps of the theory, against the network with few steps and with many: median r over the noise images with its 95% bootstrap interval as a band. Triangle: the point computed on this page, against the network with many steps."}, "image": {"alt": "Line plot of agreement against the number of steps of the theory on a logarithmic axis, one line for each number of steps of the network, with bands. All points from ten steps on lie within a few hundredths of each other; the network with many steps lies higher."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-steps", "caption": "Agreement of ELS with the network for other numbers of steps of the theory, against the network with few steps and with many: median r over the noise images with its 95% bootstrap interval as a band. Single mark: the point computed on this page, against the network with many steps. The axis does not begin at 0."}, "image": {"alt": "Line plot of agreement against the number of steps of the theory on a logarithmic axis, one line for each number of steps of the network, with bands. All points from ten steps on lie within a few hundredths of each other; the network with many steps lies higher."}}
 lines(
     {f"network, {NETWORK_STEPS[1]} steps": drawn["theory_steps", "ELS"]}
     | {f"network, {NETWORK_STEPS[0]} steps": drawn["theory_steps", "20"]}
@@ -222,6 +221,7 @@ lines(
     "steps of the theory",
     "agreement r",
     log=False,
+    bottom=0.8,
     xticks=drawn["theory_steps", "ELS"].x,
 )
 
@@ -292,7 +292,7 @@ if kept:
 #
 # ## What could be wrong
 #
-# - **Few seeds.** {glue:text}`n_swept` noise images a point. They are the same at each point, so the
+# - **Few seeds.** Each point has {glue:text}`n_swept` noise images, the same ones at each, so the
 #   differences between points are surer than the bands look.
 # - **One network, one factor for all noise levels.** Windows that are too wide early and too narrow
 #   late could do better together than either alone; there are too many such tables to try them all.

@@ -69,6 +69,12 @@ def test_lines_over_factors_of_ten():
     assert [label.get_text() for label in axis.get_xticklabels()] == ["1", "0.5", "1000"]
 
 
+def test_a_linear_axis_may_begin_above_zero():
+    """Where all values lie close together."""
+    plot = figures.lines({"a": figures.Line([1, 2], [0.9, 0.95])}, "x", "y", log=False, bottom=0.8)
+    assert plot.axes[0].get_ylim()[0] == 0.8
+
+
 def test_panels():
     """A window marked in the pictures, a dot in the sums."""
     shown = figures.panels({"q": torch.rand(8, 8), "sums": torch.rand(6, 6)}, (1, 2, 3))
