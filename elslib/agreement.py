@@ -68,10 +68,11 @@ def compare(
     label: int | None,
     shape: Sequence[int],
     schedule: Schedule,
+    theory_steps: int = THEORY_STEPS,
 ) -> list[Row]:
     """Sample every theory and the network from the noise of these seeds, of one class; compare.
 
-    Theories take 20 steps, the network 20 and 150. `shape` is that of an image, [c, h, w].
+    Theories take `theory_steps`, the network 20 and 150. `shape` is that of an image, [c, h, w].
     """
     noise = initial_noise(seeds, shape)
     labels = None if label is None else torch.full((len(seeds),), label)
@@ -80,7 +81,7 @@ def compare(
     }  # (b, c, h, w) each
     rows = []
     for name, theory in theories.items():
-        prediction = sample(theory, noise, schedule, labels, THEORY_STEPS)
+        prediction = sample(theory, noise, schedule, labels, theory_steps)
         for steps, truth in truths.items():
             rows += _rows(name, steps, seeds, label, prediction, truth)
     return rows

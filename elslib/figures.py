@@ -128,13 +128,16 @@ def lines(
     ylabel: str,
     *,
     log: bool = True,
+    bottom: float = 0.0,
     level: float | None = None,
     ticks: Sequence[float] = (),
+    xticks: Sequence[float] = (),
 ) -> Figure:
-    """One line per entry, at most six, on a logarithmic y axis if `log`; `level` is drawn dashed.
+    """One line per entry, at most six, on a logarithmic y axis if `log`, else on one from `bottom`;
+    `level` is drawn dashed.
 
     An entry named in `COLOURS` has its colour there, whatever its place. `ticks` are those of the
-    y axis.
+    y axis; with `xticks` the x axis is logarithmic and has these.
     """
     looks = zip(COLOURS.values(), ("-o", "--s", ":^", "-.D", "-v", "--P"), strict=True)
     with plt.rc_context(STYLE):
@@ -149,9 +152,13 @@ def lines(
         if log:
             axis.set_yscale("log")
         else:
-            axis.set_ylim(bottom=0)
+            axis.set_ylim(bottom=bottom)
         if ticks:
             axis.set_yticks(ticks)
+        if xticks:
+            axis.set_xscale("log")
+            axis.set_xticks(xticks, [f"{x:g}" for x in xticks])
+            axis.minorticks_off()
         axis.set(xlabel=xlabel, ylabel=ylabel)
         columns = 2 if len(series) < 5 else 3
         axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2)

@@ -223,7 +223,8 @@ def _client(scheduler: str, workers: int) -> Iterator[Client]:
 def collect(runs: Sequence[Run], path: Path) -> int:
     """Write the finished runs as one csv, a row each: parameters, glued values, provenance.
 
-    Returns how many there are. The csv appears whole or not at all.
+    The json beside it is the record of them all: the grid, and their seconds added up. Returns how
+    many there are. Each file appears whole or not at all.
     """
     rows = []
     for run in runs:
@@ -231,11 +232,24 @@ def collect(runs: Sequence[Run], path: Path) -> int:
             result = json.loads(run.result.read_text())
             provenance = {f"run_{name}": result["record"][name] for name in RECORDED}
             rows.append({**result["values"], **run.parameters, "run_key": run.key, **provenance})
-    names = dict.fromkeys(name for run in runs for name in run.parameters)  # these first
     text = io.StringIO()
-    fields = names | dict.fromkeys(name for row in rows for name in row)
+    parameters = dict.fromkeys(name for run in runs for name in run.parameters)  # these first
+    fields = parameters | dict.fromkeys(name for row in rows for name in row)
     table = csv.DictWriter(text, list(fields), lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
     write_whole(path, text.getvalue().encode())
+    write_json(path.with_suffix(".json"), _record_of_all(runs, rows).json())
     return len(rows)
+
+
+def _record_of_all(runs: Sequence[Run], rows: Sequence[Mapping[str, Value]]) -> RunRecord:
+    """What was asked for, as axes, and what the finished runs say of data and time."""
+    axes = {
+        name: list(dict.fromkeys(run.parameters[name] for run in runs))
+        for name in runs[0].parameters
+    }
+    config = {"notebook": runs[0].notebook.name, "axes": axes, "runs": len(runs)}
+    data = {str(row["run_data_sha256"]) for row in rows}
+    seconds = sum(float(row["run_seconds"]) for row in rows)
+    return RunRecord("elslib sweep", config, ",".join(sorted(data)), round(seconds, 1))

@@ -153,18 +153,21 @@ class ScaleTable:
         return ScaleTable(self.times, wider, source)
 
     def scaled(self, factor: float) -> "ScaleTable":
-        """The same table with its windows `factor` times as wide, rounded to odd, at least 1.
+        """The same table with each side times `factor`: the nearest odd side, at least 1.
 
-        Quartiles are dropped, as in `widened`. Raises ValueError unless factor > 0.
+        Ties take the smaller side, as calibration does, so a factor of 2 doubles the reach
+        r = (side - 1) / 2. The whole image stays whole. Quartiles are dropped: they belong to the
+        windows as calibrated. Raises ValueError unless `factor` is positive and finite.
         """
-        if factor == 1:
-            return self
         if not 0 < factor < math.inf:
-            raise ValueError(f"factor must be positive and finite, got {factor}.")
-        windows = tuple(
-            window and max(1, 2 * round((window * factor - 1) / 2) + 1) for window in self.windows
+            raise ValueError(
+                f"factor must be positive and finite, got {factor}; 1 leaves the windows as is."
+            )
+        sides = (
+            None if window is None else max(1, 2 * math.ceil(factor * window / 2) - 1)
+            for window in self.windows
         )
-        return ScaleTable(self.times, windows, f"{self.source}, times {factor:g}")
+        return ScaleTable(self.times, tuple(sides), f"{self.source}, sides times {factor:g}")
 
     def json(self) -> dict:
         """The table as a dictionary that `json.dump` takes and `load` reads back."""

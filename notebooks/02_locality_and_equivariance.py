@@ -24,7 +24,7 @@ seed: int = 0  # seed of the first noise image; the others count up from it
 n_seeds: int = 8  # noise images, at least 2
 n_toy: int = 30  # noise images of the toy, at least 2
 n_fine: int = 3  # noise images that are taken to very low noise, 1 to n_seeds
-fine_steps: int = 30  # steps they take, at least 20
+fine_steps: int = 40  # steps they take, at least 20
 
 # %% tags=["hide-input"]
 import torch
@@ -38,7 +38,7 @@ from elslib.images import ImageSet
 from elslib.machines import EquivariantLocalScore, EquivariantScore, IdealScore, LocalScore
 from elslib.metrics import median_interval, nearest_image, nearest_shift, share_interval
 from elslib.mosaic import certify, pieces, plain
-from elslib.samplers import geometric_times, initial_noise, sample, uniform_times
+from elslib.samplers import ddim, geometric_times, initial_noise, sample, uniform_times
 from elslib.schedules import cosine
 from elslib.windows import constant_scale
 
@@ -191,14 +191,17 @@ Markdown("\n".join(table))
 # %% tags=["hide-input"]
 grids = {
     "20 equal steps": uniform_times(20),
-    f"{fine_steps} to low noise": geometric_times(fine_steps, schedule, 0.003),
+    f"{fine_steps} to low noise": geometric_times(fine_steps, schedule, 1e-4),
 }
 els, window = machines["ELS"], scale.windows[0]
-certificates = {}
-for name, times in grids.items():
-    x = sample(els, noise[:n_fine], schedule, label[:n_fine], times=times)
-    checks = [certify(x[i : i + 1], of_class[i], window, "aware") for i in range(n_fine)]
-    certificates[name] = x, checks
+certificates, changing = {}, {}
+with torch.no_grad():
+    for name, times in grids.items():
+        *_, before, last = ddim(els, noise[:n_fine], times, schedule, label[:n_fine])
+        checks = [certify(x[None], D, window, "aware") for x, D in zip(last.x0, of_class)]
+        certificates[name] = last.x0, checks
+        moved = (last.x0 - before.x0).abs().amax(dim=1) > 2 / 255
+        changing[name] = median_interval(100 * moved.double().mean(dim=(1, 2)))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-certificate", "caption": "ELS pictures, and under each row the fault of every pixel: black is none, white is 0.2 or more (pixels run from -1 to 1). Upper two rows: 20 steps. Lower two: taken to low noise."}, "image": {"alt": "Four rows of small pictures: garments after 20 steps, a map of their faults with grey outlines, garments taken to low noise, and a nearly black map of their faults."}}
 rows = {}
@@ -209,14 +212,18 @@ for name in (list(grids)[0], list(grids)[-1]):
 image_grid(rows)
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = ["| steps | % of pixels with a fault above 2/255 | median fault |", "| --- | --- | --- |"]
+table = [
+    "| steps | % of pixels with a fault above 2/255 | median fault | % that the last step changed |",
+    "| --- | --- | --- | --- |",
+]
 for name, (_, checks) in certificates.items():
     share = torch.cat([(check.fault > 2 / 255).double().mean(dim=(1, 2)) for check in checks])
     middle = torch.cat([check.fault.flatten(1).quantile(0.5, dim=1) for check in checks])
     percent = median_interval(100 * share)
     glue_all({"coarse" if name == list(certificates)[0] else "fine": percent})
-    table.append(f"| {name} | {percent:.1f} | {median_interval(middle):.4f} |")
-glue_all({"n_fine": n_fine, "window": window})
+    row = f"{percent:.1f} | {median_interval(middle):.4f} | {changing[name]:.1f}"
+    table.append(f"| {name} | {row} |")
+glue_all({"n_fine": n_fine, "window": window, "changing": changing[name]})
 Markdown("\n".join(table))
 
 # %% [markdown]
@@ -225,9 +232,15 @@ Markdown("\n".join(table))
 #
 # After 20 steps {glue:text}`coarse:.0f`% [{glue:text}`coarse_low:.0f`, {glue:text}`coarse_high:.0f`] of
 # the pixels are farther than 2/255 from their centre: the last estimate is still an average over
-# several patches. At low noise it is {glue:text}`fine:.0f`% [{glue:text}`fine_low:.0f`,
-# {glue:text}`fine_high:.0f`]. The faults that are left are mostly faint. The pictures look the same.
-# The sampler has stopped early, but it has stopped near where the theorem says.
+# several patches. When the noise ends at a ten-thousandth of the picture, it is {glue:text}`fine:.0f`%
+# [{glue:text}`fine_low:.0f`, {glue:text}`fine_high:.0f`]. We had hoped for less than 1%.
+#
+# Why not? Half of the pixels have no fault at all: they *are* their centre. The others are no
+# average either. They sit where two patches are about equally near, and they have not made up their
+# mind: even the last step, at that low noise, changed {glue:text}`changing:.1f`% of the pixels by more
+# than 2/255. One pixel's change alters its neighbours' windows, and so their choice. The theorem says
+# what holds *if* the flow comes to rest. For these few pixels it has not, and lowering the noise
+# further brings rest only slowly.
 #
 # ## How many pieces?
 #

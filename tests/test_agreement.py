@@ -28,6 +28,12 @@ def test_compare_gives_one_row_for_each_seed_theory_and_step_count():
     assert all(row.r > 0.999 and row.R2 < 0.9 for row in brighter)
 
 
+def test_the_steps_of_the_theory_can_be_set():
+    """As many steps as the network takes: then it is the network."""
+    rows = compare(half, {"itself": half}, [3], None, (1, 8, 8), cosine(), theory_steps=150)
+    assert {row.network_steps: row.R2 == 1 for row in rows} == {20: False, 150: True}
+
+
 def test_a_seed_gives_the_same_row_whatever_the_batch():
     """Alone or with others, to rounding."""
     alone = compare(half, {"brighter": shifted}, [14], None, (1, 8, 8), cosine())

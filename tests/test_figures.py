@@ -56,7 +56,23 @@ def test_lines_have_their_band_and_colour():
     assert axis.lines[1].get_color() == figures.COLOURS["LS"]
     assert {3, 9} <= set(axis.get_yticks())
     flat = figures.lines({"a": figures.Line([1, 2], [3.0, 4.0])}, "x", "y", log=False)
-    assert flat.axes[0].get_ylim()[0] == 0
+    assert flat.axes[0].get_ylim()[0] == 0 and flat.axes[0].get_xscale() == "linear"
+
+
+def test_lines_over_factors_of_ten():
+    """With ticks of its own the x axis is logarithmic, and they are plain numbers."""
+    plot = figures.lines(
+        {"a": figures.Line([1, 1000], [3.0, 4.0])}, "x", "y", xticks=[1, 0.5, 1000]
+    )
+    axis = plot.axes[0]
+    assert axis.get_xscale() == "log"
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["1", "0.5", "1000"]
+
+
+def test_a_linear_axis_may_begin_above_zero():
+    """Where all values lie close together."""
+    plot = figures.lines({"a": figures.Line([1, 2], [0.9, 0.95])}, "x", "y", log=False, bottom=0.8)
+    assert plot.axes[0].get_ylim()[0] == 0.8
 
 
 def test_panels():

@@ -347,4 +347,9 @@ def test_values_of_an_executed_notebook(notebook, tmp_path):
     assert sweep.collect([run], tmp_path / "sweep.csv") == 1
     (row,) = rows(tmp_path)
     assert (row["n"], row["double"], row["word"]) == ("4", "8", "a!")
+    about = json.loads((tmp_path / "sweep.json").read_text())
+    axes = {"n": [4], "loud": [True]}
+    assert about["config"] == {"notebook": "page.py", "axes": axes, "runs": 1}
+    assert about["seconds"] == float(row["run_seconds"]) > 0
+    assert about["data_sha256"] == row["run_data_sha256"]
     assert stat.S_ISREG(os.stat(run.result).st_mode)

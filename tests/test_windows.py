@@ -77,16 +77,30 @@ def test_a_widened_table():
         table.widened(8, below=0.35)
 
 
-def test_a_scaled_table():
-    """Rounded to odd, at least 1; the whole image stays whole; a factor of 1 changes nothing."""
-    table = ScaleTable((0.1, 0.2, 0.3, 0.4), (1, 3, None, 11), "test", (3.0,) * 4, (9.0,) * 4)
-    assert table.scaled(1) is table
-    half = table.scaled(0.5)
-    assert half.windows == (1, 1, None, 5) and half.times == table.times and half.lower is None
-    assert half.source == "test, times 0.5" and table.scaled(1.5).windows == (1, 5, None, 17)
-    for factor in (0, -1, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="factor must be positive and finite, got"):
-            table.scaled(factor)
+@pytest.mark.parametrize(
+    "factor, windows",
+    [
+        (1.0, (3, 9, None, 1)),
+        (1.5, (5, 13, None, 1)),  # 4.5 is nearest to 5, 13.5 to 13
+        (2.0, (5, 17, None, 1)),  # 6 lies between 5 and 7, 18 between 17 and 19, 2 between 1 and 3
+        (1 / 3, (1, 3, None, 1)),
+        (0.01, (1, 1, None, 1)),
+        (5.0, (15, 45, None, 5)),
+    ],
+)
+def test_a_scaled_table(factor, windows):
+    """The nearest odd side, the smaller of two, never below 1; the whole image stays whole."""
+    table = ScaleTable((0.1, 0.2, 0.3, 0.4), (3, 9, None, 1), "test", (3.0,) * 4, (9.0,) * 4)
+    scaled = table.scaled(factor)
+    assert scaled.windows == windows and scaled.times == table.times and scaled.upper is None
+    assert scaled.source == f"test, sides times {factor:g}"
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_factor_that_is_none(factor):
+    """Zero, negative, not a number, infinite."""
+    with pytest.raises(ValueError, match="factor must be positive and finite, got"):
+        constant_scale(3).scaled(factor)
 
 
 @pytest.mark.parametrize(

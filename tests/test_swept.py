@@ -1,0 +1,106 @@
+"""Sweeps of the agreement: read back, added up, and those that are committed."""
+
+import csv
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from elslib import agreement, swept
+from elslib.swept import Point, Swept, at, curve, read_sweep
+
+BASE = Point("some", "els", 1.0, 0, 20)
+ROW = {
+    "network": "some",
+    "machine": "els",
+    "window_factor": "0.5",
+    "n_images": "3",
+    "theory_steps": "10",
+    "seeds": "4 14",
+    "r_20_each": "0.7 0.8",
+    "r_150_each": "0.75 -0.5",
+    "weights_sha256": "abc",
+}
+
+
+@pytest.fixture
+def sweeps(tmp_path, monkeypatch):
+    """A data folder with one sweep of one run."""
+    monkeypatch.setattr(swept, "data_folder", lambda: tmp_path)
+    monkeypatch.setattr(swept, "weights_sha256", lambda network: "abc")
+    path = swept.sweep_path("one")
+    path.parent.mkdir()
+    with path.open("w", newline="") as file:
+        table = csv.DictWriter(file, list(ROW))
+        table.writeheader()
+        table.writerow(ROW)
+    return tmp_path
+
+
+def test_a_run_becomes_one_entry_for_each_seed_and_number_of_steps(sweeps):
+    """Typed, in the order of the file."""
+    point = Point("some", "els", 0.5, 3, 10)
+    assert read_sweep("one") == [
+        Swept(point, 4, 20, 0.7),
+        Swept(point, 14, 20, 0.8),
+        Swept(point, 4, 150, 0.75),
+        Swept(point, 14, 150, -0.5),
+    ]
+    with pytest.raises(FileNotFoundError, match="no sweep 'two'"):
+        read_sweep("two")
+
+
+def test_a_sweep_of_other_weights_is_refused(sweeps, monkeypatch):
+    """The network was trained again."""
+    monkeypatch.setattr(swept, "weights_sha256", lambda network: "def")
+    with pytest.raises(ValueError, match="must belong to the weights of 'some', but was made with"):
+        read_sweep("one")
+
+
+def test_seeds_of_a_point_are_sorted_and_counted_once():
+    """Whatever run they are from."""
+    wide = replace(BASE, window_factor=2.0)
+    some = [
+        Swept(BASE, 3, 150, 0.3), Swept(BASE, 1, 150, 0.1), Swept(BASE, 1, 20, 0.9),
+        Swept(wide, 2, 150, 0.2), Swept(BASE, 3, 150, 0.4),
+    ]  # fmt: skip
+    assert at(some, BASE).tolist() == [0.1, 0.3]
+    assert at(some, BASE, network_steps=20).tolist() == [0.9]
+    with pytest.raises(ValueError, match="the sweep must hold .* at 20 network steps, got none"):
+        at(some, wide, network_steps=20)
+
+
+def test_a_curve_varies_one_parameter():
+    """In increasing order; points that differ in another are not on it."""
+    factors = [2.0, 0.5, 1.0]
+    some = [Swept(replace(BASE, window_factor=f), 0, 150, f / 10) for f in factors]
+    some.append(Swept(replace(BASE, window_factor=3.0, machine="ls"), 0, 150, 0.9))
+    found = curve(some, BASE, "window_factor")
+    assert list(found) == [0.5, 1.0, 2.0]
+    assert [r.tolist() for r in found.values()] == [[0.05], [0.1], [0.2]]
+    assert list(curve(some, BASE, "n_images")) == [0]
+    assert curve([], BASE, "window_factor") == {}
+
+
+@pytest.mark.parametrize(
+    "name, axis",
+    [("windows", "window_factor"), ("images", "n_images"), ("steps", "theory_steps")],
+)
+def test_committed_sweeps(name, axis):
+    """Each point of the grid is there, with all seeds."""
+    about = json.loads(swept.sweep_path(name).with_suffix(".json").read_text())["config"]
+    axes, some = about["axes"], read_sweep(name)
+    assert {getattr(one.point, axis) for one in some} == set(axes[axis])
+    n = len(axes["seed"]) * axes["n_seeds"][0]
+    for point in {one.point for one in some}:
+        assert len(at(some, point, 20)) == len(at(some, point, 150)) == n
+
+
+@pytest.mark.parametrize("machine", ["els", "ls"])
+@pytest.mark.parametrize("steps", agreement.NETWORK_STEPS)
+def test_where_no_knob_is_turned_a_sweep_is_what_agree_found(machine, steps):
+    """The same seeds, another run."""
+    found = at(read_sweep("windows"), Point("fashion-resnet", machine, 1.0, 0, 20), steps)
+    kept = agreement.values(agreement.read_rows("fashion-resnet"), machine.upper(), steps)
+    assert torch.allclose(found, kept[: len(found)], atol=5e-3, rtol=0)
