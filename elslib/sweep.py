@@ -31,7 +31,7 @@ from elslib.notebooks import (
     glued_values,
     parameters_of,
 )
-from elslib.records import write_json, write_whole
+from elslib.records import RunRecord, write_json, write_whole
 
 Value = int | float | str | bool
 RECORDED = ("seconds", "commit", "data_sha256", "finished", "hardware")

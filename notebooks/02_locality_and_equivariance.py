@@ -198,7 +198,10 @@ certificates, changing = {}, {}
 with torch.no_grad():
     for name, times in grids.items():
         *_, before, last = ddim(els, noise[:n_fine], times, schedule, label[:n_fine])
-        checks = [certify(x[None], D, window, "aware") for x, D in zip(last.x0, of_class)]
+        checks = [
+            certify(x[None], D, window, "aware")
+            for x, D in zip(last.x0, of_class[:n_fine], strict=True)
+        ]
         certificates[name] = last.x0, checks
         moved = (last.x0 - before.x0).abs().amax(dim=1) > 2 / 255
         changing[name] = median_interval(100 * moved.double().mean(dim=(1, 2)))
