@@ -47,7 +47,7 @@ class Live:
         row = widgets.Layout(display="flex", flex_flow="row wrap")
         top = widgets.Box(list(self.controls.values()), layout=row)
         self.box = widgets.VBox([top, self.said, self.output])
-        self._lock, self._timer = threading.Lock(), threading.Timer(WAIT, self._renew)
+        self._lock, self._timer = threading.Lock(), threading.Timer(WAIT, self._renew, (start,))
         self._following = False
         self._page = self._show()
         for control in self.controls.values():
@@ -68,9 +68,10 @@ class Live:
         return {**(self.box._repr_mimebundle_() or {}), "text/html": self._page}
 
     def _changed(self, _: object) -> None:
-        """Compute in a while, in a thread of its own: the kernel stays free, clicks add up."""
+        """Compute in a while, in a thread of its own, so that clicks add up."""
         if self._following:
             return
+        self._timer.cancel()
         self._following = True
         try:
             _follow(self.controls)
@@ -79,18 +80,18 @@ class Live:
         finally:
             self._following = False
         self._say("status", "computing ...")
-        self._timer.cancel()
-        self._timer = threading.Timer(WAIT, self._renew)
+        # The setting as it is now: while it is drawn, controls may change one by one.
+        self._timer = threading.Timer(WAIT, self._renew, (self.setting,))
         self._timer.daemon = True
         self._timer.start()
 
-    def _renew(self) -> None:
+    def _renew(self, setting: Setting) -> None:
         with self._lock:
             if threading.current_thread() is not self._timer:
                 return  # it waited for another, and there is a newer one
             start = time.perf_counter()
             try:
-                self.figure = self.draw(self.setting)
+                self.figure = self.draw(setting)
                 self._show()
                 self._say("status", f"computed in {time.perf_counter() - start:.1f} s")
             except Exception as error:  # in a thread nobody would hear of it

@@ -32,17 +32,22 @@ FOOT = """<div style="width: 100%; text-align: center; font: 9px sans-serif">
 <span class="pageNumber"></span></div>"""
 
 
-@contextmanager
-def browser() -> Iterator[Browser]:
-    """Chromium as installed on this machine. ValueError if it is not."""
+def installed() -> str:
+    """Where the browser is. ValueError if there is none."""
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         raise ValueError(
             f"a browser must be installed, got none of {', '.join(BROWSERS)}; "
             f"try `apt install chromium`."
         )
+    return found
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """Chromium as installed on this machine. ValueError if it is not."""
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        chromium = playwright.chromium.launch(executable_path=installed(), args=FLAGS)
         try:
             yield chromium
         finally:
@@ -83,5 +88,6 @@ def build(root: Path = ROOT) -> Path:
 
     Raises RuntimeError if Jupyter Book warns or fails, ValueError if there is no browser.
     """
+    installed()  # or say so before the chapters are executed
     prepare(root)
     return print_pages(root)

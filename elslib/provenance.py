@@ -99,8 +99,9 @@ def _listed(values: Mapping[str, object]) -> str:
 
 def _brief(value: object) -> str:
     """A value as the page shows it: hashes by their beginning, many seeds by first and last."""
-    if isinstance(value, list) and len(value) > 3 and value == list(range(value[0], value[-1] + 1)):
-        return f"{value[0]}..{value[-1]}"
+    if isinstance(value, list) and len(value) > 3 and all(isinstance(v, int) for v in value):
+        if value == list(range(value[0], value[-1] + 1)):
+            return f"{value[0]}..{value[-1]}"
     return _short(value) if re.fullmatch("[0-9a-f]{64}", str(value)) else str(value)
 
 

@@ -27,7 +27,7 @@ n_images: int = 0  # training images of each class that the theory has, the firs
 theory_steps: int = 20  # steps of the theory, at least 1
 seed: int = 0  # first noise image; its class is the seed modulo the number of classes
 n_seeds: int = 2  # noise images that are computed here, at least 1
-sweeps: str = "windows,images,steps"  # in data/results, to compare with; none while one is made
+sweeps: str = "windows,images,steps"  # in data/results, to compare with: these three, or none while one is made
 
 # %% tags=["hide-input"]
 import json

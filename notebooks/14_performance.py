@@ -272,7 +272,7 @@ lines(
 # {glue:text}`faster_high:.1f` times faster. So it stays exact.
 #
 # Counting equal patches once would help with the smallest window, where {glue:text}`distinct_low:.0%`
-# of the patches are distinct: the rest is blank background. At the last of these steps
+# of the patches are distinct: the rest is blank background. With larger windows up to
 # {glue:text}`distinct_high:.0%` are.
 #
 # On a graphics card distances are cheap in another way. The engine there, `cuda.py`, squares
@@ -289,6 +289,7 @@ lines(
 # - **A dense version on a graphics card** is another matter. It is not measured here.
 # - **A better bound.** We tried projections and boxes. Nothing proves that there is none that pays.
 # - **Very low noise.** Where even the best patch is far away in units of the noise, single precision
-#   cannot rank the patches. The engine notices and hands over to the reference, which is slow.
+#   cannot rank the patches. There the engine compares the closest ones again in double precision. If
+#   it cannot prove that these are enough, it hands over to the reference, which is slow.
 # - **Large windows with borders respected** still cost more than they need: most squared differences serve
 #   few windows there.

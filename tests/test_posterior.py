@@ -128,6 +128,21 @@ def test_distant_patches_are_compared_in_double_precision(monkeypatch, border, s
             assert torch.equal(getattr(fast.origins, field), getattr(slow.origins, field))
 
 
+@pytest.mark.parametrize("n", [1, 5, 16, 40])
+@pytest.mark.parametrize("top", [0, 3, 16, 30])
+def test_fewer_patches_than_candidates(monkeypatch, n, top):
+    """When all patches are candidates nothing is left to prove; candidates come on top of `top`."""
+    monkeypatch.setattr(cpu, "reference_posterior", None)
+    generator = torch.Generator().manual_seed(0)
+    images, x = torch.rand(n + 1, 1, 5, 5, generator=generator).split([n, 1])
+    fast = patch_posterior(x, images, 1.0, 1e-3, 3, "fixed", top=top)
+    slow = patch_posterior(x.double(), images.double(), 1.0, 1e-3, 3, "fixed", top=top)
+    assert torch.allclose(fast.log_sum, slow.log_sum, rtol=1e-12, atol=1e-4)
+    if top:
+        assert fast.origins is not None and slow.origins is not None
+        assert torch.equal(fast.origins.image, slow.origins.image)
+
+
 def test_candidates_that_prove_nothing_are_refused():
     """More equal patches than candidates: the others may matter, so the reference must answer."""
     images = torch.rand(1, 1, 6, 6, generator=torch.Generator().manual_seed(0)).repeat(200, 1, 1, 1)

@@ -24,7 +24,8 @@ from elslib.posterior.task import LARGEST_ENERGY, PRECISION, Task
 from elslib.windows import Border, admissible_count
 
 BORDERS = {"fixed": boxes.FIXED, "circular": boxes.CIRCULAR, "aware": boxes.AWARE}
-# Where float32 is too coarse, so many of a pixel's closest patches are compared again in float64.
+# Where float32 is too coarse, so many of a pixel's closest patches are compared again in float64,
+# beyond those that are asked for.
 CANDIDATES = (16, 128)
 # Bytes of training images that are read together. A set in a memory-mapped file is so read from
 # its beginning to its end, and may be larger than the memory.
@@ -44,7 +45,8 @@ def fused_posterior(
     """`patch_posterior` after its arguments were checked, for float32 on the CPU and a window.
 
     Where float32 cannot tell energies apart, because even the closest patch is very far away, the
-    reference engine answers instead. Raises ValueError for images with NaN or infinity.
+    closest ones are compared again in float64; if these cannot be proved to be enough, the
+    reference engine answers. Raises ValueError for images with NaN or infinity.
     """
     b, (n, _, h, w) = len(x), images.shape
     patches = n * int(admissible_count(h, w, window, border).max())
@@ -132,8 +134,7 @@ def _shard(
     for candidates in CANDIDATES:
         if not bool(coarse.any()):
             return posterior
-        m = max(top, candidates)
-        again = _sums(x, images, order, alpha, sigma, window, border, m, patches)
+        again = _sums(x, images, order, alpha, sigma, window, border, top + candidates, patches)
         assert again is not None
         slack = math.log2(patches) + PRECISION
         circular = border == "circular"

@@ -14,7 +14,8 @@ checker does not know Triton's language.)
 """
 
 import math
-from functools import cache, reduce
+from dataclasses import replace
+from functools import lru_cache, reduce
 
 import torch
 import triton
@@ -29,9 +30,11 @@ from elslib.windows import AxisClass, Border, admissible_count, position_classes
 # Query pixels of a program, and training patches that it takes at a time. A pixel that only meets
 # its own position shares it with the other images of the batch alone.
 QUERIES, QUERIES_ALONE, PATCHES = 32, 16, 64
-# Patches that one program sums up at most: so many float32 numbers add up to 1e-5 of their sum,
-# and there are programs enough for a whole device.
+# Patches that one program sums up, or those of one image if they are more: few enough for float32,
+# and so that there are programs for a whole device.
 PATCHES_PER_PROGRAM = 2**17
+# Bytes of the programs' sums that are kept before they are merged.
+SUMS = 2**28
 # Smaller weights, as powers of two, count as this one: float32 holds no smaller ones precisely.
 LEAST = tl.constexpr(-126.0)
 # The energy of no patch at all. Not infinity: the difference of two is 0.
@@ -77,26 +80,28 @@ def _sums(
     queries, images = (x.detach() * s).contiguous(), images.detach().contiguous()
     count = admissible_count(h, w, window, border).to(x.device)
     step = min(chunk or len(images), max(1, PATCHES_PER_PROGRAM // int(count.max())))
-    parts = math.ceil(len(images) / step)
     size = QUERIES_ALONE if border == "fixed" else QUERIES
     tiles = _tiles(b, h, w, window, border, size).to(x.device)
-    least, weight, ahead = (x.new_empty(parts, b, h, w) for _ in range(3))
-    value = x.new_empty(parts, b, c, h, w)
-    _attend[(len(tiles), parts)](
-        queries, images, tiles, least, weight, ahead, value, -alpha * s, len(images), step, b, h, w,
-        c, triton.next_power_of_2(c), border == "circular", size, PATCHES,
-        num_warps=4 if c == 1 else 8,  # as many sums as registers hold
-    )  # fmt: skip
-    if not bool((least.amin(0) <= LARGEST_ENERGY).all()):
-        return None
-    number = torch.full((parts,), step).clamp(max=len(images) - step * torch.arange(parts))
-    return reduce(
-        merge,
-        (
-            _posterior(least[i], weight[i], ahead[i], value[i], int(number[i]) * count)
-            for i in range(parts)
-        ),
-    )
+    together = step * max(1, SUMS // (4 * (3 + c) * b * h * w))  # images of a launch
+    total = None
+    for some in images.split(together):
+        parts = math.ceil(len(some) / step)
+        least, weight, ahead = (x.new_empty(parts, b, h, w) for _ in range(3))
+        value = x.new_empty(parts, b, c, h, w)
+        with torch.cuda.device_of(x):  # Triton launches on the current one
+            _attend[(len(tiles), parts)](
+                queries, some, tiles, least, weight, ahead, value, -alpha * s, len(some), step,
+                b, h, w, c, triton.next_power_of_2(c), border == "circular", size, PATCHES,
+                num_warps=4 if c == 1 else 8,  # as many sums as registers hold
+            )  # fmt: skip
+        if not bool((least.amin(0) <= LARGEST_ENERGY).all()):
+            return None
+        numbers = [min(step, len(some) - first) for first in range(0, len(some), step)]
+        of_parts = zip(least, weight, ahead, value, numbers, strict=True)
+        here = reduce(merge, (_posterior(*sums, n * count) for *sums, n in of_parts))
+        total = merge(total, here) if total else here
+    assert total is not None  # there is an image
+    return replace(total, mean=total.mean.to(x.dtype))
 
 
 def _posterior(
@@ -105,14 +110,14 @@ def _posterior(
     """What the sums of weights 2**(least - energy) say."""
     total = weight.double()
     return PatchPosterior(
-        mean=value / weight[:, None],
+        mean=value.double() / total[:, None],  # as `merge` keeps it
         log_sum=(total.log2() - least.double()) * math.log(2),
         entropy=total.log() - math.log(2) * ahead.double() / total,
         count=count.expand_as(weight).clone(),
     )
 
 
-@cache
+@lru_cache(maxsize=64)
 def _tiles(b: int, h: int, w: int, window: int, border: Border, size: int) -> Tensor:
     """The programs' work: rows and columns of a class of positions (start, number, reach before
     and after) and the first of its b * number query pixels. [tiles, 9]"""

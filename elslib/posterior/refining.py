@@ -2,16 +2,18 @@
 
 At very low noise a pixel's energies may exceed what float32 can tell apart. Then only its closest
 patches have any weight, and float32 still finds *them*. So their energies are computed again, in
-float64, and an error bound proves that no other patch matters; if it cannot, there is no answer.
+float64, and an error bound proves that no other patch matters; if it cannot, the caller must ask
+the reference engine.
 
 In bits, an energy is D^2 with D = |q - a p|, q the window of x and p the patch, both scaled by
-s = sqrt(log2(e) / 2) / sigma. Rounding moves each difference by at most u (|q| + |a p| + |d|) and
-the sum of squares by a factor of at most 1 + u per addition, where u = 2^-24. So the true distance
-is at least D_32 (1 - gamma) - Delta, with
+s = sqrt(log2(e) / 2) / sigma. Rounding s, x s and a moves each difference by at most
+u (2 |q| + |a p| + |d|), and |a p| is at most |q| + |d|; the sum of squares grows or shrinks by a
+factor of at most 1 + u per addition, where u = 2^-24. So the true distance is at least
+D_32 (1 - gamma) - Delta, with
 
     gamma = 2 u (c k + k + 4),    Delta = 4 u (|q| + D_32),
 
-both twice as large as first order asks, for what comes after it.
+both larger than first order asks, for what comes after it.
 """
 
 import math
@@ -23,8 +25,8 @@ from torch import Tensor
 from elslib.posterior.merging import Origins, PatchPosterior
 
 ROUNDING = 2.0**-24
-# Pixels handled at a time: their windows and those of their candidates are stored.
-PIXELS = 1024
+# Values of candidates' windows that are stored at a time.
+VALUES = 2**21
 
 
 def refine(
@@ -56,7 +58,8 @@ def refine(
         name: getattr(origins, name)[:, :top].clone()
         for name in ("image", "row", "col", "log_weight")
     }
-    for some in places.split(PIXELS):
+    values = origins.image.shape[1] * x.shape[1] * window**2
+    for some in places.split(max(1, VALUES // values)):
         at = some.unbind(1)
         b, i, j = at
         found = [getattr(origins, f)[b, :, i, j] for f in ("image", "row", "col", "log_weight")]
@@ -111,4 +114,5 @@ def _lower_bound(computed: Tensor, q: Tensor, sigma: float, window: int, channel
     scale = math.sqrt(math.log2(math.e) / 2) / sigma
     gamma = 2 * ROUNDING * (channels * window + window + 4)
     delta = 4 * ROUNDING * (scale * q.norm(dim=1) + distance)
-    return (distance * (1 - gamma) - delta).clamp(min=0).square()
+    least = (distance * (1 - gamma) - delta).clamp(min=0).square()
+    return least.where(computed.isfinite(), math.inf)  # no such patch: all are candidates
