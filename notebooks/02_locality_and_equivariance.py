@@ -239,11 +239,11 @@ Markdown("\n".join(table))
 # [{glue:text}`fine_low:.0f`, {glue:text}`fine_high:.0f`]. We had hoped for less than 1%.
 #
 # Why not? Half of the pixels have no fault at all: they *are* their centre. The others are no
-# average either. They sit where two patches are about equally near, and they have not made up their
-# mind: even the last step, at that low noise, changed {glue:text}`changing:.1f`% of the pixels by more
-# than 2/255. One pixel's change alters its neighbours' windows, and so their choice. The theorem says
-# what holds *if* the flow comes to rest. For these few pixels it has not, and lowering the noise
-# further brings rest only slowly.
+# average any more either. They have not made up their mind: even the last step, at that low noise,
+# changed {glue:text}`changing:.1f`% of the pixels by more than 2/255. One pixel's change alters its
+# neighbours' windows, and so their choice. The theorem says what holds *if* the flow comes to rest. For
+# these pixels it has not. In a trial with one picture, going on to still lower noise brought rest, but
+# slowly.
 #
 # ## How many pieces?
 #
