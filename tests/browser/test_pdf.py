@@ -1,6 +1,7 @@
 """The book on paper: printed anew, all of it there, nothing of the site around it."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pypdfium2
 import pytest
@@ -11,7 +12,9 @@ from elslib import printing
 @pytest.fixture(scope="module")
 def book(pages):
     """The PDF, from the chapters as they are."""
-    with pypdfium2.PdfDocument(printing.print_pages()) as document:
+    with ThreadPoolExecutor(1) as pool:  # a thread can drive one browser, and this one does already
+        printed = pool.submit(printing.print_pages).result()
+    with pypdfium2.PdfDocument(printed) as document:
         yield document
 
 
