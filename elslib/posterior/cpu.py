@@ -20,7 +20,7 @@ from elslib.posterior.kernel import GROUP, WIDTH
 from elslib.posterior.merging import BROKEN_IMAGES, Origins, PatchPosterior, merge, shift_images
 from elslib.posterior.reference import reference_posterior
 from elslib.posterior.refining import refine
-from elslib.posterior.task import LARGEST_ENERGY, PRECISION, Task
+from elslib.posterior.task import LARGEST_ENERGY, PRECISION, Task, in_bits
 from elslib.windows import Border, admissible_count
 
 BORDERS = {"fixed": boxes.FIXED, "circular": boxes.CIRCULAR, "aware": boxes.AWARE}
@@ -127,51 +127,40 @@ def _shard(
     patches: int,
 ) -> PatchPosterior | None:
     """The posterior over the images that `order` names; None where float32 is too coarse."""
-    found = _sums(x, images, order, alpha, sigma, window, border, top, patches)
-    if found is None:
+    _, c, h, w = x.shape
+    s, slack = in_bits(sigma), math.log2(patches) + PRECISION
+    task = Task(
+        h, w, window, BORDERS[border], np.float32(-alpha * s), (0,) * c, np.float32(slack), top
+    )
+    posterior = _sums(x * s, images, order, border, task)
+    if posterior is None:
         return None
-    posterior, coarse = found
+    coarse = -posterior.log_sum > LARGEST_ENERGY * math.log(2)
+    if not bool(coarse.any()):
+        return posterior
     for candidates in CANDIDATES:
-        if not bool(coarse.any()):
-            return posterior
-        again = _sums(x, images, order, alpha, sigma, window, border, top + candidates, patches)
+        again = _sums(x * s, images, order, border, task._replace(m=top + candidates))
         assert again is not None
-        slack = math.log2(patches) + PRECISION
         circular = border == "circular"
-        fine = refine(again[0], coarse, x, images, alpha, sigma, window, circular, top, slack)
+        fine = refine(again, coarse, x, images, alpha, sigma, window, circular, top, slack)
         if fine is not None:
             return fine
     return None
 
 
 def _sums(
-    x: Tensor,
-    images: Tensor,
-    order: Tensor,
-    alpha: float,
-    sigma: float,
-    window: int,
-    border: Border,
-    top: int,
-    patches: int,
-) -> tuple[PatchPosterior, Tensor] | None:
-    """What the kernel finds, and at which pixels [b, h, w] its energies are too coarse; None where
-    they are beyond float32."""
-    b, c, h, w = x.shape
-    s = math.sqrt(math.log2(math.e) / 2) / sigma
-    task = Task(
-        h, w, window, BORDERS[border], np.float32(-alpha * s), (0,) * c,
-        np.float32(math.log2(patches) + PRECISION), top,
-    )  # fmt: skip
-    name = kernel_name(border, w)
+    q: Tensor, images: Tensor, order: Tensor, border: Border, task: Task
+) -> PatchPosterior | None:
+    """What the kernel finds for scaled query images; None where energies are beyond float32."""
+    b = len(q)
+    name = kernel_name(border, task.w)
     sums, space = (_ring_memory if name == "rings" else _memory)(b, task)
-    queries = (_ring_queries if name == "rings" else _queries)(x * s, task)
+    queries = (_ring_queries if name == "rings" else _queries)(q, task)
     if not compiled_kernels()[name](images.numpy(), order.numpy(), queries, task, sums, space):
         raise ValueError(BROKEN_IMAGES)
-    if not (sums.weight > 0).reshape(b, h, -1)[:, :, :w].all():
+    if not (sums.weight > 0).reshape(b, task.h, -1)[:, :, : task.w].all():
         return None
-    posterior = _result(sums, len(order), border, b, task)
-    return posterior, -posterior.log_sum > LARGEST_ENERGY * math.log(2)
+    return _result(sums, len(order), border, b, task)
 
 
 def kernel_name(border: Border, w: int) -> str:

@@ -15,7 +15,7 @@ checker does not know Triton's language.)
 
 import math
 from dataclasses import replace
-from functools import lru_cache, reduce
+from functools import lru_cache, partial, reduce
 
 import torch
 import triton
@@ -24,7 +24,7 @@ from torch import Tensor
 
 from elslib.posterior.merging import BROKEN_IMAGES, PatchPosterior, merge
 from elslib.posterior.reference import reference_posterior
-from elslib.posterior.task import LARGEST_ENERGY
+from elslib.posterior.task import LARGEST_ENERGY, in_bits
 from elslib.windows import AxisClass, Border, admissible_count, position_classes
 
 # Query pixels of a program, and training patches that it takes at a time. A pixel that only meets
@@ -59,24 +59,11 @@ def cuda_posterior(
     """
     if not bool(torch.isfinite(images).all()):
         raise ValueError(BROKEN_IMAGES)
-    posterior = None if top else _sums(x, images, alpha, sigma, window, border, chunk)
-    if posterior is None:
-        return reference_posterior(x, images, alpha, sigma, window, border, top, chunk)
-    return posterior
-
-
-def _sums(
-    x: Tensor,
-    images: Tensor,
-    alpha: float,
-    sigma: float,
-    window: int,
-    border: Border,
-    chunk: int | None,
-) -> PatchPosterior | None:
-    """The posterior, or None where float32 is too coarse."""
+    by_reference = partial(reference_posterior, x, images, alpha, sigma, window, border, top, chunk)
+    if top:
+        return by_reference()
     b, c, h, w = x.shape
-    s = math.sqrt(math.log2(math.e) / 2) / sigma
+    s = in_bits(sigma)
     queries, images = (x.detach() * s).contiguous(), images.detach().contiguous()
     count = admissible_count(h, w, window, border).to(x.device)
     step = min(chunk or len(images), max(1, PATCHES_PER_PROGRAM // int(count.max())))
@@ -95,7 +82,7 @@ def _sums(
                 num_warps=4 if c == 1 else 8,  # as many sums as registers hold
             )  # fmt: skip
         if not bool((least.amin(0) <= LARGEST_ENERGY).all()):
-            return None
+            return by_reference()
         numbers = [min(step, len(some) - first) for first in range(0, len(some), step)]
         of_parts = zip(least, weight, ahead, value, numbers, strict=True)
         here = reduce(merge, (_posterior(*sums, n * count) for *sums, n in of_parts))

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from elslib.posterior.merging import Origins, PatchPosterior
+from elslib.posterior.task import in_bits
 
 ROUNDING = 2.0**-24
 # Values of candidates' windows that are stored at a time.
@@ -111,8 +112,7 @@ def _windows(
 def _lower_bound(computed: Tensor, q: Tensor, sigma: float, window: int, channels: int) -> Tensor:
     """What an energy is at least, in bits, whose float32 value is `computed`: see above."""
     distance = computed.clamp(min=0).sqrt()
-    scale = math.sqrt(math.log2(math.e) / 2) / sigma
     gamma = 2 * ROUNDING * (channels * window + window + 4)
-    delta = 4 * ROUNDING * (scale * q.norm(dim=1) + distance)
+    delta = 4 * ROUNDING * (in_bits(sigma) * q.norm(dim=1) + distance)
     least = (distance * (1 - gamma) - delta).clamp(min=0).square()
     return least.where(computed.isfinite(), math.inf)  # no such patch: all are candidates

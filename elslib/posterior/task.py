@@ -6,6 +6,7 @@ Both kernels, `kernel.py` and `rings.py`, build on this. (The type checker does 
 pointers.)
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,11 @@ MARGIN = np.float32(8)
 LARGEST_ENERGY = 2.0**13
 # Smaller weights count as this one: products of smaller ones would be denormal, hence slow.
 LEAST = np.float32(-100)
+
+
+def in_bits(sigma: float) -> float:
+    """s, so that `|s (x - alpha p)|^2 = |x - alpha p|^2 log2(e) / (2 sigma^2)`: energy in bits."""
+    return math.sqrt(math.log2(math.e) / 2) / sigma
 
 
 class Task(NamedTuple):
