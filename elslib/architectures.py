@@ -134,11 +134,20 @@ class SelfAttention(nn.Module):
         nn.init.zeros_(self.project.bias)  # pyright: ignore[reportArgumentType]
 
     def forward(self, h: Tensor) -> Tensor:
-        b, f, rows, cols = h.shape
-        qkv = self.query_key_value(self.normalise(h))
-        q, k, v = qkv.reshape(b, 3, HEADS, f // HEADS, rows * cols).transpose(-1, -2).unbind(1)
+        q, k, v = self._queries_keys_values(h)
         mixed = F.scaled_dot_product_attention(q, k, v)  # (b, heads, places, f / heads)
         return h + self.project(mixed.transpose(-1, -2).reshape(h.shape))
+
+    def weights(self, h: Tensor) -> Tensor:
+        """Which place attends to which: [b, heads, places, places] for the input [b, f, h, w] of
+        `forward`; each row sums to 1."""
+        q, k, _ = self._queries_keys_values(h)
+        return (q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])).softmax(dim=-1)
+
+    def _queries_keys_values(self, h: Tensor) -> tuple[Tensor, ...]:
+        b, f, rows, cols = h.shape
+        qkv = self.query_key_value(self.normalise(h))
+        return qkv.reshape(b, 3, HEADS, f // HEADS, rows * cols).transpose(-1, -2).unbind(1)
 
 
 class UNet(nn.Module):

@@ -20,7 +20,7 @@ LEVELS = [
     ["posterior"],
     ["machines", "baselines", "architectures", "networks", "diffusers_adapter"],
     ["samplers", "training", "distributed"],
-    ["calibration", "metrics", "memorisation", "mosaic", "limbs", "receptive_field"],
+    ["calibration", "metrics", "memorisation", "mosaic", "limbs", "receptive_field", "attention"],
     ["agreement", "swept", "zoo"],
     ["figures", "gluing", "inline", "explorer", "player", "settings", "live"],
     ["percentscript", "run_notebook", "notebooks", "provenance", "printing", "sweep"],
