@@ -173,8 +173,7 @@ Markdown("\n".join(table))
 # of the single repeats, since the machine is shared. The dense version is not a straw man: it floors
 # exponents, so that none underflows, which a plain rewrite in the published style does not and pays
 # for dearly. We aim at 25 times for both kinds of border. How close a run comes varies from hour to
-# hour. Other guests of the machine seem to slow loads and stores more than multiplications, and the
-# dense way lives on multiplications alone.
+# hour with the same code: on a quiet machine both get faster, the dense way more.
 
 # %% [markdown]
 # ## Does it scale?
