@@ -115,6 +115,7 @@ for name in names:
     )
     key = name.replace("-", "_")  # for the page of claims
     glue_all({f"{key}_falls": falls, f"{key}_steps": len(windows) - 1})
+    glue_all({f"{key}_field_first": sides[name][-1], f"{key}_field_last": sides[name][0]})
     table.append(f"| {name} | {falls} of {len(windows) - 1} steps | {gap} | {together:.2f} |")
 glue_all(
     {
