@@ -111,7 +111,8 @@ def scale_path(network: str, machine: str) -> Path:
 def load_scale(network: str, machine: str) -> ScaleTable:
     """The scales calibrated for a network of the zoo.
 
-    Raises FileNotFoundError if there are none, ValueError if they belong to other weights.
+    Raises FileNotFoundError if there are none, ValueError if they belong to other weights or do not
+    say to which.
     """
     path = scale_path(network, machine)
     if not path.is_file():
@@ -120,7 +121,12 @@ def load_scale(network: str, machine: str) -> ScaleTable:
             f"`elslib calibrate --network {network} --machine {machine}`."
         )
     scale = ScaleTable.load(path)
-    weights = json.loads(path.read_text())["record"]["config"]["weights_sha256"]
+    try:
+        weights = json.loads(path.read_text())["record"]["config"]["weights_sha256"]
+    except KeyError as error:
+        raise ValueError(
+            f"{path} must hold the record of a calibration, but lacks {error}; calibrate again."
+        ) from error
     if weights != weights_sha256(network):
         raise ValueError(
             f"{path} must belong to the weights of {network!r}, but was calibrated on others "

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from elslib import agreement, calibration, datasets, distributed, figures, networks, training, zoo
 from elslib.images import ImageSet
 from elslib.machines import EquivariantLocalScore, LocalScore
-from elslib.records import Kept, RunRecord, Stopwatch, write_json, write_whole
+from elslib.records import Kept, RunRecord, Stopwatch, check_writable, write_json, write_whole
 from elslib.samplers import ddim, initial_noise, uniform_times
 from elslib.schedules import cosine
 from elslib.windows import Border, ScaleTable, constant_scale
@@ -216,6 +216,7 @@ def draw(dataset, machine, edges, scale, window, label, samples, first_seed, ste
 
     torchrun --nproc-per-node 2 -m elslib sample --label 3
     """
+    check_writable(out.with_suffix(".npz"))
     images, schedule = datasets.load(dataset), cosine()
     table = constant_scale(window) if window else calibration.published_scale(scale)
     seeds = list(range(first_seed, first_seed + samples))
@@ -246,11 +247,13 @@ def draw(dataset, machine, edges, scale, window, label, samples, first_seed, ste
     np.savez_compressed(array, images=x.numpy(), seeds=seeds)
     write_whole(out.with_suffix(".npz"), array.getvalue())
     write_json(out.with_suffix(".json"), record.json())
+    written = [".npz", ".json"]
     if x.shape[1] in (1, 3):
         picture = io.BytesIO()
         figures.image_grid({"": x}, [str(seed) for seed in seeds]).savefig(picture, format="png")
         write_whole(out.with_suffix(".png"), picture.getvalue())
-    click.echo(f"{out}.npz, .json, .png: {clock.seconds / samples:.1f} s a sample")
+        written.append(".png")
+    click.echo(f"{out}{', '.join(written)}: {clock.seconds / samples:.1f} s a sample")
 
 
 @contextmanager

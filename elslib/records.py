@@ -102,6 +102,14 @@ def write_whole(path: Path, content: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
+def check_writable(path: Path) -> None:
+    """Before a long run: raise OSError if `write_whole` could not write this file at its end."""
+    write_whole(path.with_name(f".{path.name}.test"), b"")
+    path.with_name(f".{path.name}.test").unlink()
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} must be a file, but is a folder; give another name.")
+
+
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 

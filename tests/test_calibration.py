@@ -1,5 +1,7 @@
 """Calibration finds windows that are known."""
 
+import json
+
 import pytest
 import torch
 from conformance import image_set
@@ -62,6 +64,18 @@ def test_bad_input():
         scale_table([], "test")
     with pytest.raises(FileNotFoundError, match="elslib calibrate --network nobody"):
         load_scale("nobody", "els")
+
+
+def test_scales_without_a_record(tmp_path, monkeypatch):
+    """They may belong to any network."""
+    path = tmp_path / "scales" / "some-els.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(KNOWN.json()))
+    monkeypatch.setattr("elslib.calibration.data_folder", lambda: tmp_path)
+    with pytest.raises(
+        ValueError, match="must hold the record of a calibration, but lacks 'record"
+    ):
+        load_scale("some", "els")
 
 
 def test_published_scales():
