@@ -1,16 +1,18 @@
 """Pictures whose limbs are to be counted: the same noise through a network and its theory.
 
-    python benchmarks/limb_samples.py sample --network fashion-resnet
+    python benchmarks/limb_samples.py sample --network fashion-resnet --side 9 --side 15 --side 25
     python benchmarks/limb_samples.py sheet --network fashion-resnet --pictures FOLDER
 
 `sample` writes data/results/limbs-NETWORK.npz: 100 seeds for each kind of limb, shared evenly among
-its classes, drawn by the network (150 steps), by border-aware ELS (20 steps), and by ELS whose
-windows have at least so many pixels at times below .3 and are the calibrated ones before. It keeps
-each batch and resumes. `sheet` draws 60 of the pictures, shuffled and numbered, for somebody to
-count by eye without knowing who drew which; the answers go to limbs-NETWORK-by-eye.csv.
+its classes, drawn by the network (150 steps), by border-aware ELS (20 steps), by ELS whose windows
+have at least so many pixels (`--side`) at times below .3 and are the calibrated ones before, and by
+other networks of the same images (`--beside`). It keeps each batch and resumes. `sheet` draws 60 of
+the pictures, shuffled and numbered, for somebody to count by eye without knowing who drew which;
+the answers go to limbs-NETWORK-by-eye.csv.
 """
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -32,7 +34,7 @@ from elslib.samplers import ddim, initial_noise, sample, uniform_times
 from elslib.windows import ScaleTable
 
 SEEDS, BATCH = 100, 10
-LATE, SIDES = 0.3, (9, 15, 25)
+LATE = 0.3
 LABELLED = 60
 
 
@@ -47,26 +49,34 @@ def batches() -> list[tuple[str, int, list[int]]]:
     return found
 
 
-def pictures(
-    network: NetworkDenoiser, images: ImageSet, scale: ScaleTable, seeds: list[int], label: int
-) -> dict[str, Tensor]:
-    """What each draws from the noise of these seeds, [b, 1, h, w]."""
-    noise = initial_noise(seeds, images.images.shape[1:])
-    labels, schedule = torch.full((len(seeds),), label), network.schedule
-    theory = EquivariantLocalScore(images, scale, edges=network.edges)
-    times = uniform_times(THEORY_STEPS)
-    with torch.no_grad():
-        steps = list(ddim(theory, noise, times, schedule, labels))
-    found = {
-        "network": sample(network, noise, schedule, labels, max(NETWORK_STEPS)),
-        "theory": steps[-1].x0,
-    }
-    late = next(step for step in steps if step.t < LATE)
-    for side in SIDES:
-        wider = scale.widened(side, LATE)
-        theory = EquivariantLocalScore(images, wider, edges=network.edges)
-        found[f"late {side}"] = sample(theory, late.x, schedule, labels, times=times[late.i :])
-    return found
+@dataclass(frozen=True)
+class Painters:
+    """Who draws: a network, its theory, theory with wider late windows, other networks."""
+
+    network: NetworkDenoiser
+    images: ImageSet
+    scale: ScaleTable
+    sides: tuple[int, ...]
+    beside: dict[str, NetworkDenoiser]
+
+    def draw(self, seeds: list[int], label: int) -> dict[str, Tensor]:
+        """What each draws from the noise of these seeds, [b, 1, h, w]."""
+        network, images = self.network, self.images
+        noise = initial_noise(seeds, images.images.shape[1:])
+        labels, schedule = torch.full((len(seeds),), label), network.schedule
+        theory = EquivariantLocalScore(images, self.scale, edges=network.edges)
+        times = uniform_times(THEORY_STEPS)
+        with torch.no_grad():
+            steps = list(ddim(theory, noise, times, schedule, labels))
+        found = {"theory": steps[-1].x0}
+        for name, painter in {"network": network, **self.beside}.items():
+            found[name] = sample(painter, noise, schedule, labels, max(NETWORK_STEPS))
+        late = next(step for step in steps if step.t < LATE)
+        for side in self.sides:
+            wider = self.scale.widened(side, LATE)
+            theory = EquivariantLocalScore(images, wider, edges=network.edges)
+            found[f"late {side}"] = sample(theory, late.x, schedule, labels, times=times[late.i :])
+        return found
 
 
 def result_path(network: str) -> Path:
@@ -90,25 +100,30 @@ def main() -> None:
 
 @main.command("sample")
 @click.option("--network", default="fashion-resnet", show_default=True)
-def draw_all(network: str) -> None:
+@click.option("--side", "sides", multiple=True, type=int, help="Of late windows; repeatable.")
+@click.option("--beside", multiple=True, help="Another network; repeatable.")
+def draw_all(network: str, sides: tuple[int, ...], beside: tuple[str, ...]) -> None:
     """Draw the pictures; resumes an interrupted run."""
-    denoiser, images = load_network(network), training_images(network)
-    scale, path = load_scale(network, "els"), result_path(network)
+    images, scale, path = training_images(network), load_scale(network, "els"), result_path(network)
+    others = {name: load_network(name) for name in beside}
+    painters = Painters(load_network(network), images, scale, sides, others)
     config = {
         "network": network,
         "weights_sha256": weights_sha256(network),
         "images_sha256": images.sha256,
         "windows": list(scale.windows),
         "late": LATE,
-        "sides": list(SIDES),
+        "sides": list(sides),
+        "beside": {name: weights_sha256(name) for name in beside},
         "seeds": SEEDS,
     }
     kept = Kept(path.parent / ".state" / f"{path.stem}.json", config)
     todo = batches()[len(kept.items) :]
     for kind, label, seeds in tqdm(todo, desc=f"limbs {network}", disable=None):
         clock = Stopwatch()
-        found = pictures(denoiser, images, scale, seeds, label)
-        bytes_of = {name: to_pixels(x)[:, 0].tolist() for name, x in found.items()}
+        bytes_of = {
+            name: to_pixels(x)[:, 0].tolist() for name, x in painters.draw(seeds, label).items()
+        }
         kept.add({
             "kind": kind, "label": label, "seeds": seeds, "pictures": bytes_of,
             "seconds": clock.seconds,
