@@ -1,6 +1,7 @@
 """How well theories predict a network: the same noise through both, compared image by image.
 
-One `Row` is one noise image and one theory. Rows are kept as a tidy csv in data/results.
+One `Row` is one noise image and one theory. Rows are kept as a tidy csv in data/results, pictures
+beside it.
 """
 
 import csv
@@ -9,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from elslib.baselines import PcaLocality, WienerFilter
@@ -25,6 +27,8 @@ from elslib.schedules import Schedule
 from elslib.windows import ScaleTable
 
 THEORY_STEPS, NETWORK_STEPS = 20, (20, 150)
+# Theories whose pictures are kept beside the network's.
+SHOWN = ("ELS", "LS", "IS")
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,23 @@ def theories(
     }
 
 
-def compare(
+@dataclass(frozen=True)
+class Drawn:
+    """What a network, by its number of steps, and theories draw from the noise of some seeds."""
+
+    seeds: Sequence[int]
+    label: int | None
+    network: Mapping[int, Float[Tensor, "b c h w"]]
+    theories: Mapping[str, Float[Tensor, "b c h w"]]
+
+    @property
+    def pictures(self) -> dict[str, Float[Tensor, "b c h w"]]:
+        """Those that are kept: of the network after most steps, and of the theories in SHOWN."""
+        theories = {name: self.theories[name] for name in SHOWN if name in self.theories}
+        return {"network": self.network[max(self.network)], **theories}
+
+
+def draw(
     network: Denoiser,
     theories: Mapping[str, Denoiser],
     seeds: Sequence[int],
@@ -69,22 +89,32 @@ def compare(
     shape: Sequence[int],
     schedule: Schedule,
     theory_steps: int = THEORY_STEPS,
-) -> list[Row]:
-    """Sample every theory and the network from the noise of these seeds, of one class; compare.
+) -> Drawn:
+    """Sample every theory and the network from the noise of these seeds, of one class.
 
     Theories take `theory_steps`, the network 20 and 150. `shape` is that of an image, [c, h, w].
     """
     noise = initial_noise(seeds, shape)
     labels = None if label is None else torch.full((len(seeds),), label)
-    truths = {
-        steps: sample(network, noise, schedule, labels, steps) for steps in NETWORK_STEPS
-    }  # (b, c, h, w) each
-    rows = []
-    for name, theory in theories.items():
-        prediction = sample(theory, noise, schedule, labels, theory_steps)
-        for steps, truth in truths.items():
-            rows += _rows(name, steps, seeds, label, prediction, truth)
-    return rows
+    return Drawn(
+        seeds,
+        label,
+        {steps: sample(network, noise, schedule, labels, steps) for steps in NETWORK_STEPS},
+        {
+            name: sample(theory, noise, schedule, labels, theory_steps)
+            for name, theory in theories.items()
+        },
+    )
+
+
+def compare(drawn: Drawn) -> list[Row]:
+    """One row for each seed, theory and number of steps of the network."""
+    return [
+        row
+        for name, prediction in drawn.theories.items()
+        for steps, truth in drawn.network.items()
+        for row in _rows(name, steps, drawn.seeds, drawn.label, prediction, truth)
+    ]
 
 
 def _rows(
@@ -116,8 +146,10 @@ def result_path(network: str) -> Path:
     return data_folder() / "results" / f"agreement-{network}.csv"
 
 
-def with_results() -> list[str]:
-    """Names of the networks that have one, in alphabetical order."""
+def with_results(named: str = "") -> list[str]:
+    """The networks named, separated by commas; if none is, all that have one, alphabetically."""
+    if names := [name.strip() for name in named.split(",") if name.strip()]:
+        return names
     found = result_path("*").parent.glob(result_path("*").name)
     return sorted(path.stem.removeprefix("agreement-") for path in found)
 
@@ -149,6 +181,40 @@ def read_rows(network: str) -> list[Row]:
             )
             for row in csv.DictReader(file)
         ]
+
+
+def write_pictures(network: str, pictures: Mapping[str, UInt8[Tensor, "n c h w"]]) -> None:
+    """Keep what a network and its theories drew from the seeds 0, 1, ..., as bytes."""
+    content = io.BytesIO()
+    np.savez_compressed(content, **{name: x.numpy() for name, x in pictures.items()})  # pyright: ignore
+    write_whole(result_path(network).with_suffix(".npz"), content.getvalue())
+
+
+def read_pictures(network: str) -> dict[str, Float[Tensor, "n c h w"]]:
+    """What a network ("network") and its theories ("ELS", "LS", "IS") drew, by seed; in [-1, 1].
+
+    Kept as bytes, so 1/255 off. FileNotFoundError if `elslib agree` was not run for it.
+    """
+    path = result_path(network).with_suffix(".npz")
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no pictures of {network!r} ({path}); run `elslib agree --network {network}`."
+        )
+    with np.load(path) as arrays:
+        return {name: torch.from_numpy(x / np.float32(127.5) - 1) for name, x in arrays.items()}
+
+
+def examples(rows: Iterable[Row], n: int, theory: str = "ELS") -> dict[str, list[int]]:
+    """The `n` seeds on which a theory is best, about its median, and worst, by r at 150 steps.
+
+    Raises ValueError for fewer than 3n seeds.
+    """
+    chosen = [row for row in rows if row.theory == theory and row.network_steps == 150]
+    seeds = [row.seed for row in sorted(chosen, key=lambda row: -row.r)]
+    if len(seeds) < 3 * n:
+        raise ValueError(f"n must be at most a third of the {len(seeds)} seeds, got {n}.")
+    middle = (len(seeds) - n) // 2
+    return {"best": seeds[:n], "median": seeds[middle : middle + n], "worst": seeds[-n:]}
 
 
 def values(

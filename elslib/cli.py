@@ -13,7 +13,7 @@ import torch
 from tqdm.auto import tqdm
 
 from elslib import agreement, calibration, datasets, distributed, figures, networks, training, zoo
-from elslib.images import ImageSet
+from elslib.images import ImageSet, to_pixels
 from elslib.machines import EquivariantLocalScore, LocalScore
 from elslib.records import Kept, RunRecord, Stopwatch, check_writable, write_json, write_whole
 from elslib.samplers import ddim, initial_noise, uniform_times
@@ -154,8 +154,8 @@ def calibrate(network, machine, trajectories, largest):
 def agree(network, seeds):
     """Compare NETWORK with every theory on the seeds 0, 1, ...; resumes an interrupted run.
 
-    Writes data/results/agreement-NETWORK.csv and .json. Needs calibrated els and ls scales.
-    Example: elslib agree --network fashion-resnet
+    Writes data/results/agreement-NETWORK: .csv the numbers, .npz the pictures, .json the record.
+    Needs calibrated els and ls scales. Example: elslib agree --network fashion-resnet
     """
     denoiser, images = networks.load_network(network), networks.training_images(network)
     scales = {machine: calibration.load_scale(network, machine) for machine in ("ls", "els")}
@@ -166,6 +166,7 @@ def agree(network, seeds):
         "images_sha256": images.sha256,
         "windows": {machine: list(scale.windows) for machine, scale in scales.items()},
         "seeds": seeds,
+        "pictures": list(agreement.SHOWN),
     }
     path = agreement.result_path(network)
     kept = Kept(path.parent / ".state" / f"{path.stem}.json", config)
@@ -173,11 +174,22 @@ def agree(network, seeds):
     shape = images.images.shape[1:]
     for label, some in tqdm(todo, desc=f"agree {network}", disable=None):
         clock = Stopwatch()
-        rows = agreement.compare(denoiser, theories, some, label, shape, denoiser.schedule)
-        kept.add({"rows": [asdict(row) for row in rows], "seconds": clock.seconds})
+        drawn = agreement.draw(denoiser, theories, some, label, shape, denoiser.schedule)
+        kept.add({
+            "rows": [asdict(row) for row in agreement.compare(drawn)],
+            "seeds": some,
+            "pictures": {name: to_pixels(x).tolist() for name, x in drawn.pictures.items()},
+            "seconds": clock.seconds,
+        })  # fmt: skip
     rows = [agreement.Row(**row) for item in kept.items for row in item["rows"]]
     seconds = sum(item["seconds"] for item in kept.items)
     agreement.write_rows(path, rows)
+    order = torch.tensor([seed for item in kept.items for seed in item["seeds"]]).argsort()
+    pictures = {
+        name: torch.tensor([x for item in kept.items for x in item["pictures"][name]])[order].byte()
+        for name in kept.items[0]["pictures"]
+    }
+    agreement.write_pictures(network, pictures)
     record = RunRecord("elslib agree", config, images.sha256, round(seconds, 1))
     write_json(path.with_suffix(".json"), record.json())
     for name in theories:

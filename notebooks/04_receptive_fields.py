@@ -38,7 +38,7 @@ from elslib.networks import load_network, training_images
 from elslib.receptive_field import receptive_field, side_holding
 from elslib.samplers import ddim, initial_noise, uniform_times
 
-names = [name.strip() for name in networks.split(",") if name.strip()] or with_results()
+names = with_results(networks)
 PUBLISHED = {
     "fashion-resnet": "fmnist-resnet-zeros",
     "fashion-unet": "fmnist-unet-zeros",

@@ -36,7 +36,7 @@ from dataclasses import replace
 import torch
 from IPython.display import Markdown
 
-from elslib.agreement import NETWORK_STEPS, batches, compare, read_rows, values
+from elslib.agreement import NETWORK_STEPS, batches, compare, draw, read_rows, values
 from elslib.calibration import load_scale
 from elslib.figures import Line, lines
 from elslib.gluing import duration, glue_all
@@ -60,13 +60,13 @@ schedule, shape = denoiser.schedule, images.images.shape[1:]
 rows = []
 for label, some in batches(range(seed, seed + n_seeds), denoiser.config.classes):
     few = images.subset(label)
-    few = few.first(n_images) if n_images else few
+    few = few.first(n_images or len(few))
     theory = (
         EquivariantLocalScore(few, scale, edges=denoiser.edges)
         if machine == "els"
         else LocalScore(few, scale)
     )
-    rows += compare(denoiser, {machine: theory}, some, label, shape, schedule, theory_steps)
+    rows += compare(draw(denoiser, {machine: theory}, some, label, shape, schedule, theory_steps))
 here = {steps: values(rows, machine, steps) for steps in NETWORK_STEPS}
 glue_all({f"r_{steps}": median_interval(r) for steps, r in here.items()})
 glue_all(

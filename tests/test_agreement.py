@@ -1,9 +1,23 @@
 """Agreement: rows of known answer, and their way through a file."""
 
 import pytest
+import torch
 
 from elslib import agreement
-from elslib.agreement import Row, batches, compare, median, read_rows, share_above, values
+from elslib.agreement import (
+    Row,
+    batches,
+    compare,
+    draw,
+    examples,
+    median,
+    read_pictures,
+    read_rows,
+    share_above,
+    values,
+    write_pictures,
+)
+from elslib.images import to_pixels
 from elslib.schedules import cosine
 
 
@@ -19,7 +33,7 @@ def shifted(x, t, label=None):
 def test_compare_gives_one_row_for_each_seed_theory_and_step_count():
     """A theory that is the network agrees fully; one with another brightness has r = 1, low R2."""
     theories = {"itself": half, "brighter": shifted}
-    rows = compare(half, theories, [4, 14], 4, (1, 8, 8), cosine())
+    rows = compare(draw(half, theories, [4, 14], 4, (1, 8, 8), cosine()))
     assert len(rows) == 2 * 2 * 2 and {row.seed for row in rows} == {4, 14}
     assert {row.label for row in rows} == {4}
     same = [row for row in rows if row.theory == "itself" and row.network_steps == 20]
@@ -30,14 +44,15 @@ def test_compare_gives_one_row_for_each_seed_theory_and_step_count():
 
 def test_the_steps_of_the_theory_can_be_set():
     """As many steps as the network takes: then it is the network."""
-    rows = compare(half, {"itself": half}, [3], None, (1, 8, 8), cosine(), theory_steps=150)
+    drawn = draw(half, {"itself": half}, [3], None, (1, 8, 8), cosine(), theory_steps=150)
+    rows = compare(drawn)
     assert {row.network_steps: row.R2 == 1 for row in rows} == {20: False, 150: True}
 
 
 def test_a_seed_gives_the_same_row_whatever_the_batch():
     """Alone or with others, to rounding."""
-    alone = compare(half, {"brighter": shifted}, [14], None, (1, 8, 8), cosine())
-    both = compare(half, {"brighter": shifted}, [4, 14], None, (1, 8, 8), cosine())
+    alone = compare(draw(half, {"brighter": shifted}, [14], None, (1, 8, 8), cosine()))
+    both = compare(draw(half, {"brighter": shifted}, [4, 14], None, (1, 8, 8), cosine()))
     assert [row for row in both if row.seed == 14] == alone
 
 
@@ -67,8 +82,32 @@ def test_rows_survive_the_file(tmp_path, monkeypatch):
     agreement.write_rows(agreement.result_path("some"), rows)
     assert read_rows("some") == sorted(rows, key=lambda row: row.seed)
     assert agreement.with_results() == ["some"]
+    assert agreement.with_results("b, a,") == ["b", "a"]
     with pytest.raises(FileNotFoundError, match="no agreement of 'other'"):
         read_rows("other")
+
+
+def test_pictures_survive_the_file(tmp_path, monkeypatch):
+    """As bytes: those of the network after most steps, and of the theories that are shown."""
+    monkeypatch.setattr(agreement, "data_folder", lambda: tmp_path)
+    theories = {"ELS": half, "Wiener": shifted}
+    drawn = draw(half, theories, [4, 14], None, (1, 8, 8), cosine())
+    write_pictures("some", {name: to_pixels(x) for name, x in drawn.pictures.items()})
+    found = read_pictures("some")
+    assert set(found) == {"network", "ELS"} and found["network"].dtype == torch.float32
+    for name, x in (("network", drawn.network[150]), ("ELS", drawn.theories["ELS"])):
+        assert float((found[name] - x.clamp(-1, 1)).abs().max()) <= 1.01 / 255
+    with pytest.raises(FileNotFoundError, match="no pictures of 'other'"):
+        read_pictures("other")
+
+
+def test_examples_are_chosen_by_rule():
+    """The best first, the middle one of three, the worst last."""
+    assert examples(ROWS, 1) == {"best": [1], "median": [2], "worst": [0]}
+    many = [Row(seed, None, "ELS", 150, 1 - seed / 10, 0, 0) for seed in range(8)]
+    assert examples(many, 2) == {"best": [0, 1], "median": [3, 4], "worst": [6, 7]}
+    with pytest.raises(ValueError, match="n must be at most a third of the 3 seeds, got 2"):
+        examples(ROWS, 2)
 
 
 def test_summaries():

@@ -239,6 +239,22 @@ def test_each_class_is_fitted_once(monkeypatch):
         assert fitted == [3, 2, 7]
 
 
+def test_two_baselines_share_a_fit(monkeypatch):
+    """Of the same images only; and it is let go with them."""
+    fitted = []
+    fit = baselines._fit
+    monkeypatch.setattr(baselines, "_fit", lambda images: fitted.append(len(images)) or fit(images))
+    images, x = smooth_set(7, 1, 4, 4), torch.zeros(3, 1, 4, 4)
+    wiener, pca, double = WienerFilter(images), PcaLocality(images), images.to(dtype=torch.float64)
+    wiener(x, 0.5)
+    assert torch.equal(pca(x, 0.5), PcaLocality(images)(x, 0.5)) and fitted == [7]
+    WienerFilter(double)(x.double(), 0.5)
+    assert fitted == [7, 7]
+    del wiener, pca
+    WienerFilter(images)(x, 0.5)
+    assert fitted == [7, 7, 7]
+
+
 # ---- PCA locality
 
 

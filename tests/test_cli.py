@@ -4,9 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from elslib import agreement, calibration, cli, datasets, networks
+from elslib.machines import IdealScore
+from elslib.samplers import initial_noise, sample
+from elslib.schedules import cosine
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -54,6 +58,15 @@ def test_agree(folder):
     assert done.exit_code == 0, done.output
     rows = agreement.read_rows("tiny")
     assert len(rows) == 3 * 5 * 2 and [row.label for row in rows[::10]] == [0, 1, 2]
+    pictures = agreement.read_pictures("tiny")
+    assert {name: len(x) for name, x in pictures.items()} == dict.fromkeys(
+        ("network", "ELS", "LS", "IS"), 3
+    )
+    images = datasets.load("noto_emoji/train")
+    second = sample(
+        IdealScore(images), initial_noise([2], (3, 32, 32)), cosine(), torch.tensor([2])
+    )
+    assert float((pictures["IS"][2] - second[0].clamp(-1, 1)).abs().max()) <= 1.01 / 255
     record = json.loads((folder / "results" / "agreement-tiny.json").read_text())
     assert record["config"]["windows"]["els"] == [3] * 20
     before = (folder / "results" / "agreement-tiny.csv").read_bytes()
