@@ -42,8 +42,9 @@ class TrainConfig:
 
     Adam starts at `rate`. `decay="exponential"` is the paper's, 0.999965^update over its 140,000
     updates, stretched over these `updates`; `"cosine"` falls to 0. The result is an exponential
-    moving average of the weights with decay `ema`; 0, as in the paper, keeps none. `autocast`
-    computes in bfloat16. `updates`, `batch` at least 1.
+    moving average of the weights with decay `ema`, less at first so that it forgets the initial
+    weights; 0, as in the paper, keeps none. `autocast` computes in bfloat16. `updates`, `batch` at
+    least 1.
     """
 
     network: NetworkConfig
@@ -117,11 +118,17 @@ class Trainer:
         self.adam.zero_grad()
         loss.backward()
         self.adam.step()
-        for average, weights in zip(self.average.values(), self.module.parameters(), strict=True):
-            average.lerp_(weights.detach(), 1 - config.ema)
+        self._average(number)
         self.losses.append(float(loss.detach()))
         self.seconds += time.monotonic() - start
         return TrainStep(number, self.losses[-1], rate)
+
+    def _average(self, number: int) -> None:
+        """Move the average towards the weights after an update, the more, the earlier it is: else
+        the first thousand averages would be of the initial weights, and so would snapshots."""
+        decay = min(self.config.ema, (1 + number) / (10 + number))
+        for average, weights in zip(self.average.values(), self.module.parameters(), strict=True):
+            average.lerp_(weights.detach(), 1 - decay)
 
     @property
     def trained(self) -> bool:

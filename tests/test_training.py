@@ -297,14 +297,27 @@ def test_average_without_memory_is_the_weights():
 
 
 def test_average_is_exponential():
-    """average <- ema average + (1 - ema) weights after every update, starting at the weights."""
-    trainer = tiny_trainer(updates=5, ema=0.75)
+    """average <- decay average + (1 - decay) weights after update n, from the initial weights on;
+    decay is ema, at first (1 + n) / (10 + n)."""
+    trainer = tiny_trainer(updates=8, ema=0.25)
     expected = {k: v.detach().clone() for k, v in trainer.module.named_parameters()}
-    for _ in train(trainer):
+    for step, decay in zip(train(trainer), [0.1, 2 / 11, *[0.25] * 6], strict=True):
         for name, weight in trainer.module.named_parameters():
-            expected[name] = 0.75 * expected[name] + 0.25 * weight.detach()
+            expected[name] = decay * expected[name] + (1 - decay) * weight.detach()
+        assert step.update < 2 or decay == 0.25
     for name, value in expected.items():
         assert torch.allclose(trainer.average[name], value, atol=1e-7)
+
+
+def test_the_average_forgets_the_initial_weights():
+    """However slow it is in the end: after 100 updates it has none of them left."""
+    trainer = tiny_trainer(updates=100, ema=0.999)
+    for average, weights in zip(trainer.average.values(), trainer.module.parameters(), strict=True):
+        average.fill_(1)
+        weights.data.zero_()
+    for number in range(100):
+        trainer._average(number)
+    assert all(float(average.abs().max()) < 1e-12 for average in trainer.average.values())
 
 
 def test_denoiser_holds_the_average():
