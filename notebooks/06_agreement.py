@@ -32,6 +32,7 @@ from IPython.display import Markdown
 from elslib.agreement import (
     NETWORK_STEPS,
     compare,
+    draw,
     median,
     read_rows,
     share_above,
@@ -47,7 +48,7 @@ from elslib.metrics import median_interval, share_interval
 from elslib.networks import load_card, load_network, training_images
 from elslib.records import spot_checks
 
-names = [name.strip() for name in networks.split(",") if name.strip()] or with_results()
+names = with_results(networks)
 rows = {name: read_rows(name) for name in names}
 cards = {name: load_card(name) for name in names}
 published = json.loads((data_folder() / "published_agreement.json").read_text())["networks"]
@@ -149,10 +150,12 @@ scales = {machine: load_scale(names[0], machine) for machine in ("ls", "els")}
 checked = {"ELS": theories(network, images, scales)["ELS"]}
 table = ["| seed | ELS, kept | ELS, now |", "| --- | --- | --- |"]
 n_kept = len(pairs[names[0]][0])
-for drawn in spot_checks(n_kept, n_live):
-    number = (drawn + seed) % n_kept
+for chosen in spot_checks(n_kept, n_live):
+    number = (chosen + seed) % n_kept
     label = None if network.config.classes is None else number % network.config.classes
-    now = compare(network, checked, [number], label, images.images.shape[1:], network.schedule)
+    now = compare(
+        draw(network, checked, [number], label, images.images.shape[1:], network.schedule)
+    )
     kept = [r for r in rows[names[0]] if r.seed == number and r.theory == "ELS"]
     for new, old in zip(now, kept, strict=True):
         if abs(new.r - old.r) > 5e-3:
