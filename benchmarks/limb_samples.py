@@ -105,6 +105,10 @@ def main() -> None:
 def draw_all(network: str, sides: tuple[int, ...], beside: tuple[str, ...]) -> None:
     """Draw the pictures; resumes an interrupted run."""
     images, scale, path = training_images(network), load_scale(network, "els"), result_path(network)
+    if wrong := [side for side in sides if side < 1 or side % 2 == 0]:
+        raise click.UsageError(f"side must be odd and positive, got {wrong}.")
+    if wrong := [name for name in beside if training_images(name).sha256 != images.sha256]:
+        raise click.UsageError(f"beside must be trained on the images of {network}, got {wrong}.")
     others = {name: load_network(name) for name in beside}
     painters = Painters(load_network(network), images, scale, sides, others)
     config = {

@@ -228,7 +228,9 @@ def draw(dataset, machine, edges, scale, window, label, samples, first_seed, ste
 
     torchrun --nproc-per-node 2 -m elslib sample --label 3
     """
-    check_writable(out.with_suffix(".npz"))
+    files = {kind: out.with_name(f"{out.name}.{kind}") for kind in ("npz", "json", "png")}
+    for file in files.values():
+        check_writable(file)
     images, schedule = datasets.load(dataset), cosine()
     table = constant_scale(window) if window else calibration.published_scale(scale)
     seeds = list(range(first_seed, first_seed + samples))
@@ -257,15 +259,15 @@ def draw(dataset, machine, edges, scale, window, label, samples, first_seed, ste
     record = RunRecord("elslib sample", config, images.sha256, clock.seconds)
     array = io.BytesIO()
     np.savez_compressed(array, images=x.numpy(), seeds=seeds)
-    write_whole(out.with_suffix(".npz"), array.getvalue())
-    write_json(out.with_suffix(".json"), record.json())
-    written = [".npz", ".json"]
+    write_whole(files["npz"], array.getvalue())
+    write_json(files["json"], record.json())
     if x.shape[1] in (1, 3):
         picture = io.BytesIO()
         figures.image_grid({"": x}, [str(seed) for seed in seeds]).savefig(picture, format="png")
-        write_whole(out.with_suffix(".png"), picture.getvalue())
-        written.append(".png")
-    click.echo(f"{out}{', '.join(written)}: {clock.seconds / samples:.1f} s a sample")
+        write_whole(files["png"], picture.getvalue())
+    else:
+        del files["png"]
+    click.echo(f"{', '.join(map(str, files.values()))}: {clock.seconds / samples:.1f} s a sample")
 
 
 @contextmanager

@@ -104,10 +104,11 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def check_writable(path: Path) -> None:
     """Before a long run: raise OSError if `write_whole` could not write this file at its end."""
-    write_whole(path.with_name(f".{path.name}.test"), b"")
-    path.with_name(f".{path.name}.test").unlink()
     if path.is_dir():
         raise IsADirectoryError(f"{path} must be a file, but is a folder; give another name.")
+    trial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.test")  # two may try at once
+    write_whole(trial, b"")
+    trial.unlink()
 
 
 def _now() -> str:

@@ -39,6 +39,7 @@ from functools import partial
 import torch
 from IPython.display import Markdown
 
+from elslib.agreement import examples, read_pictures, read_rows, with_results
 from elslib.calibration import load_scale, scale_path
 from elslib.figures import Line, agreement_scatter, image_grid, lines
 from elslib.gluing import glue_all
@@ -171,12 +172,12 @@ glue_all({"hero": hero})
 table = ["| answer | r | r² | R² |", "| --- | --- | --- | --- |"]
 for name in answers:
     cells, stem = [], name.replace(" ", "_")
-    for key, values in (
+    for key, measured in (
         ("r", r[name]),
         ("rr", r_squared(samples[name], truth)),
         ("R2", coefficient_of_determination(samples[name], truth)),
     ):
-        interval = median_interval(values)
+        interval = median_interval(measured)
         cells.append(f"{interval:.2f}")
         glue_all({f"{stem}_{key}": interval})
     table.append(f"| {name} | {' | '.join(cells)} |")
@@ -236,6 +237,26 @@ Markdown("\n".join(table))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-agreement", "caption": "One dot a noise image. Dots above the line: ELS is closer to the network than IS is."}, "image": {"alt": "Scatter plot of agreement of IS with the network, horizontal, against agreement of ELS with the network, vertical."}}
 agreement_scatter({"": (r["IS"], r["ELS"])}, ("IS", "ELS"))
+
+# %% [markdown]
+# ## The best, the middling and the worst
+#
+# A few columns may be lucky. [The next chapter](06_agreement) compares at least {glue:text}`n_compared`
+# noise images for each network that we trained. Of these, here are the three of each network on which
+# the theory does best, the three in the middle, and the three on which it does worst. Nobody picked them.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-examples", "caption": "Theory above network: the three best, middle and worst of all noise images for each network, ordered by r, which stands below."}, "image": {"alt": "Grid of small pictures, a pair of rows for each network, theory above and network below. On the left the pairs are nearly the same picture, on the right they share the outline and differ in parts."}}
+pairs, under, numbers = {}, {}, []
+for name in with_results():
+    compared, pictures = read_rows(name), read_pictures(name)
+    chosen = [s for some in examples(compared, 3).values() for s in some]
+    pairs[f"{name},\ntheory"] = pictures["ELS"][chosen]
+    pairs[f"{name},\nnetwork"] = pictures["network"][chosen]
+    r_of = {row.seed: row.r for row in compared if (row.theory, row.network_steps) == ("ELS", 150)}
+    under[f"{name},\nnetwork"] = [f"r = {r_of[s]:.2f}" for s in chosen]
+    numbers.append(len(r_of))
+glue_all({"n_compared": min(numbers)})
+image_grid(pairs, [word for word in ("best", "middle", "worst") for _ in range(3)], under)
 
 # %% [markdown]
 # ## The windows

@@ -172,8 +172,8 @@ Markdown("\n".join(table))
 # The ratio takes the best of {glue:text}`repeats` repeats at each step; in brackets stand the ratios
 # of the single repeats, since the machine is shared. The dense version is not a straw man: it floors
 # exponents, so that none underflows, which a plain rewrite in the published style does not and pays
-# for dearly. We aim at 25 times for both kinds of border. How close a run comes varies from hour to
-# hour with the same code: on a quiet machine both get faster, the dense way more.
+# for dearly. We aim at 25 times for both kinds of border; by these numbers we are not quite
+# there.
 
 # %% [markdown]
 # ## Does it scale?

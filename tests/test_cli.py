@@ -128,7 +128,7 @@ def test_sample_writes_picture_numbers_and_record(tmp_path):
     with np.load(tmp_path / "drawn.npz") as arrays:
         assert arrays["images"].shape == (2, 1, 32, 32) and arrays["seeds"].tolist() == [5, 6]
     assert (tmp_path / "drawn.png").stat().st_size > 0
-    assert f"{out}.npz, .json, .png: " in done.output
+    assert f"{out}.npz, {out}.json, {out}.png: " in done.output
     refused = run(*asked, "--scale", "nobody", "--out", out)
     assert refused.exit_code == 2 and "name must be one of cifar10-resnet-zeros" in refused.output
 
@@ -139,17 +139,17 @@ def test_sample_looks_at_once_whether_it_can_write(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     refused = run("sample", "--out", tmp_path / "file" / "drawn")
     assert refused.exit_code == 2 and str(tmp_path / "file") in refused.output
-    (tmp_path / "drawn.npz").mkdir()
+    (tmp_path / "drawn.json").mkdir()
     refused = run("sample", "--out", tmp_path / "drawn")
-    assert refused.exit_code == 2 and "drawn.npz must be a file" in refused.output
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["drawn.npz", "file"]
+    assert refused.exit_code == 2 and "drawn.json must be a file" in refused.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["drawn.json", "file"]
 
 
 def test_sample_names_what_it_wrote(tmp_path):
     """Images of two channels have no picture."""
     np.save(tmp_path / "two.npy", np.zeros((3, 2, 8, 8), np.float32))
-    out = tmp_path / "drawn"
+    out = tmp_path / "t0.3"
     asked = ("sample", "--dataset", tmp_path / "two.npy", "--window", 3, "--steps", 1)
     done = run(*asked, "--samples", 1, "--out", out)
-    assert done.exit_code == 0 and f"{out}.npz, .json: " in done.output
-    assert not out.with_suffix(".png").exists()
+    assert done.exit_code == 0 and f"{out}.npz, {out}.json: " in done.output
+    assert {path.name for path in tmp_path.iterdir()} == {"two.npy", "t0.3.npz", "t0.3.json"}
