@@ -21,9 +21,9 @@
 # And they should go away if its windows are made larger, late, when details are decided.
 
 # %% tags=["parameters"]
-network: str = "fashion-resnet"  # a network whose samples benchmarks/limb_samples.py drew
+network: str = "fashion-resnet"  # drawn by benchmarks/limb_samples.py
 n_live: int = 2  # pictures that are drawn anew as a check, at least 0
-seed: int = 0  # which real pictures are counted; turns to other pictures for the check
+seed: int = 0  # which photographs are counted, which pictures checked
 
 # %% tags=["hide-input"]
 import csv

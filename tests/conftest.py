@@ -36,6 +36,12 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("engine", metafunc.cls.engines, indirect=True)
 
 
+@pytest.fixture(autouse=True)
+def same_numbers():
+    """Each test draws the same random numbers in every run, whatever ran before it."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def as_installed(monkeypatch):
     """Without the shape checks of conftest.py, which users do not have and which answer first."""

@@ -43,10 +43,11 @@ def test_ornstein_uhlenbeck_decays_exponentially():
 
 def test_conversions_undo_each_other():
     """From posterior mean to noise or velocity and back; the score is -eps / sigma."""
-    x, x0 = torch.randn(2, 1, 3, 3).double(), torch.randn(2, 1, 3, 3).double()
+    generator = torch.Generator().manual_seed(0)
+    x, x0 = torch.randn(2, 2, 1, 3, 3, generator=generator, dtype=torch.float64)
     alpha, sigma = schedules.cosine().levels(0.4)
     eps = schedules.noise_from_denoised(x, x0, alpha, sigma)
-    a, s = torch.tensor(alpha).double(), torch.tensor(sigma).double()
+    a, s = torch.tensor([alpha, sigma], dtype=torch.float64)
     assert torch.allclose(schedules.denoised_from_noise(x, eps, a, s), x0)
     v = a * eps - s * x0
     assert torch.allclose(schedules.denoised_from_velocity(x, v, a, s), x0)
