@@ -11,7 +11,6 @@ the pictures, shuffled and numbered, for somebody to count by eye without knowin
 the answers go to limbs-NETWORK-by-eye.csv.
 """
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +24,11 @@ from elslib.agreement import NETWORK_STEPS, THEORY_STEPS
 from elslib.calibration import load_scale
 from elslib.datasets import data_folder
 from elslib.figures import image_grid
-from elslib.images import ImageSet, to_pixels
+from elslib.images import ImageSet, of_pixels, to_pixels
 from elslib.limbs import EXPECTED, KINDS
 from elslib.machines import EquivariantLocalScore
 from elslib.networks import NetworkDenoiser, load_network, training_images, weights_sha256
-from elslib.records import Kept, RunRecord, Stopwatch, write_json, write_whole
+from elslib.records import Kept, RunRecord, Stopwatch, write_arrays, write_json
 from elslib.samplers import ddim, initial_noise, sample, uniform_times
 from elslib.windows import ScaleTable
 
@@ -145,9 +144,7 @@ def write(path: Path, kept: Kept) -> None:
         drawn = [item["pictures"][name] for item in kept.items]
         arrays[name] = np.concatenate([np.array(some, dtype=np.uint8) for some in drawn])
     arrays["sheet"] = sheet_order(arrays["kind"])
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)  # pyright: ignore
-    write_whole(path, content.getvalue())
+    write_arrays(path, arrays)
     seconds = round(sum(item["seconds"] for item in kept.items), 1)
     images_sha256 = kept.config["images_sha256"]
     record = RunRecord("benchmarks/limb_samples.py", kept.config, images_sha256, seconds)
@@ -162,7 +159,7 @@ def draw_sheet(network: str, pictures: Path) -> None:
     """Draw the numbered pictures, ten in a row, into PICTURES/sheet.png."""
     kept = np.load(result_path(network))
     chosen = np.stack([kept[("network", "theory")[who]][row] for row, who in kept["sheet"]])
-    shown = torch.from_numpy(chosen[:, None] / 127.5 - 1).float()
+    shown = of_pixels(torch.from_numpy(chosen[:, None]))
     rows = {str(i): shown[i : i + 10] for i in range(0, LABELLED, 10)}
     notes = {name: [str(int(name) + j) for j in range(10)] for name in rows}
     pictures.mkdir(parents=True, exist_ok=True)

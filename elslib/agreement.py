@@ -17,11 +17,11 @@ from torch import Tensor
 
 from elslib.baselines import PcaLocality, WienerFilter
 from elslib.datasets import data_folder
-from elslib.images import ImageSet
+from elslib.images import ImageSet, of_pixels
 from elslib.machines import Denoiser, EquivariantLocalScore, IdealScore, LocalScore
 from elslib.metrics import Interval, coefficient_of_determination, median_interval, pearson_r
 from elslib.networks import NetworkDenoiser
-from elslib.records import write_whole
+from elslib.records import write_arrays, write_whole
 from elslib.samplers import initial_noise, sample
 from elslib.schedules import Schedule
 from elslib.windows import ScaleTable
@@ -183,11 +183,13 @@ def read_rows(network: str) -> list[Row]:
         ]
 
 
-def write_pictures(network: str, pictures: Mapping[str, UInt8[Tensor, "n c h w"]]) -> None:
-    """Keep what a network and its theories drew from the seeds 0, 1, ..., as bytes."""
-    content = io.BytesIO()
-    np.savez_compressed(content, **{name: x.numpy() for name, x in pictures.items()})  # pyright: ignore
-    write_whole(result_path(network).with_suffix(".npz"), content.getvalue())
+def write_pictures(
+    network: str, seeds: Sequence[int], pictures: Mapping[str, UInt8[Tensor, "n c h w"]]
+) -> None:
+    """Keep what a network and its theories drew from these seeds, as bytes, sorted by seed."""
+    order = np.argsort(seeds)
+    path = result_path(network).with_suffix(".npz")
+    write_arrays(path, {name: x.numpy()[order] for name, x in pictures.items()})
 
 
 def read_pictures(network: str) -> dict[str, Float[Tensor, "n c h w"]]:
@@ -201,7 +203,7 @@ def read_pictures(network: str) -> dict[str, Float[Tensor, "n c h w"]]:
             f"no pictures of {network!r} ({path}); run `elslib agree --network {network}`."
         )
     with np.load(path) as arrays:
-        return {name: torch.from_numpy(x / np.float32(127.5) - 1) for name, x in arrays.items()}
+        return {name: of_pixels(torch.from_numpy(x)) for name, x in arrays.items()}
 
 
 def examples(rows: Iterable[Row], n: int, theory: str = "ELS") -> dict[str, list[int]]:

@@ -15,7 +15,15 @@ from tqdm.auto import tqdm
 from elslib import agreement, calibration, datasets, distributed, figures, networks, training, zoo
 from elslib.images import ImageSet, to_pixels
 from elslib.machines import EquivariantLocalScore, LocalScore
-from elslib.records import Kept, RunRecord, Stopwatch, check_writable, write_json, write_whole
+from elslib.records import (
+    Kept,
+    RunRecord,
+    Stopwatch,
+    check_writable,
+    write_arrays,
+    write_json,
+    write_whole,
+)
 from elslib.samplers import ddim, initial_noise, uniform_times
 from elslib.schedules import cosine
 from elslib.windows import Border, ScaleTable, constant_scale
@@ -184,12 +192,12 @@ def agree(network, seeds):
     rows = [agreement.Row(**row) for item in kept.items for row in item["rows"]]
     seconds = sum(item["seconds"] for item in kept.items)
     agreement.write_rows(path, rows)
-    order = torch.tensor([seed for item in kept.items for seed in item["seeds"]]).argsort()
+    drawn_from = [seed for item in kept.items for seed in item["seeds"]]
     pictures = {
-        name: torch.tensor([x for item in kept.items for x in item["pictures"][name]])[order].byte()
+        name: torch.tensor([x for item in kept.items for x in item["pictures"][name]]).byte()
         for name in kept.items[0]["pictures"]
     }
-    agreement.write_pictures(network, pictures)
+    agreement.write_pictures(network, drawn_from, pictures)
     record = RunRecord("elslib agree", config, images.sha256, round(seconds, 1))
     write_json(path.with_suffix(".json"), record.json())
     for name in theories:
@@ -257,9 +265,7 @@ def draw(dataset, machine, edges, scale, window, label, samples, first_seed, ste
         "processes": place.size,
     }
     record = RunRecord("elslib sample", config, images.sha256, clock.seconds)
-    array = io.BytesIO()
-    np.savez_compressed(array, images=x.numpy(), seeds=seeds)
-    write_whole(files["npz"], array.getvalue())
+    write_arrays(files["npz"], {"images": x.numpy(), "seeds": np.array(seeds)})
     write_json(files["json"], record.json())
     if x.shape[1] in (1, 3):
         picture = io.BytesIO()

@@ -130,6 +130,11 @@ def to_pixels(images: Float[Tensor, "*n c h w"]) -> UInt8[Tensor, "*n c h w"]:
     return ((images.detach().cpu().clamp(-1, 1) + 1) * 127.5).round().byte()
 
 
+def of_pixels(pixels: UInt8[Tensor, "*n c h w"]) -> Float[Tensor, "*n c h w"]:
+    """Images in [-1, 1] of bytes 0..255: what `to_pixels` undoes."""
+    return pixels.float() / 127.5 - 1
+
+
 def _sha256(pixels: Tensor, labels: Tensor | None) -> str:
     digest = hashlib.sha256(str(tuple(pixels.shape)).encode())
     for part in (pixels, labels):

@@ -127,7 +127,7 @@ def execute(
     Runs in a process of its own, because papermill's working directory is process-global. The
     target appears only when the run succeeded, with its content key and its RunRecord. Raises
     ValueError for wrong parameters and RuntimeError, naming the cell's error, for a notebook that
-    fails; the failed copy stays beside the target as `.failed.ipynb`.
+    fails; the failed copy stays beside the target as `.failed.ipynb`, unless the disk is full.
     """
     parameters = dict(parameters or {})
     check_parameters(notebook.source, parameters)
@@ -147,20 +147,32 @@ def execute(
         capture_output=True,
         text=True,
     )
-    if run.returncode:
-        if part.is_file():
-            os.replace(part, failed)
-        last = "\n".join(run.stderr.strip().splitlines()[-12:])
-        raise RuntimeError(f"{notebook.source.name} failed; its copy is {failed}:\n{last}")
+    try:
+        if run.returncode:
+            last = "\n".join(run.stderr.strip().splitlines()[-12:])
+            copy = ""
+            if part.is_file():
+                os.replace(part, failed)
+                copy = f"; its copy is {failed}"
+            raise RuntimeError(f"{notebook.source.name} failed{copy}:\n{last}")
+        _finish(notebook, part, key, parameters, root)
+        failed.unlink(missing_ok=True)
+        os.replace(part, notebook.target)
+    finally:
+        part.unlink(missing_ok=True)
+    return True
+
+
+def _finish(
+    notebook: Notebook, part: Path, key: str, parameters: Mapping[str, object], root: Path
+) -> None:
+    """Write into an executed copy its content key and its record."""
     executed = nbformat.read(part, as_version=4)
     executed.metadata[KEY] = key
     seconds = executed.metadata["papermill"]["duration"]
     executed.metadata[RECORD] = _record(notebook, parameters, seconds, root).json()
     _drop_widgets(executed)
     nbformat.write(executed, part)
-    failed.unlink(missing_ok=True)
-    os.replace(part, notebook.target)
-    return True
 
 
 def _record(

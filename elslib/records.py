@@ -1,6 +1,7 @@
 """RunRecord: what produced an artefact."""
 
 import hashlib
+import io
 import json
 import os
 import platform
@@ -12,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
 import torch
 
 
@@ -89,7 +91,10 @@ def write_json(path: Path, content: object) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a kill leaves the old one or the new one, never half of one."""
+    """Write a file so that a kill leaves the old one or the new one, never half of one.
+
+    An OSError, of a full disk say, names the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")  # two may write at once
     try:
@@ -98,8 +103,17 @@ def write_whole(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a compressed npz with `write_whole`."""
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)  # pyright: ignore[reportArgumentType]
+    write_whole(path, content.getvalue())
 
 
 def check_writable(path: Path) -> None:

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 
 
 def end_with(parent: int) -> None:
@@ -25,11 +26,15 @@ if __name__ == "__main__":
     sys.modules.setdefault("rfc3987_syntax", None)  # pyright: ignore
     import papermill
 
-    papermill.execute_notebook(
-        source,
-        target,
-        json.loads(parameters),
-        cwd=folder,
-        progress_bar=False,
-        store_widget_state=False,
-    )
+    try:
+        papermill.execute_notebook(
+            source,
+            target,
+            json.loads(parameters),
+            cwd=folder,
+            progress_bar=False,
+            store_widget_state=False,
+        )
+    except OSError as error:  # of the target: what a cell raises is a PapermillExecutionError
+        Path(target).unlink(missing_ok=True)
+        sys.exit(f"{target} could not be written: {error.strerror}.")

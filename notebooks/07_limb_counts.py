@@ -38,6 +38,7 @@ from elslib.calibration import load_scale
 from elslib.datasets import data_folder
 from elslib.figures import Line, image_grid, lines
 from elslib.gluing import glue_all
+from elslib.images import of_pixels
 from elslib.limbs import EXPECTED, KINDS, count_limbs
 from elslib.machines import EquivariantLocalScore
 from elslib.metrics import kappa_interval, median_interval, nearest_image, share_interval
@@ -62,7 +63,7 @@ if now != (run["weights_sha256"], run["images_sha256"], run["windows"]):
     raise ValueError(f"limbs-{network}.npz is of other weights, images or windows; draw it again.")
 sides = sorted(run["sides"])
 drawn = {
-    name: torch.from_numpy(kept[name][:, None] / 127.5 - 1).float()
+    name: of_pixels(torch.from_numpy(kept[name][:, None]))
     for name in ("theory", "network", *(f"late {side}" for side in sides))
 }
 kinds = list(EXPECTED)

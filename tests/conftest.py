@@ -3,8 +3,10 @@
 import importlib
 import importlib.util
 import os
+import resource
 import shutil
 import sys
+from contextlib import contextmanager
 
 import jaxtyping
 import matplotlib
@@ -40,6 +42,22 @@ def pytest_generate_tests(metafunc):
 def same_numbers():
     """Each test draws the same random numbers in every run, whatever ran before it."""
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def full_disk():
+    """Within `with full_disk(n):` no file can grow beyond n bytes, of child processes neither."""
+
+    @contextmanager
+    def limited(size):
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    return limited
 
 
 @pytest.fixture

@@ -161,6 +161,15 @@ def test_a_failing_notebook_is_kept_but_not_published(book, page, tmp_path):
         notebooks.gate([broken], book)
 
 
+def test_a_full_disk_leaves_nothing_half_written(book, page, tmp_path, full_disk):
+    """One line says which file could not be written; neither a copy nor a part of one stays."""
+    target = tmp_path / "out" / "page.ipynb"
+    with full_disk(50_000), pytest.raises(RuntimeError, match="could not be written") as caught:
+        notebooks.execute(notebooks.Notebook(page.source, target), {"name": "x" * 100_000}, book)
+    assert "Traceback" not in str(caught.value) and "its copy" not in str(caught.value)
+    assert not list(target.parent.iterdir())
+
+
 def test_the_gate_refuses_unexecuted_cells_and_errors(book, page, tmp_path):
     """Also where papermill's own record looks clean."""
     for change, message in (

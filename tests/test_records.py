@@ -1,10 +1,12 @@
 """Run records and atomic files."""
 
+import errno
 import json
 
+import numpy as np
 import pytest
 
-from elslib.records import RunRecord, Stopwatch, spot_checks, write_json
+from elslib.records import RunRecord, Stopwatch, spot_checks, write_arrays, write_json
 
 
 def test_a_record_says_what_produced_an_artefact():
@@ -22,6 +24,17 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     with pytest.raises(TypeError):
         write_json(path, [object()])
     assert json.loads(path.read_text()) == [1]
+
+
+def test_a_full_disk_leaves_the_old_file_and_is_named(tmp_path, full_disk):
+    """Half of the new one is there when the system refuses the rest."""
+    path = tmp_path / "a.npz"
+    write_arrays(path, {"a": np.arange(3)})
+    with full_disk(1000), pytest.raises(OSError, match=r"a\.npz") as caught:
+        write_arrays(path, {"a": np.random.default_rng(0).random(1000)})
+    assert caught.value.errno == errno.EFBIG
+    assert np.load(path)["a"].tolist() == [0, 1, 2]
+    assert [file.name for file in tmp_path.iterdir()] == ["a.npz"]
 
 
 def test_a_stopwatch_counts_up():
