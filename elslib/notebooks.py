@@ -149,7 +149,9 @@ def execute(
     )
     try:
         if run.returncode:
-            last = "\n".join(run.stderr.strip().splitlines()[-12:])
+            # Warnings of kernels come first.
+            reason = re.sub(r"(?s).*(?=Exception encountered at)", "", run.stderr).strip()
+            last = "\n".join(reason.splitlines()[-12:])
             copy = ""
             if part.is_file():
                 os.replace(part, failed)

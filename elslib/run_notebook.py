@@ -35,6 +35,8 @@ if __name__ == "__main__":
             progress_bar=False,
             store_widget_state=False,
         )
-    except OSError as error:  # of the target: what a cell raises is a PapermillExecutionError
+    except papermill.PapermillExecutionError as error:
+        sys.exit(str(error).strip())
+    except OSError as error:  # of the target, not of a cell
         Path(target).unlink(missing_ok=True)
         sys.exit(f"{target} could not be written: {error.strerror}.")

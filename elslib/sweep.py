@@ -9,6 +9,7 @@ import csv
 import io
 import itertools
 import json
+import logging
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -214,6 +215,7 @@ def _client(scheduler: str, workers: int) -> Iterator[Client]:
         n_workers=workers,
         threads_per_worker=1,
         dashboard_address=None,  # pyright: ignore
+        silence_logs=logging.CRITICAL,  # what a run raises is reported once, by its outcome
         env={"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
     )
     with cluster, Client(cluster) as client:
