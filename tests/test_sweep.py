@@ -201,17 +201,12 @@ def test_a_folder_that_cannot_be_written(notebook, tmp_path):
     assert "out" in done.stderr and (tmp_path / "out").read_text() == ""
 
 
-def test_a_full_disk(notebook, tmp_path, monkeypatch):
-    """The run fails with the system's words, and no result is there."""
+def test_a_full_disk(notebook, tmp_path, full_disk):
+    """The run fails, saying which file could not be written; nothing is there."""
     (run,) = sweep.plan(notebook, {"n": [1]}, tmp_path / "out")
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(sweep, "execute", full)
-    with pytest.raises(OSError, match="No space left"):
+    with full_disk(1000), pytest.raises(RuntimeError, match="could not be written"):
         sweep.perform(run)
-    assert not run.result.exists()
+    assert not [path for path in run.folder.rglob("*") if path.is_file()]
 
 
 def test_a_library_that_changes_meanwhile(notebook, tmp_path):
