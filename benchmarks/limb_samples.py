@@ -145,8 +145,7 @@ def write(path: Path, kept: Kept) -> None:
         arrays[name] = np.concatenate([np.array(some, dtype=np.uint8) for some in drawn])
     arrays["sheet"] = sheet_order(arrays["kind"])
     write_arrays(path, arrays)
-    seconds = round(sum(item["seconds"] for item in kept.items), 1)
-    images_sha256 = kept.config["images_sha256"]
+    images_sha256, seconds = kept.config["images_sha256"], kept.seconds()
     record = RunRecord("benchmarks/limb_samples.py", kept.config, images_sha256, seconds)
     write_json(path.with_suffix(".json"), record.json())
     click.echo(f"{path}: {len(arrays['seed'])} seeds, {seconds / 60:.1f} minutes")

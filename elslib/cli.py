@@ -1,32 +1,20 @@
 """`elslib ...`: data, training, calibration and the book from the command line."""
 
-import io
+import json
 import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from functools import wraps
 from pathlib import Path
 
 import click
-import numpy as np
-import torch
 from tqdm.auto import tqdm
 
-from elslib import agreement, calibration, datasets, distributed, figures, networks, training, zoo
-from elslib.images import ImageSet, to_pixels
-from elslib.machines import EquivariantLocalScore, LocalScore
-from elslib.records import (
-    Kept,
-    RunRecord,
-    Stopwatch,
-    check_writable,
-    write_arrays,
-    write_json,
-    write_whole,
-)
-from elslib.samplers import ddim, initial_noise, uniform_times
-from elslib.schedules import cosine
-from elslib.windows import Border, ScaleTable, constant_scale
+from elslib import calibration, datasets, distributed, jobs, training, zoo
+from elslib.metrics import Interval
+from elslib.records import check_writable
+from elslib.windows import constant_scale
 
 USER_ERRORS = (ValueError, OSError)
 
@@ -46,6 +34,65 @@ def plain_errors(command):
     return wrapped
 
 
+def as_json(content: object) -> str:
+    """Plain json; records, as intervals are, become objects, and other things their names."""
+    return json.dumps(
+        content,
+        indent=1,
+        default=lambda x: asdict(x) if is_dataclass(x) and not isinstance(x, type) else str(x),
+    )
+
+
+def lines(content: Mapping[str, object], before: str = "") -> Iterator[str]:
+    """The same for people: a line for each entry, those within others after their names."""
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            yield from lines(value, f"{before}{name} ")
+        elif isinstance(value, Interval):
+            yield f"{before}{name}: {value:.3f}"
+        elif isinstance(value, list | tuple):
+            yield f"{before}{name}: {', '.join(map(str, value))}"
+        else:
+            yield f"{before}{name}: {value}"
+
+
+def work(command: Callable[..., jobs.Job]):
+    """A command that does a Job: with a progress bar, --dry-run and --json."""
+
+    @click.option("--dry-run", is_flag=True, help="Say what it would do, do nothing.")
+    @click.option("--json", "machine_readable", is_flag=True, help="Print the outcome as json.")
+    @plain_errors
+    @wraps(command)
+    def wrapped(dry_run, machine_readable, **options):
+        job = command(**options)
+        first = distributed.here().rank == 0  # of several processes one speaks
+        files = {"files": [str(file) for file in job.files]}
+        if dry_run:
+            outcome = {**job.config, "parts": job.parts, "done": job.done, **files}
+        else:
+            for file in job.files:
+                check_writable(file)
+            show(job, quiet=not first)
+            outcome = {**job.summary(), **files}
+        if first:
+            click.echo(as_json(outcome) if machine_readable else "\n".join(lines(outcome)))
+
+    return wrapped
+
+
+def show(job: jobs.Job, quiet: bool) -> None:
+    """Do a job, showing its progress: as a bar on a terminal, else in ten lines."""
+    bar = tqdm(total=job.parts, initial=job.done, desc=job.name, disable=True if quiet else None)
+    parts = job.done
+    for note in job.run():
+        parts += 1
+        bar.set_postfix_str(note, refresh=False)
+        bar.update()
+        if bar.disable and not quiet and parts * 10 // job.parts > (parts - 1) * 10 // job.parts:
+            click.echo(f"{job.name}: {parts} of {job.parts} {note}".rstrip(), err=True)
+    bar.close()
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="elslib")
 def main() -> None:
@@ -58,9 +105,13 @@ def data() -> None:
 
 
 @data.command("list")
+@click.option("--json", "machine_readable", is_flag=True, help="Print it as json.")
 @plain_errors
-def data_list() -> None:
+def data_list(machine_readable: bool) -> None:
     """What is embedded and what can be fetched. Example: elslib data list"""
+    if machine_readable:
+        click.echo(as_json({"embedded": datasets.manifest(), "full": [*datasets.FULL_SETS]}))
+        return
     for name, about in datasets.manifest().items():
         click.echo(f"{name:24} {about['shape']}  {about['licence']}  ({about['source']})")
     click.echo(f"full sets, in {datasets.cache_folder()}: {', '.join(datasets.FULL_SETS)}")
@@ -87,22 +138,13 @@ def data_fetch(name: str) -> None:
 @click.option("--rate", type=float, help="Learning rate, instead of the profile's.")
 @click.option("--decay", type=click.Choice(training.DECAYS), help="Of the rate; likewise.")
 @click.option("--seed", type=click.IntRange(0, 2**30 - 1), default=0, show_default=True)
-@plain_errors
+@work
 def train(dataset, network, profile, name, **changes):
     """Train a network of the zoo, or resume where it stopped; on a GPU if there is one.
 
     Example: elslib train --dataset fashion --network resnet
     """
-    plan = zoo.plan(dataset, network, profile, name, **changes)
-    bar = tqdm(total=plan.config.updates, desc=plan.name, disable=None)
-    for trainer, step in zoo.make(plan, "cuda" if torch.cuda.is_available() else "cpu"):
-        bar.update(step.update + 1 - bar.n)
-        if step.update % 20 == 0:
-            bar.set_postfix(loss=f"{np.mean(trainer.losses[-100:]):.4f}")
-        if step.update % 1000 == 999 and bar.disable:
-            click.echo(f"update {step.update + 1}: loss {np.mean(trainer.losses[-1000:]):.4f}")
-    card = networks.load_card(plan.name)
-    click.echo(f"{plan.weights}: {card['loss']}, {card['record']['seconds'] / 60:.1f} minutes")
+    return jobs.training(dataset, network, profile, name, **changes)
 
 
 @main.command()
@@ -110,108 +152,27 @@ def train(dataset, network, profile, name, **changes):
 @click.option("--machine", type=click.Choice(["els", "ls"]), default="els", show_default=True)
 @click.option("--trajectories", type=click.IntRange(min=1), default=16, show_default=True)
 @click.option("--largest", type=click.IntRange(min=3), default=17, show_default=True)
-@plain_errors
+@work
 def calibrate(network, machine, trajectories, largest):
     """Find the window of NETWORK at each noise level; resumes an interrupted run.
 
     Writes data/scales/NETWORK-MACHINE.json. Example:
     elslib calibrate --network fashion-resnet --machine els
     """
-    denoiser, images = networks.load_network(network), networks.training_images(network)
-    if largest % 2 == 0:
-        raise ValueError(f"--largest must be odd, as every window is, got {largest}.")
-    windows = list(range(3, largest + 1, 2))
-    path = calibration.scale_path(network, machine)
-    config = {
-        "network": network,
-        "weights_sha256": networks.weights_sha256(network),
-        "machine": machine,
-        "windows": windows,
-        "images_sha256": images.sha256,
-    }
-    kept = Kept(path.parent / ".state" / path.name, config)
-    seeds = [calibration.FIRST_SEED + i for i in range(trajectories)]
-    classes = denoiser.config.classes
-    rest = seeds[len(kept.items) :]
-    runs = calibration.calibrate(
-        denoiser,
-        lambda window: local_machine(machine, images, constant_scale(window), denoiser.edges),
-        windows,
-        initial_noise(rest, images.images.shape[1:]) if rest else images.images[:0],
-        denoiser.schedule,
-        None if classes is None else [seed % classes for seed in rest],
-    )
-    clock = Stopwatch()
-    for run in tqdm(runs, total=len(rest), desc=f"calibrate {network}", disable=None):
-        kept.add({**run.json(), "seconds": clock.seconds})
-        clock = Stopwatch()
-    kept_runs = kept.items[:trajectories]
-    chosen = [calibration.Trajectory.from_json(run) for run in kept_runs]
-    table = calibration.scale_table(chosen, f"{machine} on {network}, {trajectories} trajectories")
-    seconds = sum(run["seconds"] for run in kept_runs)
-    record = RunRecord("elslib calibrate", {**config, "seeds": seeds}, images.sha256, seconds)
-    runs = [run.json() for run in chosen]
-    write_json(path, {**table.json(), "record": record.json(), "trajectories": runs})
-    click.echo(f"{path}: {table.windows}, {seconds / 60:.1f} minutes")
+    return jobs.calibrating(network, machine, trajectories, largest)
 
 
 @main.command()
 @click.option("--network", required=True, help="A network in data/networks.")
 @click.option("--seeds", type=click.IntRange(1, 10_000), default=100, show_default=True)
-@plain_errors
+@work
 def agree(network, seeds):
     """Compare NETWORK with every theory on the seeds 0, 1, ...; resumes an interrupted run.
 
     Writes data/results/agreement-NETWORK: .csv the numbers, .npz the pictures, .json the record.
     Needs calibrated els and ls scales. Example: elslib agree --network fashion-resnet
     """
-    denoiser, images = networks.load_network(network), networks.training_images(network)
-    scales = {machine: calibration.load_scale(network, machine) for machine in ("ls", "els")}
-    theories = agreement.theories(denoiser, images, scales)
-    config = {
-        "network": network,
-        "weights_sha256": networks.weights_sha256(network),
-        "images_sha256": images.sha256,
-        "windows": {machine: list(scale.windows) for machine, scale in scales.items()},
-        "seeds": seeds,
-        "pictures": list(agreement.SHOWN),
-    }
-    path = agreement.result_path(network)
-    kept = Kept(path.parent / ".state" / f"{path.stem}.json", config)
-    todo = agreement.batches(range(seeds), denoiser.config.classes)[len(kept.items) :]
-    shape = images.images.shape[1:]
-    for label, some in tqdm(todo, desc=f"agree {network}", disable=None):
-        clock = Stopwatch()
-        drawn = agreement.draw(denoiser, theories, some, label, shape, denoiser.schedule)
-        kept.add({
-            "rows": [asdict(row) for row in agreement.compare(drawn)],
-            "seeds": some,
-            "pictures": {name: to_pixels(x).tolist() for name, x in drawn.pictures.items()},
-            "seconds": clock.seconds,
-        })  # fmt: skip
-    rows = [agreement.Row(**row) for item in kept.items for row in item["rows"]]
-    seconds = sum(item["seconds"] for item in kept.items)
-    agreement.write_rows(path, rows)
-    drawn_from = [seed for item in kept.items for seed in item["seeds"]]
-    pictures = {
-        name: torch.tensor([x for item in kept.items for x in item["pictures"][name]]).byte()
-        for name in kept.items[0]["pictures"]
-    }
-    agreement.write_pictures(network, drawn_from, pictures)
-    record = RunRecord("elslib agree", config, images.sha256, round(seconds, 1))
-    write_json(path.with_suffix(".json"), record.json())
-    for name in theories:
-        at = {steps: agreement.median(rows, name, steps) for steps in agreement.NETWORK_STEPS}
-        medians = ", ".join(f"{interval:.3f} at {steps} steps" for steps, interval in at.items())
-        click.echo(f"{name:7} r {medians}, above IS {agreement.share_above(rows, name):.2f}")
-    click.echo(f"{path}: {seconds / 60:.1f} minutes")
-
-
-def local_machine(machine: str, images: ImageSet, scale: ScaleTable, edges: Border):
-    """LS, or ELS with these edges."""
-    if machine == "ls":
-        return LocalScore(images, scale)
-    return EquivariantLocalScore(images, scale, edges=edges)
+    return jobs.agreeing(network, seeds)
 
 
 @main.command("sample")
@@ -225,7 +186,7 @@ def local_machine(machine: str, images: ImageSet, scale: ScaleTable, edges: Bord
 @click.option("--first-seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--steps", type=click.IntRange(min=1), default=20, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("samples"), show_default=True)
-@plain_errors
+@work
 def draw(dataset, machine, edges, scale, window, label, samples, first_seed, steps, out):
     """Draw samples from a local machine: OUT.npz, OUT.json and, if grey or RGB, OUT.png.
 
@@ -236,44 +197,9 @@ def draw(dataset, machine, edges, scale, window, label, samples, first_seed, ste
 
     torchrun --nproc-per-node 2 -m elslib sample --label 3
     """
-    files = {kind: out.with_name(f"{out.name}.{kind}") for kind in ("npz", "json", "png")}
-    for file in files.values():
-        check_writable(file)
-    images, schedule = datasets.load(dataset), cosine()
     table = constant_scale(window) if window else calibration.published_scale(scale)
-    seeds = list(range(first_seed, first_seed + samples))
-    labels = None if label is None else torch.full((samples,), label)
-    x, clock = initial_noise(seeds, images.images.shape[1:]), Stopwatch()
-    with distributed.place() as place:
-        denoise = distributed.spread(
-            lambda shard: local_machine(machine, shard, table, edges), images, place
-        )
-        ended = ddim(denoise, x, uniform_times(steps), schedule, labels)
-        quiet = place.rank > 0
-        for step in tqdm(ended, f"{samples} samples", steps, unit="step", disable=quiet):
-            x = step.x0
-    if place.rank > 0:
-        return
-    config = {
-        "dataset": images.name,
-        "machine": machine,
-        "edges": edges,
-        "scale": asdict(table),
-        "label": label,
-        "seeds": seeds,
-        "steps": steps,
-        "processes": place.size,
-    }
-    record = RunRecord("elslib sample", config, images.sha256, clock.seconds)
-    write_arrays(files["npz"], {"images": x.numpy(), "seeds": np.array(seeds)})
-    write_json(files["json"], record.json())
-    if x.shape[1] in (1, 3):
-        picture = io.BytesIO()
-        figures.image_grid({"": x}, [str(seed) for seed in seeds]).savefig(picture, format="png")
-        write_whole(files["png"], picture.getvalue())
-    else:
-        del files["png"]
-    click.echo(f"{', '.join(map(str, files.values()))}: {clock.seconds / samples:.1f} s a sample")
+    seeds = range(first_seed, first_seed + samples)
+    return jobs.sampling(dataset, machine, edges, table, label, seeds, steps, out)
 
 
 @contextmanager
@@ -298,8 +224,11 @@ def extra(name: str):
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path),
               help="[default: sweeps/NOTEBOOK]")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print the runs, do nothing.")
+@click.option("--json", "machine_readable", is_flag=True, help="Print the outcome as json.")
 @plain_errors
-def sweep_command(notebook, axes, grid, scheduler, workers, retries, out, dry_run):
+def sweep_command(
+    notebook, axes, grid, scheduler, workers, retries, out, dry_run, machine_readable
+):
     """Run NOTEBOOK over a grid of its parameters; resumes: finished runs are skipped.
 
     Each run has a folder in OUT; OUT/sweep.csv has a row for each finished one of this grid. With a
@@ -318,8 +247,14 @@ def sweep_command(notebook, axes, grid, scheduler, workers, retries, out, dry_ru
         given[name] = values
     runs = sweep.plan(notebook, given, out)
     if dry_run:
-        for run in runs:
-            click.echo(f"{run.folder}  {'done' if run.result.is_file() else 'to do'}  {run}")
+        state = {run.folder: "done" if run.result.is_file() else "to do" for run in runs}
+        if machine_readable:
+            click.echo(as_json([
+                {"folder": run.folder, "state": state[run.folder], "parameters": run.parameters}
+                for run in runs
+            ]))  # fmt: skip
+        else:
+            click.echo("\n".join(f"{run.folder}  {state[run.folder]}  {run}" for run in runs))
         return
     out.mkdir(parents=True, exist_ok=True)
     failed = []
@@ -331,7 +266,12 @@ def sweep_command(notebook, axes, grid, scheduler, workers, retries, out, dry_ru
                 click.echo(f"FAILED {outcome.run}: {outcome.error}", err=True)
     finally:
         finished = sweep.collect(runs, out / "sweep.csv")
-    click.echo(f"{out / 'sweep.csv'}: {finished} of {len(runs)} runs")
+    if machine_readable:
+        errors = {str(outcome.run.folder): outcome.error for outcome in failed}
+        content = {"file": out / "sweep.csv", "runs": len(runs), "finished": finished}
+        click.echo(as_json({**content, "failed": errors}))
+    else:
+        click.echo(f"{out / 'sweep.csv'}: {finished} of {len(runs)} runs")
     if failed:
         raise click.ClickException(f"{len(failed)} of {len(runs)} runs failed, see above.")
 

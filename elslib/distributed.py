@@ -31,16 +31,23 @@ class Place:
     size: int = 1
 
 
+def here() -> Place:
+    """Which of how many processes this one is, as torchrun says; joins nothing."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return Place()
+    return Place(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+
+
 @contextmanager
 def place() -> Iterator[Place]:
     """Join the processes that torchrun started; alone, if it did not start this one."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
-        yield Place()
+        yield here()
         return
     # One may sum for hours while the others, without an image of the class, wait.
     dist.init_process_group("gloo", timeout=timedelta(days=7))
     try:
-        yield Place(dist.get_rank(), dist.get_world_size())
+        yield here()
     finally:
         dist.destroy_process_group()
 

@@ -70,6 +70,14 @@ class Kept:
         self.items.append(item)
         write_json(self.path, {"config": self.config, "items": self.items})
 
+    def gathered(self, key: str) -> list:
+        """What all items have under a key, one after the other."""
+        return [entry for item in self.items for entry in item[key]]
+
+    def seconds(self, first: int | None = None) -> float:
+        """What the items took, or the `first` of them."""
+        return round(sum(item["seconds"] for item in self.items[:first]), 1)
+
 
 def spot_checks(candidates: int, n: int) -> list[int]:
     """Which `n` of so many kept results to compute anew; other ones for another elslib.

@@ -183,6 +183,16 @@ def make(plan: Plan, device: str = "cpu") -> Iterator[tuple[Trainer, TrainStep]]
     finish(plan, trainer)
 
 
+def updates_done(plan: Plan) -> int:
+    """How many updates of a plan are done and kept; the errors of `is_made` and `Trainer.load`."""
+    if is_made(plan):
+        return plan.config.updates
+    trainer = Trainer(plan.config, plan.images)
+    if plan.state.exists():
+        trainer.load(plan.state)
+    return len(trainer.losses)
+
+
 def is_made(plan: Plan) -> bool:
     """Whether the network is in data/networks. ValueError if another one has its name."""
     if not plan.weights.is_file() or not plan.card.is_file():

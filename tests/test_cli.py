@@ -19,6 +19,13 @@ def run(*arguments):
     return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
 
 
+def asked(*arguments):
+    """What a command prints with --json."""
+    done = run(*arguments, "--json")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
 TINY = ("--name", "tiny", "--batch", 4, "--width", 24)
 TRAIN = ("train", "--dataset", "emoji", "--network", "resnet", *TINY)
 
@@ -39,11 +46,30 @@ def test_train_then_calibrate(folder):
     assert run(*options, "--trajectories", 1).exit_code == 0
     scale = calibration.load_scale("tiny", "ls")
     assert len(scale.windows) == 20 and set(scale.windows) <= {3, 5}
+    plan = asked(*options, "--trajectories", 2, "--dry-run")
+    assert (plan["parts"], plan["done"], plan["windows"]) == (2, 1, [3, 5])
     # One more trajectory: the first is taken from the state file as it is.
     state = folder / "scales" / ".state" / "tiny-ls.json"
     first = json.loads(state.read_text())["items"]
     assert run(*options, "--trajectories", 2).exit_code == 0
     assert json.loads(state.read_text())["items"][:1] == first
+
+
+def test_a_dry_run_does_nothing(folder, tmp_path):
+    """It says what the result would depend on, where it would be, and how much of it is done."""
+    plan = asked(*TRAIN, "--updates", 3, "--dry-run")
+    assert (plan["parts"], plan["done"]) == (3, 0) and plan["training"]["batch"] == 4
+    assert plan["files"] == [
+        str(folder / "networks" / f"tiny.{x}") for x in ("safetensors", "json")
+    ]
+    assert not list((folder / "networks").rglob("tiny*"))
+    assert run(*TRAIN, "--updates", 3).exit_code == 0
+    assert asked(*TRAIN, "--updates", 3, "--dry-run")["done"] == 3
+    out = tmp_path / "new" / "drawn"
+    drawn = ("--dataset", "noto_emoji", "--window", 3, "--samples", 2, "--out", out)
+    done = run("sample", *drawn, "--dry-run")
+    assert "seeds: 0, 1\n" in done.stdout, done.output
+    assert not out.parent.exists()
 
 
 def test_agree(folder):
@@ -56,6 +82,7 @@ def test_agree(folder):
         assert run("calibrate", "--network", "tiny", *options).exit_code == 0
     done = run("agree", "--network", "tiny", "--seeds", 3)
     assert done.exit_code == 0, done.output
+    assert "agree tiny: 3 of 3" in done.stderr and "ELS r at 150 steps: " in done.stdout
     rows = agreement.read_rows("tiny")
     assert len(rows) == 3 * 5 * 2 and [row.label for row in rows[::10]] == [0, 1, 2]
     pictures = agreement.read_pictures("tiny")
@@ -70,7 +97,8 @@ def test_agree(folder):
     record = json.loads((folder / "results" / "agreement-tiny.json").read_text())
     assert record["config"]["windows"]["els"] == [3] * 20
     before = (folder / "results" / "agreement-tiny.csv").read_bytes()
-    assert run("agree", "--network", "tiny", "--seeds", 3).exit_code == 0
+    again = asked("agree", "--network", "tiny", "--seeds", 3)
+    assert again["ELS"]["r at 20 steps"]["estimate"] == agreement.median(rows, "ELS", 20).estimate
     assert (folder / "results" / "agreement-tiny.csv").read_bytes() == before
     # Other weights: neither the scales nor the kept batches belong to them.
     (folder / "networks" / "tiny.safetensors").unlink()
@@ -115,6 +143,10 @@ def test_data_list_names_every_set_and_licence():
     assert done.exit_code == 0
     for name in [*datasets.manifest(), *datasets.FULL_SETS]:
         assert name in done.output
+    listed = asked("data", "list")
+    assert listed["embedded"] == datasets.manifest() and set(listed["full"]) == {
+        *datasets.FULL_SETS
+    }
 
 
 def test_sample_writes_picture_numbers_and_record(tmp_path):
@@ -128,14 +160,14 @@ def test_sample_writes_picture_numbers_and_record(tmp_path):
     with np.load(tmp_path / "drawn.npz") as arrays:
         assert arrays["images"].shape == (2, 1, 32, 32) and arrays["seeds"].tolist() == [5, 6]
     assert (tmp_path / "drawn.png").stat().st_size > 0
-    assert f"{out}.npz, {out}.json, {out}.png: " in done.output
+    assert f"files: {out}.npz, {out}.json, {out}.png" in done.stdout
     refused = run(*asked, "--scale", "nobody", "--out", out)
     assert refused.exit_code == 2 and "name must be one of cifar10-resnet-zeros" in refused.output
 
 
 def test_sample_looks_at_once_whether_it_can_write(tmp_path, monkeypatch):
     """Not after an hour; and it leaves nothing behind."""
-    monkeypatch.setattr("elslib.cli.ddim", None)  # would fail later
+    monkeypatch.setattr("elslib.jobs.ddim", None)  # would fail later
     (tmp_path / "file").write_text("")
     refused = run("sample", "--out", tmp_path / "file" / "drawn")
     assert refused.exit_code == 2 and str(tmp_path / "file") in refused.output
@@ -151,5 +183,5 @@ def test_sample_names_what_it_wrote(tmp_path):
     out = tmp_path / "t0.3"
     asked = ("sample", "--dataset", tmp_path / "two.npy", "--window", 3, "--steps", 1)
     done = run(*asked, "--samples", 1, "--out", out)
-    assert done.exit_code == 0 and f"{out}.npz, {out}.json: " in done.output
+    assert done.exit_code == 0 and f"files: {out}.npz, {out}.json\n" in done.stdout
     assert {path.name for path in tmp_path.iterdir()} == {"two.npy", "t0.3.npz", "t0.3.json"}

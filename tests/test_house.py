@@ -23,7 +23,7 @@ LEVELS = [
     ["calibration", "metrics", "memorisation", "mosaic", "limbs", "receptive_field", "attention"],
     ["agreement", "swept", "zoo"],
     ["figures", "gluing", "inline", "explorer", "player", "settings", "live"],
-    ["percentscript", "run_notebook", "notebooks", "provenance", "printing", "sweep"],
+    ["jobs", "percentscript", "run_notebook", "notebooks", "provenance", "printing", "sweep"],
     ["cli", "__main__"],
 ]
 ORDER = [name for level in LEVELS for name in level]

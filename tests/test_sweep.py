@@ -136,6 +136,8 @@ def test_a_dry_run_writes_nothing(notebook, tmp_path):
     out = tmp_path / "out"
     done = command(notebook, "-g", "n=0:3", "--out", out, "--dry-run")
     assert done.exit_code == 0 and done.stdout.count("to do  n=") == 3 and not out.exists()
+    plan = json.loads(command(notebook, "-g", "n=0:3", "--out", out, "--dry-run", "--json").stdout)
+    assert [run["parameters"] for run in plan] == [{"n": n} for n in range(3)]
 
 
 def test_failures_are_kept_and_reported(notebook, tmp_path):

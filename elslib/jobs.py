@@ -1,0 +1,234 @@
+"""Work with a result in files: training, calibration, agreement, samples.
+
+A `Job` knows beforehand what its result depends on, which files it will write and how much of it is
+done. The long ones keep each part when it ends, and go on from there after a kill.
+"""
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from elslib import agreement, calibration, datasets, distributed, figures, networks, zoo
+from elslib.images import ImageSet, to_pixels
+from elslib.machines import EquivariantLocalScore, LocalScore
+from elslib.records import Kept, RunRecord, Stopwatch, write_arrays, write_json, write_whole
+from elslib.samplers import ddim, initial_noise, uniform_times
+from elslib.schedules import cosine
+from elslib.windows import Border, ScaleTable, constant_scale
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work that is known but not done.
+
+    name     of the work, for its progress
+    config   what the result depends on, plain json
+    files    what it writes at its end
+    parts    updates, trajectories, batches or steps, of which `done` are kept already
+    run      does the other parts, yielding a note (or "") after each; then writes the files
+    summary  what came out; once `run` has ended
+    """
+
+    name: str
+    config: Mapping[str, object]
+    files: Sequence[Path]
+    parts: int
+    done: int
+    run: Callable[[], Iterator[str]]
+    summary: Callable[[], Mapping[str, object]]
+
+
+def training(dataset: str, network: str, profile: str = "cpu", name: str = "", **changes) -> Job:
+    """Train a network of the zoo; the arguments and errors of `zoo.plan`."""
+    plan = zoo.plan(dataset, network, profile, name, **changes)
+
+    def run() -> Iterator[str]:
+        for trainer, _ in zoo.make(plan, "cuda" if torch.cuda.is_available() else "cpu"):
+            yield f"loss {np.mean(trainer.losses[-100:]):.4f}"
+
+    def summary() -> dict:
+        card = networks.load_card(plan.name)
+        return {"loss": card["loss"], "minutes": round(card["record"]["seconds"] / 60, 1)}
+
+    files, updates = [plan.weights, plan.card], plan.config.updates
+    return Job(plan.name, zoo.described(plan), files, updates, zoo.updates_done(plan), run, summary)
+
+
+def calibrating(network: str, machine: str, trajectories: int = 16, largest: int = 17) -> Job:
+    """Find the window, 3, 5, ..., `largest`, of a network at each noise level, for "els" or "ls".
+
+    ValueError for an even `largest`; the errors of `load_network` and of `training_images`.
+    """
+    denoiser, images = networks.load_network(network), networks.training_images(network)
+    if largest % 2 == 0:
+        raise ValueError(f"largest must be odd, as every window is, got {largest}.")
+    windows, path = list(range(3, largest + 1, 2)), calibration.scale_path(network, machine)
+    config = {
+        "network": network,
+        "weights_sha256": networks.weights_sha256(network),
+        "machine": machine,
+        "windows": windows,
+        "images_sha256": images.sha256,
+    }
+    kept = Kept(path.parent / ".state" / path.name, config)
+    seeds = [calibration.FIRST_SEED + i for i in range(trajectories)]
+    rest, classes = seeds[len(kept.items) :], denoiser.config.classes
+
+    def run() -> Iterator[str]:
+        clock = Stopwatch()
+        for trajectory in calibration.calibrate(
+            denoiser,
+            lambda side: local_machine(machine, images, constant_scale(side), denoiser.edges),
+            windows,
+            initial_noise(rest, images.images.shape[1:]) if rest else images.images[:0],
+            denoiser.schedule,
+            None if classes is None else [seed % classes for seed in rest],
+        ):
+            kept.add({**trajectory.json(), "seconds": clock.seconds})
+            clock = Stopwatch()
+            yield ""
+        chosen = [calibration.Trajectory.from_json(item) for item in kept.items[:trajectories]]
+        about = f"{machine} on {network}, {trajectories} trajectories"
+        table = calibration.scale_table(chosen, about)
+        asked = {**config, "seeds": seeds}
+        record = RunRecord("elslib calibrate", asked, images.sha256, kept.seconds(trajectories))
+        runs = [trajectory.json() for trajectory in chosen]
+        write_json(path, {**table.json(), "record": record.json(), "trajectories": runs})
+
+    def summary() -> dict:
+        windows = list(calibration.load_scale(network, machine).windows)
+        return {"windows": windows, "minutes": round(kept.seconds(trajectories) / 60, 1)}
+
+    name, done = f"calibrate {network}", trajectories - len(rest)
+    return Job(name, config, [path], trajectories, done, run, summary)
+
+
+def agreeing(network: str, seeds: int = 100) -> Job:
+    """Compare a network with every theory on the seeds 0, 1, ..., and keep the pictures.
+
+    Needs its windows, for "els" and for "ls"; the errors of `load_network`, `training_images` and
+    `load_scale`.
+    """
+    denoiser, images = networks.load_network(network), networks.training_images(network)
+    scales = {machine: calibration.load_scale(network, machine) for machine in ("ls", "els")}
+    config = {
+        "network": network,
+        "weights_sha256": networks.weights_sha256(network),
+        "images_sha256": images.sha256,
+        "windows": {machine: list(scale.windows) for machine, scale in scales.items()},
+        "seeds": seeds,
+        "pictures": list(agreement.SHOWN),
+    }
+    path = agreement.result_path(network)
+    record_path = path.with_suffix(".json")
+    kept = Kept(path.parent / ".state" / record_path.name, config)
+    todo = agreement.batches(range(seeds), denoiser.config.classes)
+
+    def run() -> Iterator[str]:
+        theories, shape = agreement.theories(denoiser, images, scales), images.images.shape[1:]
+        for label, some in todo[len(kept.items) :]:
+            clock = Stopwatch()
+            drawn = agreement.draw(denoiser, theories, some, label, shape, denoiser.schedule)
+            kept.add({
+                "rows": [asdict(row) for row in agreement.compare(drawn)],
+                "seeds": some,
+                "pictures": {name: to_pixels(x).tolist() for name, x in drawn.pictures.items()},
+                "seconds": clock.seconds,
+            })  # fmt: skip
+            yield ""
+        agreement.write_rows(path, [agreement.Row(**row) for row in kept.gathered("rows")])
+        pictures = {
+            name: torch.tensor([x for item in kept.items for x in item["pictures"][name]]).byte()
+            for name in kept.items[0]["pictures"]
+        }
+        agreement.write_pictures(network, kept.gathered("seeds"), pictures)
+        record = RunRecord("elslib agree", config, images.sha256, kept.seconds())
+        write_json(record_path, record.json())
+
+    def summary() -> dict:
+        rows = agreement.read_rows(network)
+        found = {
+            theory: {
+                **{
+                    f"r at {steps} steps": agreement.median(rows, theory, steps)
+                    for steps in agreement.NETWORK_STEPS
+                },
+                "share above IS": agreement.share_above(rows, theory),
+            }
+            for theory in sorted({row.theory for row in rows})
+        }
+        return {**found, "minutes": round(kept.seconds() / 60, 1)}
+
+    files = [path, path.with_suffix(".npz"), record_path]
+    return Job(f"agree {network}", config, files, len(todo), len(kept.items), run, summary)
+
+
+def sampling(
+    dataset: str,
+    machine: str,
+    edges: Border,
+    scale: ScaleTable,
+    label: int | None,
+    seeds: Sequence[int],
+    steps: int,
+    out: Path,
+) -> Job:
+    """Draw samples from a local machine into OUT.npz, OUT.json and, if grey or RGB, OUT.png.
+
+    Under torchrun each process sums over its shard of the images, and the first one writes. The
+    errors of `datasets.load`.
+    """
+    images, schedule = datasets.load(dataset), cosine()
+    config = {
+        "dataset": images.name,
+        "machine": machine,
+        "edges": edges,
+        "scale": asdict(scale),
+        "label": label,
+        "seeds": list(seeds),
+        "steps": steps,
+        "processes": distributed.here().size,
+    }
+    labels = None if label is None else torch.full((len(seeds),), label)
+    kinds = ["npz", "json", *(["png"] if images.images.shape[1] in (1, 3) else [])]
+    files = {kind: out.with_name(f"{out.name}.{kind}") for kind in kinds}
+    seconds: list[float] = []
+
+    def run() -> Iterator[str]:
+        x, clock = initial_noise(seeds, images.images.shape[1:]), Stopwatch()
+        with distributed.place() as place:
+            denoise = distributed.spread(
+                lambda shard: local_machine(machine, shard, scale, edges), images, place
+            )
+            for step in ddim(denoise, x, uniform_times(steps), schedule, labels):
+                x = step.x0
+                yield ""
+        seconds.append(clock.seconds)
+        if place.rank > 0:
+            return
+        write_arrays(files["npz"], {"images": x.numpy(), "seeds": np.array(seeds)})
+        record = RunRecord("elslib sample", config, images.sha256, clock.seconds)
+        write_json(files["json"], record.json())
+        if "png" in files:
+            picture, names = io.BytesIO(), [str(seed) for seed in seeds]
+            figures.image_grid({"": x}, names).savefig(picture, format="png")
+            write_whole(files["png"], picture.getvalue())
+
+    def summary() -> dict:
+        return {"seconds a sample": round(seconds[-1] / len(seeds), 2)}
+
+    name = f"{len(seeds)} samples"
+    return Job(name, config, list(files.values()), steps, 0, run, summary)
+
+
+def local_machine(
+    machine: str, images: ImageSet, scale: ScaleTable, edges: Border
+) -> LocalScore | EquivariantLocalScore:
+    """LS, for "ls", or ELS with these edges."""
+    if machine == "ls":
+        return LocalScore(images, scale)
+    return EquivariantLocalScore(images, scale, edges=edges)
