@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from elslib.agreement import NETWORK_STEPS
+from elslib.calibration import load_scale
 from elslib.datasets import data_folder
 from elslib.networks import weights_sha256
 
@@ -51,7 +52,7 @@ def read_sweep(name: str) -> list[Swept]:
     """All seeds of all runs.
 
     Raises FileNotFoundError if there is no sweep of that name, ValueError if a network has other
-    weights now.
+    weights or other windows now.
     """
     path = sweep_path(name)
     if not path.is_file():
@@ -63,6 +64,14 @@ def read_sweep(name: str) -> list[Swept]:
             raise ValueError(
                 f"{path} must belong to the weights of {network!r}, but was made with others "
                 f"(sha256 {weights[:16]}...); sweep again."
+            )
+    asked = {(row["network"], row["machine"], row["window_factor"], row["windows"]) for row in rows}
+    for network, machine, factor, windows in sorted(asked):
+        sides = load_scale(network, machine).scaled(float(factor)).windows
+        if windows != (now := " ".join(str(side) for side in sides)):
+            raise ValueError(
+                f"{path} must be of the windows of {network!r} for {machine!r}, which times "
+                f"{factor} are {now}, but was made with {windows}; sweep again."
             )
     return [one for row in rows for one in _seeds(row)]
 

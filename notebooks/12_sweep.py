@@ -84,7 +84,9 @@ glue_all(
 )
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-names = [name for name in sweeps.split(",") if name != "none"]
+if sweeps not in ("windows,images,steps", "none"):
+    raise ValueError(f"sweeps must be 'windows,images,steps' or 'none', got {sweeps!r}.")
+names = sweeps.split(",") if sweeps != "none" else []
 kept = [one for name in names for one in read_sweep(name) if one.point.network == network]
 point = Point(network, machine, window_factor, n_images, theory_steps)
 before = {(one.seed, one.network_steps): one.r for one in kept if one.point == point}

@@ -9,6 +9,7 @@ import torch
 
 from elslib import agreement, swept
 from elslib.swept import Point, Swept, at, curve, read_sweep
+from elslib.windows import ScaleTable
 
 BASE = Point("some", "els", 1.0, 0, 20)
 ROW = {
@@ -20,8 +21,10 @@ ROW = {
     "seeds": "4 14",
     "r_20_each": "0.7 0.8",
     "r_150_each": "0.75 -0.5",
+    "windows": "1 3",
     "weights_sha256": "abc",
 }
+SCALE = ScaleTable((0.2, 0.9), (3, 5), "of a test")
 
 
 @pytest.fixture
@@ -29,6 +32,7 @@ def sweeps(tmp_path, monkeypatch):
     """A data folder with one sweep of one run."""
     monkeypatch.setattr(swept, "data_folder", lambda: tmp_path)
     monkeypatch.setattr(swept, "weights_sha256", lambda network: "abc")
+    monkeypatch.setattr(swept, "load_scale", lambda network, machine: SCALE)
     path = swept.sweep_path("one")
     path.parent.mkdir()
     with path.open("w", newline="") as file:
@@ -55,6 +59,14 @@ def test_a_sweep_of_other_weights_is_refused(sweeps, monkeypatch):
     """The network was trained again."""
     monkeypatch.setattr(swept, "weights_sha256", lambda network: "def")
     with pytest.raises(ValueError, match="must belong to the weights of 'some', but was made with"):
+        read_sweep("one")
+
+
+def test_a_sweep_of_other_windows_is_refused(sweeps, monkeypatch):
+    """The network was calibrated again."""
+    other = replace(SCALE, windows=(3, 9))
+    monkeypatch.setattr(swept, "load_scale", lambda network, machine: other)
+    with pytest.raises(ValueError, match=r"times 0\.5 are 1 5, but was made with 1 3"):
         read_sweep("one")
 
 
