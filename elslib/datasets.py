@@ -57,9 +57,20 @@ def manifest() -> dict[str, dict]:
 
 def present() -> list[str]:
     """Names, with their first split, of the embedded sets and the full ones in the cache folder."""
-    embedded = [f"{name}/{next(iter(about['splits']))}" for name, about in manifest().items()]
     root = cache_folder()
-    return embedded + [f"{name}/train" for name, full in FULL_SETS.items() if full.is_in(root)]
+    full = [name for name, full_set in FULL_SETS.items() if full_set.is_in(root)]
+    return [with_split(name) for name in (*manifest(), *full)]
+
+
+def with_split(name: str) -> str:
+    """The name of an image set with its split, the first one if it names none.
+
+    What is no image set stays as it is.
+    """
+    if name in FULL_SETS:
+        return f"{name}/train"
+    embedded = manifest()
+    return f"{name}/{next(iter(embedded[name]['splits']))}" if name in embedded else name
 
 
 def load(name: str, *, download: bool = False) -> ImageSet:
@@ -77,9 +88,9 @@ def load(name: str, *, download: bool = False) -> ImageSet:
     """
     if name.endswith(".npy"):
         return _map(Path(name))
-    name, _, split = name.partition("/")
+    name, _, split = with_split(name).partition("/")
     if name in FULL_SETS:
-        return _load_full(name, split or "train", download)
+        return _load_full(name, split, download)
     embedded = manifest()
     if name in embedded:
         return _load_embedded(name, split, embedded[name])
@@ -121,7 +132,6 @@ def _array(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
 
 def _load_embedded(name: str, split: str, about: dict) -> ImageSet:
     splits = about["splits"]
-    split = split or next(iter(splits))
     if split not in splits:
         raise ValueError(f"split of {name} must be one of {', '.join(splits)}, got {split!r}.")
     path = data_folder() / about["file"]

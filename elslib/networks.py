@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from elslib.architectures import NetworkConfig, rebuild
-from elslib.datasets import data_folder, load
+from elslib.datasets import data_folder, load, with_split
 from elslib.images import ImageSet
 from elslib.schedules import Schedule, cosine, denoised_from_noise
 from elslib.windows import Border
@@ -144,7 +144,7 @@ def trained_on(dataset: str) -> list[str]:
     """Names of the networks in data/networks that were trained on an image set, by their cards."""
     cards = sorted((data_folder() / "networks").glob("*.json"))
     names = [card.stem for card in cards if card.with_suffix(".safetensors").is_file()]
-    return [name for name in names if load_card(name)["images"]["name"] == dataset]
+    return [name for name in names if load_card(name)["images"]["name"] == with_split(dataset)]
 
 
 def load_network(name: str) -> NetworkDenoiser:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from elslib.calibration import load_scale, published_scale, published_scales, scale_path
-from elslib.datasets import load
+from elslib.datasets import load, with_split
 from elslib.explorer import Explorer, explore
 from elslib.images import ImageSet
 from elslib.machines import Denoiser, EquivariantLocalScore
@@ -122,7 +122,7 @@ def _loaded(dataset: str, network: str | None) -> tuple[ImageSet, NetworkDenoise
     if network is None:
         return load(dataset), None
     images = training_images(network)
-    if images.name != dataset:
+    if images.name != with_split(dataset):
         raise ValueError(
             f"network must be trained on {dataset!r}, got {network!r}, trained on "
             f"{images.name!r}; a theory on other images predicts another network."

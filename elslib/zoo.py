@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from elslib.architectures import NetworkConfig
-from elslib.datasets import load
+from elslib.datasets import load, with_split
 from elslib.images import ImageSet
 from elslib.metrics import near_copies
 from elslib.networks import NetworkDenoiser, load_card, network_paths
@@ -155,8 +155,7 @@ def held_out_images(name: str) -> ImageSet:
     trained_on = load_card(name)["images"]["name"]
     for subject in SUBJECTS.values():
         for pair in (subject.embedded, subject.full):
-            # A set is also called by its first split, which is the default.
-            if pair and pair[0].removesuffix("/train") == trained_on.removesuffix("/train"):
+            if pair and with_split(pair[0]) == with_split(trained_on):
                 return load(pair[1])
     raise ValueError(
         f"name must be of a network trained on images of the zoo, got {name!r}, trained on "

@@ -36,10 +36,12 @@ def page(figure) -> str:
 def test_what_there_is_to_choose():
     """Embedded sets, networks trained on them, their own windows first, their classes."""
     assert {FASHION, EMOJI, "mnist_5k/train"} <= set(present())
-    assert "fashion-resnet" in trained_on(FASHION) and trained_on("noto_emoji/held_out") == []
+    assert "fashion-resnet" in trained_on(FASHION) == trained_on("fashion_mnist_10k")
+    assert trained_on("noto_emoji/held_out") == []
     assert windows_for("fashion-resnet")[:2] == [CALIBRATED, CONSTANT]
     assert windows_for(None)[0] == CONSTANT and "celeba-unet-zeros" in windows_for(None)
     assert classes_of(FASHION, "fashion-resnet")["Trouser"] == 1
+    assert classes_of("fashion_mnist_10k", "fashion-resnet") == classes_of(FASHION, None)
     assert len(classes_of(EMOJI, None)) == 8
 
 
