@@ -8,12 +8,12 @@ import html
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Protocol, runtime_checkable
 
 import ipywidgets as widgets
 
-from elslib.datasets import present
+from elslib.datasets import present, with_split
 from elslib.networks import trained_on
 from elslib.settings import CONSTANT, Setting, classes_of, windows_for
 
@@ -111,6 +111,7 @@ class Live:
 def _controls(start: Setting) -> dict[str, Any]:
     """A control for each field of a setting, at its value."""
     wide = {"description_width": "initial"}
+    start = replace(start, dataset=with_split(start.dataset))
     images = [(name, name) for name in dict.fromkeys([*present(), start.dataset])]
     controls: dict[str, Any] = {
         "dataset": widgets.Dropdown(description="images", options=images, style=wide),
