@@ -137,7 +137,7 @@ class SelfAttention(nn.Module):
         q, k, v = self._queries_keys_values(h)
         with torch.autocast(h.device.type, enabled=False):
             mixed = F.scaled_dot_product_attention(q, k, v)  # (b, heads, places, f / heads)
-        return h + self.project(mixed.transpose(-1, -2).reshape(h.shape))
+        return h + self.project(mixed.to(h.dtype).transpose(-1, -2).reshape(h.shape))
 
     def weights(self, h: Tensor) -> Tensor:
         """Which place attends to which: [b, heads, places, places] for the input [b, f, h, w] of

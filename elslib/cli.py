@@ -82,15 +82,14 @@ def work(command: Callable[..., jobs.Job]):
 
 def show(job: jobs.Job, quiet: bool) -> None:
     """Do a job, showing its progress: as a bar on a terminal, else in ten lines."""
-    bar = tqdm(total=job.parts, initial=job.done, desc=job.name, disable=True if quiet else None)
-    parts = job.done
-    for note in job.run():
-        parts += 1
-        bar.set_postfix_str(note, refresh=False)
-        bar.update()
-        if bar.disable and not quiet and parts * 10 // job.parts > (parts - 1) * 10 // job.parts:
-            click.echo(f"{job.name}: {parts} of {job.parts} {note}".rstrip(), err=True)
-    bar.close()
+    hidden = True if quiet else None
+    with tqdm(total=job.parts, initial=job.done, desc=job.name, disable=hidden) as bar:
+        for parts, note in enumerate(job.run(), job.done + 1):
+            bar.set_postfix_str(note, refresh=False)
+            bar.update()
+            tenth = parts * 10 // job.parts > (parts - 1) * 10 // job.parts
+            if bar.disable and tenth and not quiet:
+                click.echo(f"{job.name}: {parts} of {job.parts} {note}".rstrip(), err=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -268,7 +267,8 @@ def sweep_command(
         finished = sweep.collect(runs, out / "sweep.csv")
     if machine_readable:
         errors = {str(outcome.run.folder): outcome.error for outcome in failed}
-        content = {"file": out / "sweep.csv", "runs": len(runs), "finished": finished}
+        files = [out / "sweep.csv", out / "sweep.json"]
+        content = {"files": files, "runs": len(runs), "finished": finished}
         click.echo(as_json({**content, "failed": errors}))
     else:
         click.echo(f"{out / 'sweep.csv'}: {finished} of {len(runs)} runs")

@@ -67,6 +67,8 @@ def with_split(name: str) -> str:
 
     What is no image set stays as it is.
     """
+    if "/" in name:  # and full sets need no manifest
+        return name
     if name in FULL_SETS:
         return f"{name}/train"
     embedded = manifest()
@@ -231,9 +233,12 @@ def celeba(
             photo = TF.pil_to_tensor(picture)
         pixels[i] = TF.resize(TF.center_crop(photo, [crop]), [SIDE, SIDE], antialias=True)
     part = kept.with_suffix(".part")
-    with part.open("wb") as file:
-        np.save(file, pixels.numpy())
-    part.replace(kept)
+    try:
+        with part.open("wb") as file:
+            np.save(file, pixels.numpy())
+        part.replace(kept)
+    finally:
+        part.unlink(missing_ok=True)
     return pixels, None, ()
 
 

@@ -58,6 +58,10 @@ class ImageSet:
         """The images of one class, in order; all for None. ValueError if there is none."""
         if label is None:
             return self
+        return self._part(_slice(self.of_class(label)), f":{label}")
+
+    def of_class(self, label: int) -> Int[Tensor, " n"]:
+        """Which images are of a class, in order; the errors of `subset`."""
         if self.labels is None:
             raise ValueError(f"label must be None: the images of {self.name!r} have no labels.")
         chosen = (self.labels == label).nonzero()[:, 0]
@@ -66,7 +70,7 @@ class ImageSet:
             raise ValueError(
                 f"label must be a class of {self.name!r}, got {label}; it has {present}."
             )
-        return self._part(_slice(chosen), f":{label}")
+        return chosen
 
     def first(self, n: int) -> "ImageSet":
         """The first n images. ValueError unless 1 <= n <= len(self)."""

@@ -5,6 +5,7 @@ done. The long ones keep each part when it ends, and go on from there after a ki
 """
 
 import io
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from elslib.records import Kept, RunRecord, Stopwatch, write_arrays, write_json,
 from elslib.samplers import ddim, initial_noise, uniform_times
 from elslib.schedules import cosine
 from elslib.windows import Border, ScaleTable, constant_scale
+
+MACHINES = ("els", "ls")
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Job:
 
 
 def training(dataset: str, network: str, profile: str = "cpu", name: str = "", **changes) -> Job:
-    """Train a network of the zoo; the arguments and errors of `zoo.plan`."""
+    """Train a network of the zoo; arguments and errors of `zoo.plan`, and errors of `zoo.make`."""
     plan = zoo.plan(dataset, network, profile, name, **changes)
 
     def run() -> Iterator[str]:
@@ -61,11 +64,14 @@ def training(dataset: str, network: str, profile: str = "cpu", name: str = "", *
 def calibrating(network: str, machine: str, trajectories: int = 16, largest: int = 17) -> Job:
     """Find the window, 3, 5, ..., `largest`, of a network at each noise level, for "els" or "ls".
 
-    ValueError for an even `largest`; the errors of `load_network` and of `training_images`.
+    ValueError for another machine, no trajectory, and a `largest` that is even or below 3; the
+    errors of `load_network`, `training_images` and `Kept`.
     """
+    _check_positive("trajectories", trajectories)
     denoiser, images = networks.load_network(network), networks.training_images(network)
-    if largest % 2 == 0:
-        raise ValueError(f"largest must be odd, as every window is, got {largest}.")
+    _check_machine(machine)
+    if largest < 3 or largest % 2 == 0:
+        raise ValueError(f"largest must be odd, as every window is, and at least 3, got {largest}.")
     windows, path = list(range(3, largest + 1, 2)), calibration.scale_path(network, machine)
     config = {
         "network": network,
@@ -76,10 +82,14 @@ def calibrating(network: str, machine: str, trajectories: int = 16, largest: int
     }
     kept = Kept(path.parent / ".state" / path.name, config)
     seeds = [calibration.FIRST_SEED + i for i in range(trajectories)]
-    rest, classes = seeds[len(kept.items) :], denoiser.config.classes
+    asked, classes = {**config, "seeds": seeds}, denoiser.config.classes
+    made = _is_made(path, asked, [path])
+    done = trajectories if made else min(len(kept.items), trajectories)
 
     def run() -> Iterator[str]:
-        clock = Stopwatch()
+        if made:
+            return
+        rest, clock = seeds[len(kept.items) :], Stopwatch()
         for trajectory in calibration.calibrate(
             denoiser,
             lambda side: local_machine(machine, images, constant_scale(side), denoiser.edges),
@@ -94,25 +104,24 @@ def calibrating(network: str, machine: str, trajectories: int = 16, largest: int
         chosen = [calibration.Trajectory.from_json(item) for item in kept.items[:trajectories]]
         about = f"{machine} on {network}, {trajectories} trajectories"
         table = calibration.scale_table(chosen, about)
-        asked = {**config, "seeds": seeds}
         record = RunRecord("elslib calibrate", asked, images.sha256, kept.seconds(trajectories))
         runs = [trajectory.json() for trajectory in chosen]
         write_json(path, {**table.json(), "record": record.json(), "trajectories": runs})
 
     def summary() -> dict:
         windows = list(calibration.load_scale(network, machine).windows)
-        return {"windows": windows, "minutes": round(kept.seconds(trajectories) / 60, 1)}
+        return {"windows": windows, "minutes": _minutes(path)}
 
-    name, done = f"calibrate {network}", trajectories - len(rest)
-    return Job(name, config, [path], trajectories, done, run, summary)
+    return Job(f"calibrate {network}", asked, [path], trajectories, done, run, summary)
 
 
 def agreeing(network: str, seeds: int = 100) -> Job:
     """Compare a network with every theory on the seeds 0, 1, ..., and keep the pictures.
 
-    Needs its windows, for "els" and for "ls"; the errors of `load_network`, `training_images` and
-    `load_scale`.
+    Needs its windows, for "els" and for "ls". ValueError for no seeds; the errors of
+    `load_network`, `training_images`, `load_scale` and `Kept`.
     """
+    _check_positive("seeds", seeds)
     denoiser, images = networks.load_network(network), networks.training_images(network)
     scales = {machine: calibration.load_scale(network, machine) for machine in ("ls", "els")}
     config = {
@@ -128,7 +137,13 @@ def agreeing(network: str, seeds: int = 100) -> Job:
     kept = Kept(path.parent / ".state" / record_path.name, config)
     todo = agreement.batches(range(seeds), denoiser.config.classes)
 
+    files = [path, path.with_suffix(".npz"), record_path]
+    made = _is_made(record_path, config, files)
+    done = len(todo) if made else len(kept.items)
+
     def run() -> Iterator[str]:
+        if made:
+            return
         theories, shape = agreement.theories(denoiser, images, scales), images.images.shape[1:]
         for label, some in todo[len(kept.items) :]:
             clock = Stopwatch()
@@ -154,17 +169,16 @@ def agreeing(network: str, seeds: int = 100) -> Job:
         found = {
             theory: {
                 **{
-                    f"r at {steps} steps": agreement.median(rows, theory, steps)
+                    f"r_at_{steps}_steps": agreement.median(rows, theory, steps)
                     for steps in agreement.NETWORK_STEPS
                 },
-                "share above IS": agreement.share_above(rows, theory),
+                "share_above_IS": agreement.share_above(rows, theory),
             }
             for theory in sorted({row.theory for row in rows})
         }
-        return {**found, "minutes": round(kept.seconds() / 60, 1)}
+        return {"theories": found, "minutes": _minutes(record_path)}
 
-    files = [path, path.with_suffix(".npz"), record_path]
-    return Job(f"agree {network}", config, files, len(todo), len(kept.items), run, summary)
+    return Job(f"agree {network}", config, files, len(todo), done, run, summary)
 
 
 def sampling(
@@ -177,12 +191,17 @@ def sampling(
     steps: int,
     out: Path,
 ) -> Job:
-    """Draw samples from a local machine into OUT.npz, OUT.json and, if grey or RGB, OUT.png.
+    """Draw samples from "els" or "ls" into OUT.npz, OUT.json and, if grey or RGB, OUT.png.
 
-    Under torchrun each process sums over its shard of the images, and the first one writes. The
-    errors of `datasets.load`.
+    Under torchrun each process sums over its shard of the images, and the first one writes.
+    ValueError for another machine; the errors of `datasets.load`, `initial_noise` and
+    `ImageSet.of_class`.
     """
+    _check_machine(machine)
     images, schedule = datasets.load(dataset), cosine()
+    noise = initial_noise(seeds, images.images.shape[1:])
+    if label is not None:
+        images.of_class(label)
     config = {
         "dataset": images.name,
         "machine": machine,
@@ -199,7 +218,7 @@ def sampling(
     seconds: list[float] = []
 
     def run() -> Iterator[str]:
-        x, clock = initial_noise(seeds, images.images.shape[1:]), Stopwatch()
+        x, clock = noise, Stopwatch()
         with distributed.place() as place:
             denoise = distributed.spread(
                 lambda shard: local_machine(machine, shard, scale, edges), images, place
@@ -219,16 +238,41 @@ def sampling(
             write_whole(files["png"], picture.getvalue())
 
     def summary() -> dict:
-        return {"seconds a sample": round(seconds[-1] / len(seeds), 2)}
+        return {"seconds_a_sample": round(seconds[-1] / len(seeds), 2)}
 
     name = f"{len(seeds)} samples"
     return Job(name, config, list(files.values()), steps, 0, run, summary)
 
 
+def _check_positive(name: str, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}.")
+
+
+def _check_machine(machine: str) -> None:
+    if machine not in MACHINES:
+        raise ValueError(f"machine must be one of {', '.join(MACHINES)}, got {machine!r}.")
+
+
+def _record(path: Path) -> Mapping:
+    """The run record that a json file is, or holds."""
+    content = json.loads(path.read_text())
+    return content.get("record", content)
+
+
+def _minutes(path: Path) -> float:
+    return round(_record(path)["seconds"] / 60, 1)
+
+
+def _is_made(path: Path, config: Mapping[str, object], files: Sequence[Path]) -> bool:
+    """Whether the files are there and the record says that they are of this configuration."""
+    return all(file.is_file() for file in files) and _record(path)["config"] == config
+
+
 def local_machine(
     machine: str, images: ImageSet, scale: ScaleTable, edges: Border
 ) -> LocalScore | EquivariantLocalScore:
-    """LS, for "ls", or ELS with these edges."""
+    """LS, for "ls", or, for "els", ELS with these edges."""
     if machine == "ls":
         return LocalScore(images, scale)
     return EquivariantLocalScore(images, scale, edges=edges)

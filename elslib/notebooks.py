@@ -127,7 +127,8 @@ def execute(
     Runs in a process of its own, because papermill's working directory is process-global. The
     target appears only when the run succeeded, with its content key and its RunRecord. Raises
     ValueError for wrong parameters and RuntimeError, naming the cell's error, for a notebook that
-    fails; the failed copy stays beside the target as `.failed.ipynb`, unless the disk is full.
+    fails; the failed copy stays beside the target as `.failed.ipynb`, unless the disk is full. An
+    OSError of the last write names the file.
     """
     parameters = dict(parameters or {})
     check_parameters(notebook.source, parameters)
@@ -174,7 +175,7 @@ def _finish(
     seconds = executed.metadata["papermill"]["duration"]
     executed.metadata[RECORD] = _record(notebook, parameters, seconds, root).json()
     _drop_widgets(executed)
-    nbformat.write(executed, part)
+    write_whole(part, nbformat.writes(executed).encode())
 
 
 def _record(

@@ -7,7 +7,8 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -62,7 +63,11 @@ class Kept:
         except json.JSONDecodeError as error:
             raise ValueError(f"{path} is corrupt ({error}); delete it to start again.") from error
         if kept["config"] != config:
-            raise ValueError(f"{path} must be of {config}, but is of {kept['config']}; delete it.")
+            other = sorted(key for key in config if kept["config"].get(key) != config[key])
+            raise ValueError(
+                f"{path} must be of this run, but is of one with other {', '.join(other)}; ask for "
+                f"the same, or delete it to start again."
+            )
         self.items = kept["items"]
 
     def add(self, item: dict) -> None:
@@ -103,18 +108,26 @@ def write_whole(path: Path, content: bytes) -> None:
 
     An OSError, of a full disk say, names the file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")  # two may write at once
-    try:
+    with _part(path) as part:
         with part.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
+
+
+@contextmanager
+def _part(path: Path) -> Iterator[Path]:
+    """A name beside `path` for what is to become it; gone in the end. An OSError names `path`."""
+    part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")  # two may write at once
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # what stopped the writing is to be heard of
+            part.unlink(missing_ok=True)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -128,9 +141,8 @@ def check_writable(path: Path) -> None:
     """Before a long run: raise OSError if `write_whole` could not write this file at its end."""
     if path.is_dir():
         raise IsADirectoryError(f"{path} must be a file, but is a folder; give another name.")
-    trial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.test")  # two may try at once
-    write_whole(trial, b"")
-    trial.unlink()
+    with _part(path) as part:
+        part.touch()
 
 
 def _now() -> str:

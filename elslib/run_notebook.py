@@ -4,12 +4,16 @@ Of its own because papermill's working directory is process-global. It ends when
 that started it, does, and the kernel ends with it: whoever is killed leaves nothing running.
 """
 
+import errno
 import json
 import os
 import sys
 import threading
 import time
 from pathlib import Path
+
+# No space left, too large for its file system or its limit, over a quota.
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 def end_with(parent: int) -> None:
@@ -38,5 +42,7 @@ if __name__ == "__main__":
     except papermill.PapermillExecutionError as error:
         sys.exit(str(error).strip())
     except OSError as error:  # of the target, not of a cell
+        if error.errno not in FULL:
+            raise
         Path(target).unlink(missing_ok=True)
         sys.exit(f"{target} could not be written: {error.strerror}.")

@@ -51,8 +51,8 @@ def sweep_path(name: str) -> Path:
 def read_sweep(name: str) -> list[Swept]:
     """All seeds of all runs.
 
-    Raises FileNotFoundError if there is no sweep of that name, ValueError if a network has other
-    weights or other windows now.
+    Raises FileNotFoundError if there is no sweep of that name, or no scale, ValueError if a network
+    has other weights or other windows now.
     """
     path = sweep_path(name)
     if not path.is_file():

@@ -137,10 +137,7 @@ lines(
 )
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = [
-    "| factor | sides | r of ELS | less than at factor 1 by | r of LS |",
-    "| --- | --- | --- | --- | --- |",
-]
+table = ["| factor | sides | r of ELS | less than at factor 1 by | r of LS |", "|" + " --- |" * 5]
 drops = {}
 if kept:
     whole = at(kept, base)

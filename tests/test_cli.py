@@ -7,7 +7,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from elslib import agreement, calibration, cli, datasets, networks
+from elslib import agreement, calibration, cli, datasets, jobs, networks
 from elslib.machines import IdealScore
 from elslib.samplers import initial_noise, sample
 from elslib.schedules import cosine
@@ -27,6 +27,7 @@ def asked(*arguments):
 
 
 TINY = ("--name", "tiny", "--batch", 4, "--width", 24)
+SAMPLE = ("sample", "--dataset", "noto_emoji", "--window", 3)
 TRAIN = ("train", "--dataset", "emoji", "--network", "resnet", *TINY)
 
 
@@ -43,16 +44,30 @@ def test_train_then_calibrate(folder):
     assert (folder / "networks" / "tiny.safetensors").read_bytes() == weights
 
     options = ("calibrate", "--network", "tiny", "--machine", "ls", "--largest", 5)
-    assert run(*options, "--trajectories", 1).exit_code == 0
+    done = run(*options, "--trajectories", 1)
+    assert done.exit_code == 0 and "calibrate tiny: 1 of 1" in done.stderr
     scale = calibration.load_scale("tiny", "ls")
     assert len(scale.windows) == 20 and set(scale.windows) <= {3, 5}
-    plan = asked(*options, "--trajectories", 2, "--dry-run")
-    assert (plan["parts"], plan["done"], plan["windows"]) == (2, 1, [3, 5])
-    # One more trajectory: the first is taken from the state file as it is.
+    plan = asked(*options, "--trajectories", 3, "--dry-run")
+    assert (plan["parts"], plan["done"], plan["windows"]) == (3, 1, [3, 5])
+    # More trajectories: the first is taken from the state file as it is. A Job that is left in the
+    # middle goes on where it was.
     state = folder / "scales" / ".state" / "tiny-ls.json"
     first = json.loads(state.read_text())["items"]
-    assert run(*options, "--trajectories", 2).exit_code == 0
-    assert json.loads(state.read_text())["items"][:1] == first
+    job = jobs.calibrating("tiny", "ls", trajectories=3, largest=5)
+    going = job.run()
+    next(going)
+    del going
+    assert len(list(job.run())) == 1
+    items = json.loads(state.read_text())["items"]
+    assert items[:1] == first and len(items) == 3
+    # Once more, and nothing is done, or written.
+    path = folder / "scales" / "tiny-ls.json"
+    before = path.stat().st_mtime_ns
+    assert asked(*options, "--trajectories", 3)["windows"] == list(
+        calibration.load_scale("tiny", "ls").windows
+    )
+    assert path.stat().st_mtime_ns == before
 
 
 def test_a_dry_run_does_nothing(folder, tmp_path):
@@ -62,7 +77,7 @@ def test_a_dry_run_does_nothing(folder, tmp_path):
     assert plan["files"] == [
         str(folder / "networks" / f"tiny.{x}") for x in ("safetensors", "json")
     ]
-    assert not list((folder / "networks").rglob("tiny*"))
+    assert not (folder / "networks").exists()
     assert run(*TRAIN, "--updates", 3).exit_code == 0
     assert asked(*TRAIN, "--updates", 3, "--dry-run")["done"] == 3
     out = tmp_path / "new" / "drawn"
@@ -82,7 +97,7 @@ def test_agree(folder):
         assert run("calibrate", "--network", "tiny", *options).exit_code == 0
     done = run("agree", "--network", "tiny", "--seeds", 3)
     assert done.exit_code == 0, done.output
-    assert "agree tiny: 3 of 3" in done.stderr and "ELS r at 150 steps: " in done.stdout
+    assert "agree tiny: 3 of 3" in done.stderr and "ELS r_at_150_steps: " in done.stdout
     rows = agreement.read_rows("tiny")
     assert len(rows) == 3 * 5 * 2 and [row.label for row in rows[::10]] == [0, 1, 2]
     pictures = agreement.read_pictures("tiny")
@@ -98,7 +113,10 @@ def test_agree(folder):
     assert record["config"]["windows"]["els"] == [3] * 20
     before = (folder / "results" / "agreement-tiny.csv").read_bytes()
     again = asked("agree", "--network", "tiny", "--seeds", 3)
-    assert again["ELS"]["r at 20 steps"]["estimate"] == agreement.median(rows, "ELS", 20).estimate
+    assert (
+        again["theories"]["ELS"]["r_at_20_steps"]["estimate"]
+        == agreement.median(rows, "ELS", 20).estimate
+    )
     assert (folder / "results" / "agreement-tiny.csv").read_bytes() == before
     # Other weights: neither the scales nor the kept batches belong to them.
     (folder / "networks" / "tiny.safetensors").unlink()
@@ -116,6 +134,8 @@ def test_agree(folder):
         ((*TRAIN[:-1], 30), "width must be a multiple of 8 from 24 on, got 30"),
         ((*TRAIN, "--updates", 0), "0 is not in the range x>=1"),
         (("calibrate", "--network", "nobody"), "no network 'nobody'"),
+        ((*SAMPLE, "--label", 10), "label must be a class of"),
+        ((*SAMPLE, "--first-seed", 2**31 - 1), "seeds must hold at least one in"),
         (("data", "fetch", "imagenet"), "'imagenet' is not one of"),
     ],
 )
@@ -124,6 +144,23 @@ def test_errors_are_one_line_with_exit_code_2(folder, arguments, message):
     done = run(*arguments)
     assert done.exit_code == 2 and message in done.output
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize(
+    "make,message",
+    [
+        (lambda: jobs.calibrating("tiny", "LS"), "machine must be one of els, ls, got 'LS'"),
+        (lambda: jobs.calibrating("tiny", "ls", largest=4), "largest must be odd, .* got 4"),
+        (lambda: jobs.calibrating("tiny", "ls", largest=1), "at least 3, got 1"),
+        (lambda: jobs.calibrating("tiny", "ls", 0), "trajectories must be at least 1, got 0"),
+        (lambda: jobs.agreeing("tiny", 0), "seeds must be at least 1, got 0"),
+    ],
+)
+def test_wrong_jobs_are_refused(folder, make, message):
+    """Before any work."""
+    assert run(*TRAIN, "--updates", 1).exit_code == 0
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 def test_a_network_on_other_images_is_refused(folder):

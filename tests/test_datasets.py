@@ -648,3 +648,19 @@ def test_a_file_larger_than_the_memory_can_be_mapped(tmp_path):
         file.truncate(file.tell() + 4 * 2**38)
     mapped = datasets._array(path, "r")
     assert mapped.shape == shape and mapped[-1].sum() == 0
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar10/train", "cifar10/test"])
+def test_full_sets_need_no_checkout(tmp_path, monkeypatch, name):
+    """An installed wheel has no manifest."""
+    monkeypatch.setenv("ELSLIB_DATA", str(tmp_path))
+    monkeypatch.setattr(datasets, "manifest", None)
+    with pytest.raises(FileNotFoundError, match="cifar10 is not in"):
+        datasets.load(name)
+
+
+def test_a_set_is_also_called_by_its_first_split():
+    """With what names none, and what is no set, as it is."""
+    names = ["noto_emoji", "noto_emoji/held_out", "mnist", "mnist/test", "cats"]
+    found = [datasets.with_split(name) for name in names]
+    assert found == ["noto_emoji/train", names[1], "mnist/train", names[3], "cats"]

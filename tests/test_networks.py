@@ -260,6 +260,17 @@ def test_attention_sees_everything():
     assert bool(pixels_seen(with_attention(config), 52, 0, 51).all())
 
 
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16, torch.float64])
+def test_attention_answers_in_the_precision_of_its_weights(precision):
+    """Half ones are computed in float32 inside, and double ones in double."""
+    config = replace(NETWORK, architecture="unet-attention")
+    x, t, label = torch.randn(2, 3, 8, 8), torch.tensor([0.2, 0.9]), torch.tensor([0, 3])
+    expected = with_attention(config)(x, t, label)
+    found = with_attention(config).to(precision)(x.to(precision), t.to(precision), label)
+    assert found.dtype == precision
+    assert torch.allclose(found.float(), expected, atol=0.05)
+
+
 def test_attention_has_no_effect_before_training():
     """Its projection starts at zero, so the network is the UNet with the same weights."""
     config = replace(NETWORK, architecture="unet-attention")

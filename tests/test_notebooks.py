@@ -1,6 +1,7 @@
 """The notebook pipeline, on a small book of its own."""
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -168,6 +169,18 @@ def test_a_full_disk_leaves_nothing_half_written(book, page, tmp_path, full_disk
         notebooks.execute(notebooks.Notebook(page.source, target), {"name": "x" * 100_000}, book)
     assert "Traceback" not in str(caught.value) and "its copy" not in str(caught.value)
     assert not list(target.parent.iterdir())
+
+
+def test_other_errors_of_the_system_keep_their_trace(tmp_path):
+    """A source that is gone is no full disk."""
+    source, target = tmp_path / "gone.ipynb", tmp_path / "target.ipynb"
+    arguments = [str(os.getpid()), source, target, "{}", tmp_path]
+    run = subprocess.run(
+        [sys.executable, "-m", "elslib.run_notebook", *map(str, arguments)],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode and "FileNotFoundError" in run.stderr
+    assert "could not be written" not in run.stderr
 
 
 def test_the_gate_refuses_unexecuted_cells_and_errors(book, page, tmp_path):

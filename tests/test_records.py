@@ -6,7 +6,15 @@ import json
 import numpy as np
 import pytest
 
-from elslib.records import RunRecord, Stopwatch, spot_checks, write_arrays, write_json
+from elslib.records import (
+    Kept,
+    RunRecord,
+    Stopwatch,
+    check_writable,
+    spot_checks,
+    write_arrays,
+    write_json,
+)
 
 
 def test_a_record_says_what_produced_an_artefact():
@@ -50,3 +58,28 @@ def test_spot_checks_are_drawn_without_repetition():
     assert sorted(spot_checks(5, 5)) == [0, 1, 2, 3, 4]
     with pytest.raises(ValueError, match=r"n must lie in 0\.\.5"):
         spot_checks(5, 6)
+
+
+def test_kept_items_of_another_run_are_refused(tmp_path):
+    """What differs is named; the items of the same run are there again."""
+    path = tmp_path / "kept.json"
+    Kept(path, {"a": 1, "b": 2}).add({"seconds": 1.5, "seeds": [3, 4]})
+    kept = Kept(path, {"a": 1, "b": 2})
+    kept.add({"seconds": 2.0, "seeds": [5]})
+    assert kept.gathered("seeds") == [3, 4, 5]
+    assert (kept.seconds(), kept.seconds(1)) == (3.5, 1.5)
+    with pytest.raises(ValueError, match="is of one with other b; ask for the same, or delete"):
+        Kept(path, {"a": 1, "b": 3})
+
+
+@pytest.mark.parametrize("name", ["file/drawn.npz", "x" * 250, "folder"])
+def test_what_cannot_be_written_is_named_beforehand(tmp_path, name):
+    """As it was asked for; nothing is left behind."""
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(OSError, match=name):
+        check_writable(tmp_path / name)
+    assert sorted(tmp_path.rglob("*")) == before
+    check_writable(tmp_path / "new" / "drawn.npz")
+    assert not list((tmp_path / "new").iterdir())
