@@ -266,7 +266,7 @@ def _minutes(path: Path) -> float:
 
 def _is_made(path: Path, config: Mapping[str, object], files: Sequence[Path]) -> bool:
     """Whether the files are there and the record says that they are of this configuration."""
-    return all(file.is_file() for file in files) and _record(path)["config"] == config
+    return all(file.is_file() for file in files) and _record(path).get("config") == config
 
 
 def local_machine(
