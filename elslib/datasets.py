@@ -20,6 +20,7 @@ from torchvision.transforms import functional as TF
 from tqdm.auto import tqdm
 
 from elslib.images import SIDE, ImageSet, from_pixels
+from elslib.records import part_of
 
 FASHION_CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
@@ -232,13 +233,10 @@ def celeba(
         with data[i][0] as picture:
             photo = TF.pil_to_tensor(picture)
         pixels[i] = TF.resize(TF.center_crop(photo, [crop]), [SIDE, SIDE], antialias=True)
-    part = kept.with_suffix(".part")
-    try:
+    with part_of(kept) as part:
         with part.open("wb") as file:
             np.save(file, pixels.numpy())
         part.replace(kept)
-    finally:
-        part.unlink(missing_ok=True)
     return pixels, None, ()
 
 

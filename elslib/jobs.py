@@ -54,8 +54,7 @@ def training(dataset: str, network: str, profile: str = "cpu", name: str = "", *
             yield f"loss {np.mean(trainer.losses[-100:]):.4f}"
 
     def summary() -> dict:
-        card = networks.load_card(plan.name)
-        return {"loss": card["loss"], "minutes": round(card["record"]["seconds"] / 60, 1)}
+        return {"loss": networks.load_card(plan.name)["loss"], "minutes": _minutes(plan.card)}
 
     files, updates = [plan.weights, plan.card], plan.config.updates
     return Job(plan.name, zoo.described(plan), files, updates, zoo.updates_done(plan), run, summary)

@@ -108,7 +108,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
     An OSError, of a full disk say, names the file.
     """
-    with _part(path) as part:
+    with part_of(path) as part:
         with part.open("wb") as file:
             file.write(content)
             file.flush()
@@ -117,7 +117,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def _part(path: Path) -> Iterator[Path]:
+def part_of(path: Path) -> Iterator[Path]:
     """A name beside `path` for what is to become it; gone in the end. An OSError names `path`."""
     part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")  # two may write at once
     try:
@@ -141,7 +141,7 @@ def check_writable(path: Path) -> None:
     """Before a long run: raise OSError if `write_whole` could not write this file at its end."""
     if path.is_dir():
         raise IsADirectoryError(f"{path} must be a file, but is a folder; give another name.")
-    with _part(path) as part:
+    with part_of(path) as part:
         part.touch()
 
 
