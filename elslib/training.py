@@ -9,7 +9,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -43,8 +43,8 @@ class TrainConfig:
     Adam starts at `rate`. `decay="exponential"` is the paper's, 0.999965^update over its 140,000
     updates, stretched over these `updates`; `"cosine"` falls to 0. The result is an exponential
     moving average of the weights with decay `ema`, less at first so that it forgets the initial
-    weights; 0, as in the paper, keeps none. `autocast` computes in bfloat16. `updates`, `batch` at
-    least 1.
+    weights; 0, as in the paper, keeps none. `autocast` computes in bfloat16 where `has_bfloat16`.
+    `updates`, `batch` at least 1.
     """
 
     network: NetworkConfig
@@ -110,9 +110,7 @@ class Trainer:
         number, config = len(self.losses), self.config
         x, t, label, eps = _batch(self.images, config, number, cosine())
         self.adam.param_groups[0]["lr"] = rate = config.rate_at(number)
-        device = x.device.type
-        amp = torch.autocast(device, torch.bfloat16) if config.autocast else nullcontext()
-        with amp:
+        with self._precision():
             estimate = self.module(x.to(memory_format=torch.channels_last), t, label)
         loss = F.mse_loss(estimate.float(), eps)
         self.adam.zero_grad()
@@ -122,6 +120,17 @@ class Trainer:
         self.losses.append(float(loss.detach()))
         self.seconds += time.monotonic() - start
         return TrainStep(number, self.losses[-1], rate)
+
+    @property
+    def precision(self) -> torch.dtype:
+        """In what the network computes on this device; the weights are float32."""
+        fast = self.config.autocast and has_bfloat16(self.images.images.device)
+        return torch.bfloat16 if fast else torch.float32
+
+    def _precision(self) -> AbstractContextManager:
+        if self.precision == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.images.images.device.type, self.precision)
 
     def _average(self, number: int) -> None:
         """Move the average towards the weights after an update, the more, the earlier it is: else
@@ -197,13 +206,18 @@ def train(
 
     The state is written every `save_every` updates and at the end; the loss on the images
     `held_out` goes to `trainer.held_out`. Raises ValueError for a state that is broken or of
-    another run.
+    another run, and when the loss is no number any more.
     """
     if state is not None and state.exists():
         trainer.load(state)
     updates = trainer.config.updates
     while not trainer.trained:
         step = trainer.update()
+        if not math.isfinite(step.loss):
+            raise ValueError(
+                f"rate must be small enough to learn with, got {trainer.config.rate}: the loss of "
+                f"update {step.update} is {step.loss}; take a smaller one."
+            )
         done = step.update + 1
         due = done * MEASUREMENTS // updates > step.update * MEASUREMENTS // updates
         if held_out is not None and due:
@@ -234,6 +248,14 @@ def held_out_loss(
 def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
     """Write a safetensors file with `write_whole`."""
     write_whole(path, save({k: v.contiguous() for k, v in tensors.items()}, metadata=about))
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device convolves in bfloat16 fast: any CUDA device we train on, and processors
+    for which oneDNN has kernels. Elsewhere torch has only loops, ten times slower than float32."""
+    if device.type != "cpu":
+        return True
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def _batch(

@@ -245,6 +245,7 @@ def card(plan: Plan, trainer: Trainer) -> dict:
             "held_out_fell_in_last_fifth": round(fell, 5),
             "trained": n == MEASUREMENTS and fell < PLATEAU,
         },
+        "precision": str(trainer.precision).removeprefix("torch."),
         "near_copies": share_of_copies(trainer.denoiser(), plan.images),
         "loss_curve": [round(float(part.mean()), 5) for part in curve],
         "held_out_curve": [round(loss, 5) for loss in trainer.held_out],

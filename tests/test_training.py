@@ -22,7 +22,14 @@ from safetensors.torch import load_file
 from elslib.architectures import NetworkConfig
 from elslib.images import ImageSet
 from elslib.networks import NetworkDenoiser
-from elslib.training import TrainConfig, Trainer, held_out_loss, train, write_tensors
+from elslib.training import (
+    TrainConfig,
+    Trainer,
+    has_bfloat16,
+    held_out_loss,
+    train,
+    write_tensors,
+)
 
 SAVE_EVERY = 2
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -257,6 +264,26 @@ def test_loss_falls_on_a_learnable_set(autocast):
     first, last = sum(losses[:5]) / 5, sum(losses[-20:]) / 20
     assert first > 0.7
     assert last < 0.35
+
+
+def test_precision_follows_the_processor():
+    """bfloat16 only where it is fast, and then the updates differ; float32 if so asked."""
+    fast = has_bfloat16(torch.device("cpu"))
+    if torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):
+        assert not fast
+    assert has_bfloat16(torch.device("cuda"))
+    precise, auto = tiny_trainer(autocast=False), tiny_trainer(autocast=True)
+    assert precise.precision == torch.float32
+    assert auto.precision == (torch.bfloat16 if fast else torch.float32)
+    assert (precise.update().loss != auto.update().loss) == fast
+
+
+def test_a_run_that_diverges_ends():
+    """At an absurd rate the weights blow up: an error, not hours of nan."""
+    trainer = tiny_trainer(rate=1e30, updates=50, autocast=False)
+    with pytest.raises(ValueError, match="rate must be small enough .*1e.30: the loss of update"):
+        list(train(trainer))
+    assert len(trainer.losses) < 50
 
 
 def test_rate_falls_from_rate_to_zero():
