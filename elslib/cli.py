@@ -35,12 +35,13 @@ def plain_errors(command):
 
 
 def as_json(content: object) -> str:
-    """Plain json; records, as intervals are, become objects, and other things their names."""
-    return json.dumps(
+    """Plain json; records, as intervals are, become objects, numbers that are none become null,
+    and other things their names."""
+    text = json.dumps(
         content,
-        indent=1,
         default=lambda x: asdict(x) if is_dataclass(x) and not isinstance(x, type) else str(x),
     )
+    return json.dumps(json.loads(text, parse_constant=lambda _: None), indent=1)
 
 
 def lines(content: Mapping[str, object], before: str = "") -> Iterator[str]:
@@ -118,12 +119,19 @@ def data_list(machine_readable: bool) -> None:
 
 @data.command("fetch")
 @click.argument("name", type=click.Choice(list(datasets.FULL_SETS)))
+@click.option("--dry-run", is_flag=True, help="Say where it would go and whether it is here.")
+@click.option("--json", "machine_readable", is_flag=True, help="Print the outcome as json.")
 @plain_errors
-def data_fetch(name: str) -> None:
+def data_fetch(name: str, dry_run: bool, machine_readable: bool) -> None:
     """Download a full image set into ELSLIB_DATA. Example: elslib data fetch cifar10"""
-    for split in ("train", "test"):
-        images = datasets.load(f"{name}/{split}", download=True)
-        click.echo(f"{images.name}: {tuple(images.images.shape)}, sha256 {images.sha256[:16]}")
+    outcome: dict[str, object] = {"folder": str(datasets.cache_folder())}
+    if dry_run:
+        outcome["here"] = datasets.is_here(name)
+    else:
+        for split in ("train", "test"):
+            images = datasets.load(f"{name}/{split}", download=True)
+            outcome[split] = {"shape": list(images.images.shape), "sha256": images.sha256}
+    click.echo(as_json(outcome) if machine_readable else "\n".join(lines(outcome)))
 
 
 @main.command()

@@ -128,23 +128,23 @@ def agreeing(network: str, seeds: int = 100) -> Job:
         "weights_sha256": networks.weights_sha256(network),
         "images_sha256": images.sha256,
         "windows": {machine: list(scale.windows) for machine, scale in scales.items()},
-        "seeds": seeds,
         "pictures": list(agreement.SHOWN),
     }
     path = agreement.result_path(network)
     record_path = path.with_suffix(".json")
     kept = Kept(path.parent / ".state" / record_path.name, config)
-    todo = agreement.batches(range(seeds), denoiser.config.classes)
+    asked, files = {**config, "seeds": seeds}, [path, path.with_suffix(".npz"), record_path]
+    made = _is_made(record_path, asked, files)
 
-    files = [path, path.with_suffix(".npz"), record_path]
-    made = _is_made(record_path, config, files)
-    done = len(todo) if made else len(kept.items)
+    def todo() -> list[tuple[int | None, list[int]]]:
+        missing = sorted(set(range(seeds)).difference(kept.gathered("seeds")))
+        return agreement.batches(missing, denoiser.config.classes)
 
     def run() -> Iterator[str]:
         if made:
             return
         theories, shape = agreement.theories(denoiser, images, scales), images.images.shape[1:]
-        for label, some in todo[len(kept.items) :]:
+        for label, some in todo():
             clock = Stopwatch()
             drawn = agreement.draw(denoiser, theories, some, label, shape, denoiser.schedule)
             kept.add({
@@ -154,13 +154,8 @@ def agreeing(network: str, seeds: int = 100) -> Job:
                 "seconds": clock.seconds,
             })  # fmt: skip
             yield ""
-        agreement.write_rows(path, [agreement.Row(**row) for row in kept.gathered("rows")])
-        pictures = {
-            name: torch.tensor([x for item in kept.items for x in item["pictures"][name]]).byte()
-            for name in kept.items[0]["pictures"]
-        }
-        agreement.write_pictures(network, kept.gathered("seeds"), pictures)
-        record = RunRecord("elslib agree", config, images.sha256, kept.seconds())
+        _write_agreement(network, kept, seeds)
+        record = RunRecord("elslib agree", asked, images.sha256, kept.seconds())
         write_json(record_path, record.json())
 
     def summary() -> dict:
@@ -177,7 +172,24 @@ def agreeing(network: str, seeds: int = 100) -> Job:
         }
         return {"theories": found, "minutes": _minutes(record_path)}
 
-    return Job(f"agree {network}", config, files, len(todo), done, run, summary)
+    done = len(kept.items)
+    parts = done + len(todo())
+    return Job(f"agree {network}", asked, files, parts, parts if made else done, run, summary)
+
+
+def _write_agreement(network: str, kept: Kept, seeds: int) -> None:
+    """The rows and pictures of the first seeds; more may be kept, of a run that asked for more."""
+    rows = [agreement.Row(**row) for row in kept.gathered("rows")]
+    path = agreement.result_path(network)
+    agreement.write_rows(path, [row for row in rows if row.seed < seeds])
+    drawn_from = torch.tensor(kept.gathered("seeds"))
+    first = drawn_from < seeds
+    pictures = {
+        name: torch.tensor([x for item in kept.items for x in item["pictures"][name]])[first]
+        for name in kept.items[0]["pictures"]
+    }
+    bytes_of = {name: x.byte() for name, x in pictures.items()}
+    agreement.write_pictures(network, drawn_from[first].tolist(), bytes_of)
 
 
 def sampling(

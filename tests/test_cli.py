@@ -112,6 +112,16 @@ def test_agree(folder):
     record = json.loads((folder / "results" / "agreement-tiny.json").read_text())
     assert record["config"]["windows"]["els"] == [3] * 20
     before = (folder / "results" / "agreement-tiny.csv").read_bytes()
+    # Fewer seeds are taken from those that are kept, and more are added to them.
+    picture = dict(pictures)["network"]
+    for seeds, parts, done in ((1, 3, 3), (4, 4, 3), (3, 4, 4)):
+        plan = asked("agree", "--network", "tiny", "--seeds", seeds, "--dry-run")
+        assert (plan["parts"], plan["done"]) == (parts, done)
+        assert run("agree", "--network", "tiny", "--seeds", seeds).exit_code == 0
+        assert len(agreement.read_rows("tiny")) == seeds * 10
+        again = agreement.read_pictures("tiny")["network"]
+        assert torch.equal(again[:3], picture[:seeds]) and len(again) == seeds
+    assert (folder / "results" / "agreement-tiny.csv").read_bytes() == before
     again = asked("agree", "--network", "tiny", "--seeds", 3)
     assert (
         again["theories"]["ELS"]["r_at_20_steps"]["estimate"]
@@ -184,6 +194,16 @@ def test_data_list_names_every_set_and_licence():
     assert listed["embedded"] == datasets.manifest() and set(listed["full"]) == {
         *datasets.FULL_SETS
     }
+
+
+def test_fetch_says_beforehand_whether_a_set_is_here(tmp_path, monkeypatch):
+    """And afterwards what it has; a number that is none is null in json."""
+    monkeypatch.setenv("ELSLIB_DATA", str(tmp_path))
+    monkeypatch.setattr(datasets, "DEBIAN_FASHION", tmp_path / "no-debian")
+    assert asked("data", "fetch", "mnist", "--dry-run") == {"folder": str(tmp_path), "here": False}
+    assert not list(tmp_path.iterdir())
+    assert "here: False" in run("data", "fetch", "mnist", "--dry-run").stdout
+    assert json.loads(cli.as_json({"loss": float("nan")})) == {"loss": None}
 
 
 def test_sample_writes_picture_numbers_and_record(tmp_path):

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import json
 import pickle
 import shutil
 import struct
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 import torch
 import torchvision.datasets as tv
+from click.testing import CliRunner
 from PIL import Image
 
-from elslib import datasets
+from elslib import cli, datasets
 from elslib.images import ImageSet, from_pixels
 
 SIZES = {
@@ -223,7 +225,22 @@ def test_fashion_mnist_loads_from_debian_package(root, monkeypatch, tmp_path):
     monkeypatch.setattr(datasets, "DEBIAN_FASHION", tmp_path / "debian")
     assert_idx_set("fashion_mnist", datasets.FASHION_CLASSES)
     assert sorted((tmp_path / "debian").iterdir()) == before
+    assert "fashion_mnist/train" in datasets.present()
     assert not root.exists()
+
+
+def test_fetching_a_set_that_is_here_says_what_it_has(root):
+    """Its folder, and of both splits the shape and the hash; without a network."""
+    write_idx_set(root / "FashionMNIST" / "raw")
+    fetch = ["data", "fetch", "fashion_mnist", "--json"]
+    said = [
+        json.loads(CliRunner().invoke(cli.main, arguments).stdout)
+        for arguments in ([*fetch, "--dry-run"], fetch)
+    ]
+    assert said[0] == {"folder": str(root), "here": True}
+    for split in ("train", "test"):
+        images = datasets.load(f"fashion_mnist/{split}")
+        assert said[1][split] == {"shape": list(images.images.shape), "sha256": images.sha256}
 
 
 def test_fashion_mnist_prefers_the_cache_to_debian(root, monkeypatch, tmp_path):

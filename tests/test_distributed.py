@@ -1,5 +1,6 @@
 """Shards on several processes answer as the whole set does."""
 
+import json
 import os
 import subprocess
 import sys
@@ -110,9 +111,12 @@ def test_sample_on_two_processes(tmp_path):
     for processes in (1, 2):
         out = f"out-{processes}"
         done = torchrun(
-            processes, "-m", "elslib", "sample", *options, "--out", out, folder=tmp_path
+            processes, "-m", "elslib", "sample", *options, "--out", out, "--json", folder=tmp_path
         )
         assert done.returncode == 0, done.stderr
+        # Of several processes one speaks: what it prints is one answer, its progress told once.
+        assert json.loads(done.stdout)["files"][0] == f"{out}.npz"
+        assert done.stderr.count("2 of 2") == 1
     alone, together = (np.load(tmp_path / f"out-{k}.npz")["images"] for k in (1, 2))
     assert np.abs(alone - together).max() < 1e-5
     assert '"processes": 2' in (tmp_path / "out-2.json").read_text()
