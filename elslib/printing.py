@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from elslib.notebooks import ROOT, jupyter_book, prepare
 from elslib.records import write_whole
@@ -55,25 +55,36 @@ def browser() -> Iterator[Browser]:
 
 
 def print_page(html: Path, target: Path) -> None:
-    """Print a page on A4, light, with page numbers and an outline, once its formulas are set."""
-    with browser() as chromium:
-        page = chromium.new_page(color_scheme="light")
-        page.goto(html.resolve().as_uri(), wait_until="load")
-        page.evaluate(STILL)
-        page.evaluate(READY)
-        style = resources.files("elslib").joinpath("assets", "print.css")
-        page.add_style_tag(content=style.read_text(encoding="utf-8"))
-        printed = page.pdf(
-            format="A4",
-            margin={"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"},
-            display_header_footer=True,
-            header_template="<span></span>",
-            footer_template=FOOT,
-            print_background=True,
-            outline=True,
-            tagged=True,
-        )
+    """Print a page on A4, light, with page numbers and an outline, once its formulas are set.
+
+    RuntimeError if the browser cannot.
+    """
+    try:
+        with browser() as chromium:
+            page = chromium.new_page(color_scheme="light")
+            page.goto(html.resolve().as_uri(), wait_until="load")
+            printed = _printed(page)
+    except Error as error:
+        reason = str(error).splitlines()[0]
+        raise RuntimeError(f"Chromium could not print {html}: {reason}") from error
     write_whole(target, printed)
+
+
+def _printed(page: Page) -> bytes:
+    page.evaluate(STILL)
+    page.evaluate(READY)
+    style = resources.files("elslib").joinpath("assets", "print.css")
+    page.add_style_tag(content=style.read_text(encoding="utf-8"))
+    return page.pdf(
+        format="A4",
+        margin={"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"},
+        display_header_footer=True,
+        header_template="<span></span>",
+        footer_template=FOOT,
+        print_background=True,
+        outline=True,
+        tagged=True,
+    )
 
 
 def print_pages(root: Path = ROOT) -> Path:

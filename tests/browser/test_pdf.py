@@ -9,10 +9,15 @@ import pytest
 from elslib import printing
 
 
+def apart() -> ThreadPoolExecutor:
+    """A thread can drive one browser, and this one does already."""
+    return ThreadPoolExecutor(1)
+
+
 @pytest.fixture(scope="module")
 def book(pages):
     """The PDF, from the chapters as they are."""
-    with ThreadPoolExecutor(1) as pool:  # a thread can drive one browser, and this one does already
+    with apart() as pool:
         printed = pool.submit(printing.print_pages).result()
     with pypdfium2.PdfDocument(printed) as document:
         yield document
@@ -52,3 +57,11 @@ def test_paper_is_white_and_figures_are_whole(book):
 def test_interactive_figures_are_still(text):
     """What one would point at or drag is not on paper."""
     assert "choose a pixel" not in text and "See for yourself" in text
+
+
+def test_what_cannot_be_printed_is_named(tmp_path):
+    """A page that is not there: which one and why, and no half of a PDF."""
+    said = "could not print .*none.html: .*ERR_FILE_NOT_FOUND"
+    with apart() as pool, pytest.raises(RuntimeError, match=said):
+        pool.submit(printing.print_page, tmp_path / "none.html", tmp_path / "book.pdf").result()
+    assert not (tmp_path / "book.pdf").exists()
