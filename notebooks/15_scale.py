@@ -184,8 +184,8 @@ Markdown("\n".join(table))
 #   saved will do: `elslib sample --dataset images.npy`.
 # - **Two processes of one thread each.** They take {glue:text}`ratio:.2f` of the time of one (best against
 #   best; {glue:text}`ratio_low:.2f` to {glue:text}`ratio_high:.2f` over the repeats). One half would be
-#   perfect. The two cores of this machine share more than their name says: two threads of one process
-#   take {glue:text}`threads:.2f` of the time of one thread.
+#   perfect. It depends on the cores. On the machine of [the chapter on speed](14_performance) they share
+#   more than their name says: there two threads take {glue:text}`threads:.2f` of the time of one.
 #
 # ## What could be wrong
 #
