@@ -75,7 +75,7 @@ image_grid(forward, [f"t = {t:.2f}" for t in forward_times])
 # ## The best guess
 #
 # Somebody shows us $x_t$ and says: this was made from one of the {glue:text}`n_images:s` training
-# images, a {glue:text}`example:s`. Which one? Each {glue:text}`example:s` of the training set gets
+# images of the class {glue:text}`example:s`. Which one? Each of these images gets
 # a weight: the probability that it, and not another, lies under this noise. The closer the noisy image
 # is to the faded training image, the larger the weight:
 #

@@ -112,7 +112,8 @@ Markdown("\n".join(table))
 # image. Locality does: LS ends {glue:text}`LS_shift:.2f`
 # [{glue:text}`LS_shift_low:.2f`, {glue:text}`LS_shift_high:.2f`] away, and ELS
 # {glue:text}`ELS_shift:.2f` [{glue:text}`ELS_shift_low:.2f`, {glue:text}`ELS_shift_high:.2f`].
-# Equivariance then makes the choice larger: a piece need not stay where it was.
+# Equivariance then makes the choice larger: a piece need not stay where it was. A real garment that
+# was not in training is [nearer to the data](01_memorisation) than that: these are new, and strange.
 #
 # ## The smallest world
 #
@@ -238,12 +239,10 @@ Markdown("\n".join(table))
 # several patches. When the noise ends at a ten-thousandth of the picture, it is {glue:text}`fine:.0f`%
 # [{glue:text}`fine_low:.0f`, {glue:text}`fine_high:.0f`]. We had hoped for less than 1%.
 #
-# Why not? Half of the pixels have no fault at all: they *are* their centre. The others are no
-# average any more either. They have not made up their mind: even the last step, at that low noise,
-# changed {glue:text}`changing:.1f`% of the pixels by more than 2/255. One pixel's change alters its
+# Why not? Half of the pixels have no fault at all: they *are* their centre. Some of the
+# others have not made up their mind: even the last step, at that low noise, changed {glue:text}`changing:.1f`% of the pixels by more than 2/255. One pixel's change alters its
 # neighbours' windows, and so their choice. The theorem says what holds *if* the flow comes to rest. For
-# these pixels it has not. In a trial with one picture, going on to still lower noise brought rest, but
-# slowly.
+# these pixels it has not. That accounts for a part of the faults; the rest we have not explained.
 #
 # ## How many pieces?
 #
@@ -284,8 +283,9 @@ Markdown("\n".join(table))
 # %% [markdown]
 # *Median over {glue:text}`n_seeds` pictures with 95% bootstrap interval.*
 #
-# An ELS picture is put together from {glue:text}`ELS_images:.0f` different images of its class, in
-# pieces of {glue:text}`ELS_area:.1f` pixels in the median. That is the sense in which it is new.
+# Give each pixel of an ELS picture to its nearest patch, and neighbours hardly ever come from the same
+# image: {glue:text}`ELS_images:.0f` images of its class, {glue:text}`ELS_area:.1f` pixels a piece, in the
+# median. With many near ties this says how little any one source matters, not how many there are.
 #
 # ## What could be wrong
 #

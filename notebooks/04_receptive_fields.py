@@ -152,4 +152,7 @@ Markdown("\n".join(table))
 # - **The field is an average** over pictures. In one picture a network may look along an edge and
 #   not across it.
 # - **Only the middle pixel** was measured. Near a border a network also sees the border itself.
+# - **Our windows are smaller than the published ones** at most noise levels. Our networks saw fewer
+#   images and were trained for less long. Which of the two matters we do not know.
+# - **The correlations have no interval**: neighbouring steps are not independent of each other.
 # - **Calibration offers odd windows from 3 pixels on**, so the curve cannot fall below 3.

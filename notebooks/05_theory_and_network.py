@@ -116,7 +116,8 @@ r = {name: pearson_r(samples[name], truth) for name in answers}
 # ## The pairs
 #
 # Each column starts from one noise image. The first row is the theory, the second the network.
-# Compare outlines and details: straps, collars, soles, a stray sleeve.
+# Most of these are hardly garments: so small a network draws badly. The question is not whether the
+# pictures are good but whether both are the same. Compare outlines, holes and stray patches.
 #
 # The third row is the *ideal* score machine (IS). It uses the same formula but compares whole
 # images, and so can only return training images: of the {glue:text}`n_seeds` pictures here,
@@ -143,9 +144,10 @@ image_grid({row: samples[name] for row, name in names.items()}, titles, notes)
 # ## Watch them draw
 #
 # Move the slider, or press play. The upper row is what the theory sees: noise that slowly becomes a
-# picture. Below is what theory and network take the finished picture to be, at each time. Both begin
-# with the same grey blur, the mean of the class, and agree early on what it will be. Details come last.
-# Here both take {glue:text}`theory_steps` steps.
+# picture. Below is what theory and network take the finished picture to be, at each time. At the
+# far left neither says much: the theory answers with nearly flat grey, the mean over all places, and the
+# network with speckle, for its estimate is divided by a tiny $\alpha$ there. Soon both show the same
+# outline; details come last. The network's pictures are whiter, which r does not count. Here both take {glue:text}`theory_steps` steps.
 #
 # In a notebook that is running, not on this page, controls above the figure change images, network,
 # class, seed, window and steps; then {glue:text}`n_live` pictures are drawn anew.
@@ -287,7 +289,7 @@ lines(
 # - **Few seeds.** With {glue:text}`n_seeds` noise images the intervals are wide. They say how sure
 #   the median is, given one network, and nothing about other networks.
 # - **Not the perfect network.** The theory describes a network that has learned all its
-#   architecture can learn. A small one, trained for an hour, has not, and part of the mismatch is
+#   architecture can learn. A small one, trained briefly, has not, and part of the mismatch is
 #   its own. Of its pixels {glue:text}`above_white:.0f`% lie beyond white, which no training image
 #   does; of the theory's {glue:text}`above_white_els:.0f`%.
 # - **r is kind.** Pictures of one class resemble each other, so even a wrong garment earns some r:

@@ -221,8 +221,8 @@ glue_all(
 # From t = 0.5 down the noise falls a lot, but the windows fall with it. The median number of
 # patches in play stays between {glue:text}`steady_low:.0f` and {glue:text}`steady_high:.0f`.
 #
-# A window that does *not* shrink would not do. If it stayed at {glue:text}`largest`, then at
-# t = {glue:text}`t_low` only {glue:text}`share_wide:.0f`% [{glue:text}`share_wide_low:.0f`%,
+# A window that does *not* shrink would not do. If it stayed at {glue:text}`largest`, then with
+# {glue:text}`n_map` images of a class, at t = {glue:text}`t_low`, {glue:text}`share_wide:.0f`% [{glue:text}`share_wide_low:.0f`%,
 # {glue:text}`share_wide_high:.0f`%] of an image's pixels would be undecided.
 #
 # ## More data help, but slowly
@@ -230,7 +230,7 @@ glue_all(
 # Why not simply use more training images? Suppose that what a pixel sees through its window is worth
 # $I$ nats of information. To single out one patch among $N$ equally likely ones takes $\ln N$ nats. What is
 # missing is the entropy, about $\max(0, \ln N - I)$. Memorisation sets in when $I$ reaches $\ln N$
-# (Hunt, Kamb and Ganguli, 2026). So ten times the data buy {glue:text}`log_ratio:.1f` nats, no more.
+# (Hunt, Kamb and Ganguli, arXiv:2607.08041). So ten times the data buy {glue:text}`log_ratio:.1f` nats, no more.
 #
 # Far from the threshold that is what we find. From {glue:text}`n_few` to {glue:text}`n_map` images
 # the entropy rises by {glue:text}`gain_far:.2f` nats (median; quartiles
@@ -283,8 +283,9 @@ Markdown("\n".join(table))
 # - **Memorising a patch is not memorising an image.** At vanishing noise every window ends up with
 #   its one nearest patch; the theory says so. We stop at t = {glue:text}`t_low`. By then the window
 #   is 3 pixels wide, and whoever copies 3 x 3 pixels from here and 3 x 3 from there makes a mosaic.
-# - **Held-out images, not drawings.** The machine meets these images with fresh noise. Along
-#   its own drawing it meets images that it has made itself, which fit its patches better.
+# - **Held-out images, not drawings.** The machine meets these images with fresh noise. Along its own
+#   drawing it meets images that it has made, which fit better: so it decided earlier in
+#   [the first chapter](01_memorisation), where the limit is stricter, too.
 # - **Few images, ten classes.** The medians are over {glue:text}`n_images` images, and garments
 #   differ. The intervals show how much.
 # - **Many patches need not be many values.** On plain fabric thousands of patches are nearly equal,

@@ -73,8 +73,8 @@ glue_all(
 image_grid({"": row}, ["theory", "pieces", "network", *numbers])
 
 # %% [markdown]
-# In the last step this {glue:text}`what:s` is made of {glue:text}`n_pieces` pieces from
-# {glue:text}`n_sources` training images. The plain background is left out: there one source is as
+# Name for each pixel its most probable patch in the last step. Then this picture, of the class
+# {glue:text}`what:s`, has {glue:text}`n_pieces` pieces from {glue:text}`n_sources` training images. The plain background is left out: there one source is as
 # good as another. Even so the most probable patch of a pixel has a weight of only
 # {glue:text}`weight_middle:.0f`% in the median (quartiles {glue:text}`weight_low:.0f`% and
 # {glue:text}`weight_high:.0f`%): after 20 steps there is still some noise, and several patches share

@@ -291,8 +291,9 @@ if kept:
 #
 # ## What could be wrong
 #
-# - **Few seeds.** Each point has {glue:text}`n_swept` noise images, the same ones at each, so the
-#   differences between points are surer than the bands look.
+# - **Few seeds.** Each point has {glue:text}`n_swept` noise images, the same ones at each, so differences
+#   between points are surer than the bands look. Still, over a hundred seeds [the network's steps gain
+#   more](06_agreement).
 # - **One network, one factor for all noise levels.** Windows that are too wide early and too narrow
 #   late could do better together than either alone; there are too many such tables to try them all.
 # - **The first images of each class**, always the same ones. Others would give somewhat other numbers,

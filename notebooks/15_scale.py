@@ -27,6 +27,7 @@ seed: int = 0  # noise image of the check
 
 # %% tags=["hide-input"]
 import json
+import math
 
 from IPython.display import Markdown
 
@@ -55,8 +56,8 @@ c, h, w = images.images.shape[1:]
 # {glue:text}`exponent:.2f` of their number.
 #
 # For one sample in {glue:text}`n_steps` steps, with the published windows, one training image of
-# {glue:text}`side:s` pixels costs {glue:text}`per_image:s` comparisons. Two cores of the machine on
-# which this book was made need {glue:text}`ns:.2f` nanoseconds for one.
+# {glue:text}`side:s` pixels costs {glue:text}`per_image:s` comparisons. An {glue:text}`hardware:s`
+# needs {glue:text}`ns:.2f` nanoseconds for one.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 per_image = sum(int(admissible_count(h, w, k, machine).sum()) for k in scale.windows)
@@ -74,7 +75,8 @@ for name, n in sizes.items():
         f"| {name} | {n * c * h * w * 4 / 1e9:,.1f} GB | {duration(seconds)} | "
         f"{duration(seconds * 2 / cores)} | {duration(read)} |"
     )
-per_step = per_image / len(scale.windows) * ns * 1e-9
+batch = speed["speed"][machine]["batch"]
+per_step = batch * per_image / len(scale.windows) * ns * 1e-9  # of an image, for a whole batch
 glue_all(
     {
         "exponent": speed["scaling"]["n_exponent"],
@@ -84,7 +86,8 @@ glue_all(
         "ns": ns,
         "cores": f"{cores:,}",
         "disk": disk,
-        "disks": cores / 2 * (c * h * w * 4 / 1e9 / disk) / per_step,
+        "disks": math.ceil(cores / 2 * (c * h * w * 4 / 1e9 / disk) / per_step),
+        "hardware": speed["speed"]["record"]["hardware"],
         "read_share": 100 * (c * h * w * 4 / 1e9 / disk) / per_step,
     }
 )
@@ -96,8 +99,8 @@ Markdown("\n".join(table))
 # reads all.*
 #
 # With a disk for every two cores the sum is much longer than the reading: reading an image takes
-# {glue:text}`read_share:.1f`% of the time of its comparisons. {glue:text}`cores:s` cores on one disk would
-# wait for it; they need at least {glue:text}`disks:.0f`.
+# {glue:text}`read_share:.1f`% of the time of its comparisons with eight samples. {glue:text}`cores:s` cores on one disk would
+# wait for it; they need at least {glue:text}`disks`.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-billion", "caption": "Time of one sample against the number of training images, by arithmetic from the measured cost of one comparison. A class-conditional sample only needs the images of its class."}, "image": {"alt": "Line plot on logarithmic axes: time rises in proportion to the number of images, three straight lines, one for each number of cores."}}
 powers = list(range(4, 10))
@@ -194,7 +197,7 @@ Markdown("\n".join(table))
 # - **Opening a file reads it twice**, for its checks and for its hash. That is not in the table.
 # - **One machine's nanosecond.** Other processors will be faster or slower. Graphics cards should be
 #   much faster, and were not measured.
-# - **Exactness has its price.** In low noise nearly all patches have no weight to speak of. A machine
-#   that knew which to skip, and could prove it, would do with a small part of these sums.
+# - **Exactness has its price.** In low noise nearly all patches have no weight to speak of. The ways to
+#   skip them with a proof that [we tried](14_performance) do not pay.
 # - **Larger images.** Comparisons grow with the square of the number of pixels: each pixel looks at
 #   every place.
