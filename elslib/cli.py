@@ -193,12 +193,14 @@ def agree(network, seeds):
 @click.option("--first-seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--steps", type=click.IntRange(min=1), default=20, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("samples"), show_default=True)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @work
-def draw(dataset, machine, edges, scale, window, label, samples, first_seed, steps, out):
+def draw(dataset, machine, edges, scale, window, label, samples, first_seed, steps, out, device):
     """Draw samples from a local machine: OUT.npz, OUT.json and, if grey or RGB, OUT.png.
 
     DATASET is a name of `elslib data list`, or a file of images in numpy's format, which may be
-    larger than the memory. Under torchrun each process sums over its shard of the images. Examples:
+    larger than the memory. Under torchrun each process sums over its shard of the images, with
+    --device cuda on a GPU of its own. Examples:
 
     elslib sample --dataset fashion_mnist/train --label 3 --samples 4
 
@@ -206,7 +208,7 @@ def draw(dataset, machine, edges, scale, window, label, samples, first_seed, ste
     """
     table = constant_scale(window) if window else calibration.published_scale(scale)
     seeds = range(first_seed, first_seed + samples)
-    return jobs.sampling(dataset, machine, edges, table, label, seeds, steps, out)
+    return jobs.sampling(dataset, machine, edges, table, label, seeds, steps, out, device)
 
 
 @contextmanager

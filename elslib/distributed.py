@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import reduce
 
+import torch
 import torch.distributed as dist
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -36,6 +37,20 @@ def here() -> Place:
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return Place()
     return Place(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+
+
+def device(kind: str) -> torch.device:
+    """Where this process computes: the processor, "cpu", or a GPU, "cuda", of its own if there are
+    enough. ValueError for another kind, and for one that is not there."""
+    if kind not in ("cpu", "cuda"):
+        raise ValueError(f"device must be cpu or cuda, got {kind!r}.")
+    if kind == "cpu":
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise ValueError(
+            "device must be cpu on this machine, got 'cuda': torch finds no such device."
+        )
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import torch
 
 from elslib import agreement, calibration, datasets, distributed, figures, networks, zoo
 from elslib.images import ImageSet, to_pixels
-from elslib.machines import EquivariantLocalScore, LocalScore
+from elslib.machines import EquivariantLocalScore, LocalScore, ScoreMachine
 from elslib.records import Kept, RunRecord, Stopwatch, write_arrays, write_json, write_whole
 from elslib.samplers import ddim, initial_noise, uniform_times
 from elslib.schedules import cosine
@@ -201,15 +201,18 @@ def sampling(
     seeds: Sequence[int],
     steps: int,
     out: Path,
+    device: str = "cpu",
 ) -> Job:
     """Draw samples from "els" or "ls" into OUT.npz, OUT.json and, if grey or RGB, OUT.png.
 
-    Under torchrun each process sums over its shard of the images, and the first one writes.
-    ValueError for another machine; the errors of `datasets.load`, `initial_noise` and
-    `ImageSet.of_class`.
+    Under torchrun each process sums over its shard of the images, on a "cuda" device of its own if
+    so asked, and the first one writes. ValueError for another machine, and for images that a GPU
+    cannot hold; the errors of `datasets.load`, `initial_noise`, `ImageSet.of_class` and
+    `distributed.device`.
     """
     _check_machine(machine)
     images, schedule = datasets.load(dataset), cosine()
+    where = distributed.device(device)
     noise = initial_noise(seeds, images.images.shape[1:])
     if label is not None:
         images.of_class(label)
@@ -221,22 +224,33 @@ def sampling(
         "label": label,
         "seeds": list(seeds),
         "steps": steps,
+        "device": device,
         "processes": distributed.here().size,
     }
-    labels = None if label is None else torch.full((len(seeds),), label)
+    labels = None if label is None else torch.full((len(seeds),), label, device=where)
     kinds = ["npz", "json", *(["png"] if images.images.shape[1] in (1, 3) else [])]
     files = {kind: out.with_name(f"{out.name}.{kind}") for kind in kinds}
     seconds: list[float] = []
 
+    def local(shard: ImageSet) -> ScoreMachine:
+        # A mapped file stays one: moving it, even to where it is, would read it all.
+        moved = shard if where.type == "cpu" else shard.to(where)
+        return local_machine(machine, moved, scale, edges)
+
     def run() -> Iterator[str]:
-        x, clock = noise, Stopwatch()
-        with distributed.place() as place:
-            denoise = distributed.spread(
-                lambda shard: local_machine(machine, shard, scale, edges), images, place
-            )
-            for step in ddim(denoise, x, uniform_times(steps), schedule, labels):
-                x = step.x0
-                yield ""
+        x, clock = noise.to(where), Stopwatch()
+        try:
+            with distributed.place() as place:
+                denoise = distributed.spread(local, images, place)
+                for step in ddim(denoise, x, uniform_times(steps), schedule, labels):
+                    x = step.x0
+                    yield ""
+        except torch.OutOfMemoryError as error:
+            raise ValueError(
+                f"device must hold the images of its process, and {where} cannot ({error}); take "
+                f"more processes, each with one, or cpu."
+            ) from error
+        x = x.cpu()
         seconds.append(clock.seconds)
         if place.rank > 0:
             return

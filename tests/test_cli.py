@@ -222,6 +222,28 @@ def test_sample_writes_picture_numbers_and_record(tmp_path):
     assert refused.exit_code == 2 and "name must be one of cifar10-resnet-zeros" in refused.output
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_sample_on_a_gpu(tmp_path):
+    """The same picture as the processor's, up to rounding along the way."""
+    for device in ("cpu", "cuda"):
+        options = ("--label", 1, "--samples", 2, "--steps", 2, "--device", device)
+        assert run(*SAMPLE, *options, "--out", tmp_path / device).exit_code == 0
+    cpu, cuda = (np.load(tmp_path / f"{device}.npz")["images"] for device in ("cpu", "cuda"))
+    assert np.abs(cpu - cuda).max() < 1e-4
+
+
+def test_sample_says_when_images_do_not_fit(tmp_path, monkeypatch):
+    """On a device that is too small: the remedy, not a stack trace; nothing is written."""
+
+    def full(*_):
+        raise torch.OutOfMemoryError("tried to allocate 20 GiB")
+
+    monkeypatch.setattr(jobs, "local_machine", full)
+    done = run(*SAMPLE, "--label", 1, "--out", tmp_path / "drawn")
+    assert done.exit_code == 2 and "device must hold the images of its process" in done.output
+    assert "20 GiB" in done.output and not list(tmp_path.iterdir())
+
+
 def test_sample_looks_at_once_whether_it_can_write(tmp_path, monkeypatch):
     """Not after an hour; and it leaves nothing behind."""
     monkeypatch.setattr("elslib.jobs.ddim", None)  # would fail later

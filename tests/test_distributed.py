@@ -95,6 +95,21 @@ def test_shards_equal_the_whole(tmp_path, processes):
         assert torch.allclose(answers[name, "mean"], expected, atol=1e-5)
 
 
+def test_each_process_has_its_device(monkeypatch):
+    """The processor; or a GPU for each process, shared where there are fewer, as torchrun says."""
+    assert distributed.device("cpu") == torch.device("cpu")
+    with pytest.raises(ValueError, match="device must be cpu or cuda, got 'tpu'"):
+        distributed.device("tpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="device must be cpu on this machine, got 'cuda'"):
+        distributed.device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert distributed.device("cuda") == torch.device("cuda", 0)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert distributed.device("cuda") == torch.device("cuda", 1)
+
+
 def test_alone_nothing_is_spread():
     """Without torchrun: the machine itself."""
     with distributed.place() as place:
