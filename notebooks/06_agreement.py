@@ -125,7 +125,8 @@ agreement_scatter(pairs, ("IS", "ELS"))
 # {glue:text}`fashion_unet_LS:.2f` [{glue:text}`fashion_unet_LS_low:.2f`,
 # {glue:text}`fashion_unet_LS_high:.2f`], ELS {glue:text}`fashion_unet_ELS:.2f`
 # [{glue:text}`fashion_unet_ELS_low:.2f`, {glue:text}`fashion_unet_ELS_high:.2f`]. Our networks saw a sixth
-# of the images and were trained for less long. Which of it matters we have not tested.
+# of the images and were trained for less long. Which of it matters we have not tested; [another
+# chapter](09_breaking_equivariance) looks at what the UNet does.
 #
 # A network that takes 150 steps instead of 20 is closer to the theory: seed by seed the r of ELS rises
 # by {glue:text}`fashion_resnet_gain:.3f` [{glue:text}`fashion_resnet_gain_low:.3f`,
