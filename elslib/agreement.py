@@ -25,6 +25,7 @@ from elslib.records import write_arrays, write_whole
 from elslib.samplers import initial_noise, sample
 from elslib.schedules import Schedule
 from elslib.windows import ScaleTable
+from elslib.zoo import KINDS, SUBJECTS
 
 THEORY_STEPS, NETWORK_STEPS = 20, (20, 150)
 # Theories whose pictures are kept beside the network's.
@@ -147,11 +148,14 @@ def result_path(network: str) -> Path:
 
 
 def with_results(named: str = "") -> list[str]:
-    """The networks named, separated by commas; if none is, all that have one, alphabetically."""
+    """The networks named, separated by commas; if none is, all that have one: those of the zoo in
+    its order, then the others alphabetically."""
     if names := [name.strip() for name in named.split(",") if name.strip()]:
         return names
     found = result_path("*").parent.glob(result_path("*").name)
-    return sorted(path.stem.removeprefix("agreement-") for path in found)
+    known = [f"{subject}-{kind}" for subject in SUBJECTS for kind in KINDS]
+    names = sorted(path.stem.removeprefix("agreement-") for path in found)
+    return sorted(names, key=lambda name: known.index(name) if name in known else len(known))
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:

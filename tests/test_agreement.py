@@ -83,6 +83,10 @@ def test_rows_survive_the_file(tmp_path, monkeypatch):
     assert read_rows("some") == sorted(rows, key=lambda row: row.seed)
     assert agreement.with_results() == ["some"]
     assert agreement.with_results("b, a,") == ["b", "a"]
+    for name in ("mnist-unet", "emoji-unet", "fashion-unet", "another"):
+        agreement.write_rows(agreement.result_path(name), rows)
+    order = ["fashion-unet", "mnist-unet", "emoji-unet", "another", "some"]
+    assert agreement.with_results() == order
     with pytest.raises(FileNotFoundError, match="no agreement of 'other'"):
         read_rows("other")
 
