@@ -9,6 +9,7 @@ from elslib.live import NONE, Live
 from elslib.settings import CALIBRATED, CONSTANT, Setting, explorer
 
 FASHION, EMOJI = "fashion_mnist_10k/train", "noto_emoji/train"
+HELD_OUT = "fashion_mnist_test_1k/test"
 START = Setting(FASHION, "fashion-resnet", 1, 5, n_steps=7)
 VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -68,9 +69,11 @@ def test_other_images_bring_their_networks_windows_and_classes():
     """What does not go with them is no longer offered; what does, stays."""
     live = Live(draw, START)
     live.controls["dataset"].value = EMOJI
-    assert live.setting == Setting(EMOJI, None, 1, 5, CONSTANT, n_steps=7)
-    assert live.controls["network"].label == "none"
+    assert live.setting == Setting(EMOJI, "emoji-resnet", 1, 5, n_steps=7)
     assert [name for name, _ in live.controls["label"].options][1] == "Activities"
+    live.controls["dataset"].value = HELD_OUT  # no network was trained on these
+    assert live.setting == Setting(HELD_OUT, None, 1, 5, CONSTANT, n_steps=7)
+    assert live.controls["network"].label == "none"
     assert CALIBRATED not in dict(live.controls["windows"].options)
     assert live.controls["factor"].layout.display == "none"
     live.controls["dataset"].value = FASHION
