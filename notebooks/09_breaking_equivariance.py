@@ -124,8 +124,8 @@ lines(
 # *cannot* know its place in the middle, {glue:text}`ResNet_disturbed:.2f`
 # [{glue:text}`ResNet_disturbed_low:.2f`, {glue:text}`ResNet_disturbed_high:.2f`], and for ELS
 # {glue:text}`ELS_disturbed:.2f` [{glue:text}`ELS_disturbed_low:.2f`,
-# {glue:text}`ELS_disturbed_high:.2f`]. That of ELS is above 1 because near a border ELS, too, compares
-# only what has the same place.
+# {glue:text}`ELS_disturbed_high:.2f`]. Near a border ELS, too, compares only what has the same place; that
+# may be why its factor is not 1.
 #
 # So the UNet is no more disturbed than those who cannot know. No theory was needed to see this.
 #
