@@ -35,6 +35,19 @@ def noisy(images, t, b, seed=1):
     return alpha * x0 + sigma * eps
 
 
+def without_skipping(*arguments, tolerance=0.0):
+    """The reference engine, in the place of the fused one."""
+    return reference_posterior(*arguments)
+
+
+def skip_everywhere(monkeypatch):
+    """Let the fused engine go through leaves also where that takes longer."""
+    for name, value in (("MOST_VALUES", 10**6), ("MOST_NOISE", 1e9)):
+        monkeypatch.setattr(f"elslib.posterior.skipping.{name}", value)
+    for name in ("LEAST_PATCHES", "LEAST_QUERIES"):
+        monkeypatch.setattr(f"elslib.posterior.skipping.{name}", 0)
+
+
 class MachineLaws:
     """Subclass as `TestX`; give `machine`, `oracle`, `windows`, `shift_equivariant`."""
 
@@ -47,7 +60,9 @@ class MachineLaws:
     def engine(self, request, monkeypatch):
         """Every law holds for each of `engines` (see conftest.py)."""
         if request.param == "reference":
-            monkeypatch.setattr("elslib.posterior.fused_posterior", reference_posterior)
+            monkeypatch.setattr("elslib.posterior.fused_posterior", without_skipping)
+        if request.param == "skipping":
+            skip_everywhere(monkeypatch)
 
     def machine(self, images: ImageSet, window: int | None) -> ScoreMachine:
         raise NotImplementedError

@@ -24,7 +24,7 @@ if importlib.util.find_spec("triton"):
     importlib.import_module("elslib.posterior.cuda")
 COMPILED = [
     f"elslib.posterior.{name}"
-    for name in ("lanes", "boxes", "task", "kernel", "rings", "compiling", "cuda")
+    for name in ("lanes", "boxes", "task", "kernel", "rings", "leaves", "compiling", "cuda")
 ]
 for name in [name for name in sys.modules if name.split(".")[0] == "elslib"]:
     if name not in COMPILED:

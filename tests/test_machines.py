@@ -36,6 +36,7 @@ class TestLocalScore(MachineLaws):
 
 class TestCircularEquivariantLocalScore(MachineLaws):
     windows = (1, 3, 5)
+    engines = ("fused", "skipping", "reference")
     shift_equivariant = True
 
     def machine(self, images, window):
@@ -44,6 +45,7 @@ class TestCircularEquivariantLocalScore(MachineLaws):
 
 class TestBorderAwareEquivariantLocalScore(MachineLaws):
     windows = (3, 5, 7)
+    engines = ("fused", "skipping", "reference")
 
     def machine(self, images, window):
         return EquivariantLocalScore(images, constant_scale(window))

@@ -11,6 +11,8 @@ The dictionary is a multiset: an admissible patch that occurs twice counts twice
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 
 import torch
@@ -35,6 +37,7 @@ def patch_posterior(
     *,
     top: int = 0,
     chunk: int | None = None,
+    tolerance: float = 0.0,
 ) -> PatchPosterior:
     """The exact posterior over the training patches of `images`, for every pixel of every x.
 
@@ -42,22 +45,32 @@ def patch_posterior(
     odd side, or None to compare whole images; `border` selects the admissible positions
     (see `elslib.windows.Border`). `top` asks for that many most probable origins per pixel. `chunk`
     bounds the training images handled in one pass and changes memory use, never the answer.
+    `tolerance`, in [0, 1), lets the engine skip patches of which it has proved that all together
+    weigh less than that share of a pixel's sum; `bound` then says how much at most was skipped, 0
+    where an engine skips nothing. By default the answer is exact.
     Raises ValueError for anything else, for mixed devices or dtypes, and for NaN.
     """
     _check(x, images, alpha, sigma, top, chunk)
+    if not 0 <= tolerance < 1:
+        raise ValueError(
+            f"tolerance must lie in [0, 1), got {tolerance}; it is a share of the weight, and 0 "
+            f"asks for the exact answer."
+        )
     check_window(window, x.shape[2], x.shape[3], border)
-    engine = _engine(x, window)
+    engine = _engine(x, window, tolerance)
     posterior = engine(x, images, alpha, sigma, window, border, top, chunk)
     if not bool(torch.isfinite(posterior.log_sum).all()):
         raise ValueError(BROKEN_IMAGES)
+    if tolerance and posterior.bound is None:
+        return replace(posterior, bound=torch.zeros_like(posterior.log_sum))
     return posterior
 
 
-def _engine(x: Tensor, window: int | None) -> Callable[..., PatchPosterior]:
+def _engine(x: Tensor, window: int | None, tolerance: float) -> Callable[..., PatchPosterior]:
     """Which engine serves the queries x."""
     if x.dtype == torch.float32 and window is not None:
         if x.device.type == "cpu":
-            return fused_posterior
+            return partial(fused_posterior, tolerance=tolerance)
         if x.device.type == "cuda" and find_spec("triton"):
             from elslib.posterior.cuda import cuda_posterior  # processors do not need Triton
 

@@ -1,6 +1,7 @@
 """The fast engine for processors: prepares a fused kernel's data, shares it out over threads.
 
-`kernel.py` is the algorithm, `rings.py` its faster sibling for circular windows on images 32 wide.
+`kernel.py` is the algorithm, `rings.py` its faster sibling for circular windows on images 32 wide;
+`skipping.py` answers for most pixels where windows are small and there is little noise.
 Threads follow `torch.get_num_threads()`; each sums over images of its own and `merge` adds up.
 Compiling takes some seconds, once per machine.
 """
@@ -8,10 +9,12 @@ Compiling takes some seconds, once per machine.
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial, reduce
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from elslib.posterior import boxes, kernel, rings
@@ -20,6 +23,7 @@ from elslib.posterior.kernel import GROUP, WIDTH
 from elslib.posterior.merging import BROKEN_IMAGES, Origins, PatchPosterior, merge, shift_images
 from elslib.posterior.reference import reference_posterior
 from elslib.posterior.refining import refine
+from elslib.posterior.skipping import interior_posterior, skipping_pays
 from elslib.posterior.task import LARGEST_ENERGY, PRECISION, Task, in_bits
 from elslib.windows import Border, admissible_count
 
@@ -41,6 +45,7 @@ def fused_posterior(
     border: Border,
     top: int,
     chunk: int | None,
+    tolerance: float = 0.0,
 ) -> PatchPosterior:
     """`patch_posterior` after its arguments were checked, for float32 on the CPU and a window.
 
@@ -48,9 +53,47 @@ def fused_posterior(
     closest ones are compared again in float64; if these cannot be proved to be enough, the
     reference engine answers. Raises ValueError for images with NaN or infinity.
     """
+    x, images = x.detach(), images.detach().contiguous()
+    every = partial(_everywhere, x, images, alpha, sigma, window, border, top, chunk)
+    if top or not skipping_pays(x, len(images), alpha, sigma, window, border):
+        return every()
+    inner = interior_posterior(x, images, alpha, sigma, window, border, chunk, tolerance)
+    if inner is None:
+        return every()
+    if border == "circular":
+        return replace(inner, mean=inner.mean.to(x.dtype))
+    return _inserted(inner, every(edges=True), window // 2)
+
+
+def _inserted(inner: PatchPosterior, whole: PatchPosterior, r: int) -> PatchPosterior:
+    """`whole` with what is more than r pixels from its edges replaced."""
+
+    def joined(name: str) -> Tensor:
+        field = getattr(whole, name).clone()
+        field[..., r : field.shape[-2] - r, r : field.shape[-1] - r] = getattr(inner, name)
+        return field
+
+    return PatchPosterior(
+        *(joined(name) for name in ("mean", "log_sum", "entropy", "count")),
+        bound=None if inner.bound is None else F.pad(inner.bound, [r] * 4),
+    )
+
+
+def _everywhere(
+    x: Tensor,
+    images: Tensor,
+    alpha: float,
+    sigma: float,
+    window: int,
+    border: Border,
+    top: int,
+    chunk: int | None,
+    edges: bool = False,
+) -> PatchPosterior:
+    """The posterior by a kernel that makes every comparison; `edges`: right only where windows are
+    clipped."""
     b, (n, _, h, w) = len(x), images.shape
     patches = n * int(admissible_count(h, w, window, border).max())
-    x, images = x.detach(), images.detach().contiguous()
     threads = torch.get_num_threads()
     # Few images and many queries: share out the queries instead.
     share = math.ceil(b / threads) if n <= threads * WIDTH else b
@@ -58,7 +101,7 @@ def fused_posterior(
     compiled_kernels()  # before threads wait for them
 
     def part(queries: Tensor, piece: Tensor) -> PatchPosterior | None:
-        return _shard(queries, images, piece, alpha, sigma, window, border, top, patches)
+        return _shard(queries, images, piece, alpha, sigma, window, border, top, patches, edges)
 
     total = None
     with ThreadPoolExecutor(threads) as pool:
@@ -125,17 +168,29 @@ def _shard(
     border: Border,
     top: int,
     patches: int,
+    edges: bool,
 ) -> PatchPosterior | None:
     """The posterior over the images that `order` names; None where float32 is too coarse."""
     _, c, h, w = x.shape
     s, slack = in_bits(sigma), math.log2(patches) + PRECISION
     task = Task(
-        h, w, window, BORDERS[border], np.float32(-alpha * s), (0,) * c, np.float32(slack), top
+        h,
+        w,
+        window,
+        BORDERS[border],
+        np.float32(-alpha * s),
+        (0,) * c,
+        np.float32(slack),
+        top,
+        edges,
     )
     posterior = _sums(x * s, images, order, border, task)
     if posterior is None:
         return None
     coarse = -posterior.log_sum > LARGEST_ENERGY * math.log(2)
+    if edges:
+        r = window // 2
+        coarse[:, r : h - r, r : w - r] = False
     if not bool(coarse.any()):
         return posterior
     for candidates in CANDIDATES:

@@ -214,6 +214,17 @@ def any_below(typing, a, b):
     return types.int64(LANES, LANES), code
 
 
+@intrinsic
+def where_below(typing, a, b, value):
+    """value where a < b, else 0."""
+
+    def code(context, builder, signature, args):
+        a, b, value = args
+        return builder.select(builder.fcmp_ordered("<", a, b), value, ir.Constant(_VECTOR, None))
+
+    return LANES(LANES, LANES, LANES), code
+
+
 def _reduction(name: str, start: float | None):
     @intrinsic
     def reduce(typing, a):

@@ -39,6 +39,7 @@ class Task(NamedTuple):
     channels: tuple  # c zeros: its length is known when compiling
     slack: np.float32  # an energy so much above -log2(sum of weights) does not matter
     m: int  # origins wanted
+    edges: bool = False  # only pixels whose window is clipped: others are not complete
 
 
 @compiled
