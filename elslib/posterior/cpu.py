@@ -74,7 +74,10 @@ def _inserted(inner: PatchPosterior, whole: PatchPosterior, r: int) -> PatchPost
         return field
 
     return PatchPosterior(
-        *(joined(name) for name in ("mean", "log_sum", "entropy", "count")),
+        mean=joined("mean"),
+        log_sum=joined("log_sum"),
+        entropy=joined("entropy"),
+        count=joined("count"),
         bound=None if inner.bound is None else F.pad(inner.bound, [r] * 4),
     )
 
