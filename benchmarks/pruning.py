@@ -14,7 +14,7 @@ patches of their class, which share of the patches
     cluster      is left if sixty-four neighbours share one bound, a box around those numbers
     distinct     differs from every other patch of the dictionary
 
-and how much faster the fused engine would be if it computed no weights at all, only distances.
+and how much faster the fused kernel would be if it computed no weights at all, only distances.
 Writes data/results/pruning.json.
 """
 
@@ -24,6 +24,7 @@ import time
 import click
 import numpy as np
 import torch
+from skipping import every_comparison
 from torch import Tensor
 from tqdm import tqdm
 
@@ -110,13 +111,14 @@ def distinct(p: Tensor) -> float:
 
 
 def without_weights(images: Tensor, x: Tensor, alpha: float, sigma: float, k: int) -> float:
-    """How many times faster the fused engine is if every comparison counts as out of reach."""
+    """How many times faster the fused kernel is if every comparison counts as out of reach."""
     seconds = {}
     for _ in range(3):
         for bits in (cpu.PRECISION, -1000):
             before, cpu.PRECISION = cpu.PRECISION, bits
             start = time.perf_counter()
-            patch_posterior(x, images, alpha, sigma, k, "aware")
+            with every_comparison():
+                patch_posterior(x, images, alpha, sigma, k, "aware")
             taken = time.perf_counter() - start
             cpu.PRECISION = before
             seconds[bits] = min(seconds.get(bits, math.inf), taken)
