@@ -90,7 +90,7 @@ def agreement_scatter(
     `pairs` maps the title of a panel, at most three in a row, to its two lists.
     """
     low = min(0.0, *(float(values.min()) for pair in pairs.values() for values in pair)) - 0.05
-    columns = min(len(pairs), 3)
+    columns = 2 if len(pairs) == 4 else min(len(pairs), 3)
     rows = -(-len(pairs) // columns)
     side = 3.8 if columns == 1 else 2.5
     with plt.rc_context(STYLE):
@@ -100,6 +100,8 @@ def agreement_scatter(
         )  # fmt: skip
         for axis in axes.flat[len(pairs) :]:
             axis.set_visible(False)
+        for axis in axes.flat[len(pairs) - columns : len(pairs)]:
+            axis.tick_params(labelbottom=True)  # the lowest of its column
         for axis, (title, (baseline, machine)) in zip(axes.flat, pairs.items(), strict=False):
             axis.plot([low, 1], [low, 1], color="0.6", lw=1, zorder=0)
             axis.annotate("equal", (0.06, 0.1), xycoords="axes fraction", color="0.4", rotation=40)
