@@ -56,13 +56,14 @@ def theories(
 
     `scales` holds those calibrated for it, "ls" and "els".
     """
+    schedule, edges = network.schedule, network.edges
     return {
-        "IS": IdealScore(images),
-        "LS": LocalScore(images, scales["ls"]),
-        "ELS": EquivariantLocalScore(images, scales["els"], edges=network.edges),
-        "Wiener": WienerFilter(images),
+        "IS": IdealScore(images, schedule=schedule),
+        "LS": LocalScore(images, scales["ls"], schedule=schedule),
+        "ELS": EquivariantLocalScore(images, scales["els"], edges=edges, schedule=schedule),
+        "Wiener": WienerFilter(images, schedule=schedule),
         # The smaller threshold is the better one on grey images: a baseline should be at its best.
-        "PCA": PcaLocality(images, threshold=0.005),
+        "PCA": PcaLocality(images, threshold=0.005, schedule=schedule),
     }
 
 
@@ -213,12 +214,12 @@ def read_pictures(network: str) -> dict[str, Float[Tensor, "n c h w"]]:
 def examples(rows: Iterable[Row], n: int, theory: str = "ELS") -> dict[str, list[int]]:
     """The `n` seeds on which a theory is best, about its median, and worst, by r at 150 steps.
 
-    Raises ValueError for fewer than 3n seeds.
+    Raises ValueError for fewer than 3n seeds, or n below 1.
     """
     chosen = [row for row in rows if row.theory == theory and row.network_steps == 150]
     seeds = [row.seed for row in sorted(chosen, key=lambda row: -row.r)]
-    if len(seeds) < 3 * n:
-        raise ValueError(f"n must be at most a third of the {len(seeds)} seeds, got {n}.")
+    if not 1 <= n <= len(seeds) // 3:
+        raise ValueError(f"n must lie in 1..{len(seeds) // 3}, a third of the seeds, got {n}.")
     middle = (len(seeds) - n) // 2
     return {"best": seeds[:n], "median": seeds[middle : middle + n], "worst": seeds[-n:]}
 
@@ -240,5 +241,12 @@ def median(rows: Iterable[Row], theory: str, steps: int = 150, measure: str = "r
 
 
 def share_above(rows: Sequence[Row], theory: str, other: str = "IS", steps: int = 150) -> float:
-    """Share of the seeds on which a theory's r exceeds another's."""
+    """Share of the seeds on which a theory's r exceeds another's. ValueError unless they have the
+    same seeds."""
+    has = {
+        name: sorted(row.seed for row in rows if (row.theory, row.network_steps) == (name, steps))
+        for name in (theory, other)
+    }
+    if has[theory] != has[other]:
+        raise ValueError(f"rows must hold {theory!r} and {other!r} on the same seeds, got others.")
     return float((values(rows, theory, steps) > values(rows, other, steps)).double().mean())

@@ -186,7 +186,7 @@ class PcaLocality(Baseline):
     def _denoise(self, x: Tensor, alpha: float, sigma: float, images: ImageSet) -> Tensor:
         windows = self._windows(alpha, sigma, images).to(x.dtype)
         p = images.images.flatten(1)
-        means = [_local_mean(q, p, windows, alpha, sigma) for q in x.flatten(1)]
+        means = [_local_mean(q, p, windows, alpha, sigma) for q in x.detach().flatten(1)]
         return torch.stack(means).view_as(x)
 
 

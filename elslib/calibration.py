@@ -62,10 +62,13 @@ def calibrate(
     From each noise image, at each step, the network's predicted noise is compared with each
     machine's by uncentred cosine over all channels and pixels. `windows` increases; `labels` gives
     one class per image. Yields one Trajectory an image; `scale_table` sums them up.
-    Raises ValueError for windows that do not increase.
+    Raises ValueError for windows that do not increase, labels that are not one an image, and an
+    estimate that is not finite.
     """
     if not windows or any(b <= a for a, b in zip(windows, windows[1:], strict=False)):
         raise ValueError(f"windows must increase and hold at least one, got {list(windows)}.")
+    if labels is not None and len(labels) != len(noise):
+        raise ValueError(f"labels must be one per image, got {len(labels)} for {len(noise)}.")
     for number, x in enumerate(noise):
         label = None if labels is None else torch.tensor([labels[number]], device=x.device)
         rows = []
@@ -76,11 +79,14 @@ def calibrate(
             rows.append(
                 [_cosine(noise_from_denoised(step.x, x0, *levels), target) for x0 in machines]
             )
+        cosine = torch.tensor(rows[::-1], dtype=torch.float64)
+        if not bool(cosine.isfinite().all()):
+            raise ValueError("network and machine must estimate finite noise, got NaN or infinity.")
         yield Trajectory(
             label=None if labels is None else labels[number],
             times=tuple((n_steps - i) / n_steps for i in range(n_steps))[::-1],
             windows=tuple(windows),
-            cosine=torch.tensor(rows[::-1], dtype=torch.float64),
+            cosine=cosine,
         )
 
 

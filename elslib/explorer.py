@@ -128,8 +128,13 @@ def explore(
 ) -> Explorer:
     """Follow a local machine and, if there is one, a network from one noise image.
 
-    Raises ValueError for a machine that compares whole images.
+    Raises ValueError for a machine that compares whole images, for more than one noise image, and
+    for images beyond 256 pixels a side or sources beyond 65,536, which the page could not number.
     """
+    if len(noise) != 1 or max(noise.shape[2:]) > 256:
+        raise ValueError(
+            f"noise must be one image of at most 256 pixels a side, got {tuple(noise.shape)}."
+        )
     times = uniform_times(n_steps)
     labels = None if label is None else torch.tensor([label])
     other: list[Tensor | None] = [None] * n_steps
@@ -153,6 +158,10 @@ def explore(
         )  # fmt: skip
     images = torch.stack([frame.image for frame in frames])
     numbers, places = images.unique(return_inverse=True)
+    if len(numbers) > 2**16:
+        raise ValueError(
+            f"the picture must come from at most {2**16:,} images, got {len(numbers):,}."
+        )
     frames = [replace(frame, image=image) for frame, image in zip(frames, places, strict=True)]
     return Explorer(frames, machine.images.images[numbers], numbers, title, machine.border)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from dataclasses import dataclass, replace
+from dataclasses import InitVar, dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -19,16 +19,18 @@ class ImageSet:
     images       float [n, c, h, w] in [-1, 1], finite
     labels       int64 [n], one class number each, or None
     class_names  name of class y at position y
-    sha256       of the pixels and labels before any floating point, so equal on every machine
+    sha256       of the pixels and labels; a loaded set's is of its bytes, equal on every machine
+    digest       when making one: the sha256, if it is known already
     """
 
     images: Float[Tensor, "n c h w"]
     labels: Int[Tensor, " n"] | None = None
     class_names: tuple[str, ...] = ()
     name: str = "unnamed"
-    sha256: str = ""
+    sha256: str = field(init=False)
+    digest: InitVar[str | None] = None
 
-    def __post_init__(self):
+    def __post_init__(self, digest: str | None):
         if self.images.ndim != 4 or len(self.images) == 0 or not self.images.is_floating_point():
             raise ValueError(
                 f"images must be floating point of shape [n, c, h, w] with n >= 1, got "
@@ -48,11 +50,14 @@ class ImageSet:
                 f"labels must hold one class number per image, got shape "
                 f"{tuple(self.labels.shape)} for {len(self.images)} images."
             )
-        if not self.sha256:
-            object.__setattr__(self, "sha256", _sha256(self.images, self.labels))
+        object.__setattr__(self, "sha256", digest or _sha256(self.images, self.labels))
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def class_name(self, label: int) -> str:
+        """The name of a class; "class 3" if the set names none, as one of your own may."""
+        return self.class_names[label] if self.class_names else f"class {label}"
 
     def subset(self, label: int | None) -> "ImageSet":
         """The images of one class, in order; all for None. ValueError if there is none."""
@@ -100,13 +105,14 @@ class ImageSet:
     def _part(self, chosen: Tensor | slice, what: str) -> "ImageSet":
         labels = None if self.labels is None else self.labels[chosen]
         return replace(
-            self, images=self.images[chosen], labels=labels, sha256=f"{self.sha256}{what}"
+            self, images=self.images[chosen], labels=labels, digest=f"{self.sha256}{what}"
         )
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None):
         """The same set with its images on another device or in another float dtype."""
         labels = None if self.labels is None else self.labels.to(device)
-        return replace(self, images=self.images.to(device=device, dtype=dtype), labels=labels)
+        images = self.images.to(device=device, dtype=dtype)
+        return replace(self, images=images, labels=labels, digest=self.sha256)
 
 
 def _slice(numbers: Tensor) -> Tensor | slice:

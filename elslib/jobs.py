@@ -18,7 +18,7 @@ from elslib.images import ImageSet, to_pixels
 from elslib.machines import EquivariantLocalScore, LocalScore, ScoreMachine
 from elslib.records import Kept, RunRecord, Stopwatch, write_arrays, write_json, write_whole
 from elslib.samplers import ddim, initial_noise, uniform_times
-from elslib.schedules import cosine
+from elslib.schedules import Schedule, cosine
 from elslib.windows import Border, ScaleTable, constant_scale
 
 MACHINES = ("els", "ls")
@@ -91,7 +91,9 @@ def calibrating(network: str, machine: str, trajectories: int = 16, largest: int
         rest, clock = seeds[len(kept.items) :], Stopwatch()
         for trajectory in calibration.calibrate(
             denoiser,
-            lambda side: local_machine(machine, images, constant_scale(side), denoiser.edges),
+            lambda side: local_machine(
+                machine, images, constant_scale(side), denoiser.edges, denoiser.schedule
+            ),
             windows,
             initial_noise(rest, images.images.shape[1:]) if rest else images.images[:0],
             denoiser.schedule,
@@ -181,6 +183,7 @@ def _write_agreement(network: str, kept: Kept, seeds: int) -> None:
     """The rows and pictures of the first seeds; more may be kept, of a run that asked for more."""
     rows = [agreement.Row(**row) for row in kept.gathered("rows")]
     path = agreement.result_path(network)
+    path.with_suffix(".json").unlink(missing_ok=True)  # a kill must not leave it beside other rows
     agreement.write_rows(path, [row for row in rows if row.seed < seeds])
     drawn_from = torch.tensor(kept.gathered("seeds"))
     first = drawn_from < seeds
@@ -235,7 +238,7 @@ def sampling(
     def local(shard: ImageSet) -> ScoreMachine:
         # A mapped file stays one: moving it, even to where it is, would read it all.
         moved = shard if where.type == "cpu" else shard.to(where)
-        return local_machine(machine, moved, scale, edges)
+        return local_machine(machine, moved, scale, edges, schedule)
 
     def run() -> Iterator[str]:
         x, clock = noise.to(where), Stopwatch()
@@ -254,6 +257,7 @@ def sampling(
         seconds.append(clock.seconds)
         if place.rank > 0:
             return
+        files["json"].unlink(missing_ok=True)  # a kill must not leave it beside other samples
         write_arrays(files["npz"], {"images": x.numpy(), "seeds": np.array(seeds)})
         record = RunRecord("elslib sample", config, images.sha256, clock.seconds)
         write_json(files["json"], record.json())
@@ -281,8 +285,11 @@ def _check_machine(machine: str) -> None:
 
 def _record(path: Path) -> Mapping:
     """The run record that a json file is, or holds."""
-    content = json.loads(path.read_text())
-    return content.get("record", content)
+    try:
+        content = json.loads(path.read_text())
+        return content.get("record", content)
+    except (json.JSONDecodeError, AttributeError) as error:
+        raise ValueError(f"{path} is no record of a run ({error}); delete it.") from error
 
 
 def _minutes(path: Path) -> float:
@@ -295,9 +302,9 @@ def _is_made(path: Path, config: Mapping[str, object], files: Sequence[Path]) ->
 
 
 def local_machine(
-    machine: str, images: ImageSet, scale: ScaleTable, edges: Border
+    machine: str, images: ImageSet, scale: ScaleTable, edges: Border, schedule: Schedule
 ) -> LocalScore | EquivariantLocalScore:
     """LS, for "ls", or, for "els", ELS with these edges."""
     if machine == "ls":
-        return LocalScore(images, scale)
-    return EquivariantLocalScore(images, scale, edges=edges)
+        return LocalScore(images, scale, schedule=schedule)
+    return EquivariantLocalScore(images, scale, edges=edges, schedule=schedule)

@@ -56,8 +56,8 @@ class ScoreMachine(ABC):
     ) -> Float[Tensor, "b c h w"]:
         """Posterior mean of x_0 at noisy x; t in (0, 1]; `label` restricts the training set.
 
-        Raises ValueError for t outside (0, 1], a class nobody has, and all that
-        `patch_posterior` refuses.
+        No gradient flows back to x. Raises ValueError for t outside (0, 1], a class nobody has,
+        and all that `patch_posterior` refuses.
         """
         return by_groups(lambda *rows: self.posterior(*rows).mean, x, t, label)
 

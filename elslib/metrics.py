@@ -21,12 +21,11 @@ def pearson_r(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float
     """
     _check_pair(a, b)
     x, y = (_centred(image) for image in (a, b))
-    norms = x.norm(dim=1) * y.norm(dim=1)
-    if bool((norms == 0).any()):
+    if _any_constant(a) or _any_constant(b):
         raise ValueError(
             "a and b must not hold a constant image, got one: its correlation is undefined."
         )
-    return (x * y).sum(dim=1) / norms
+    return (x * y).sum(dim=1) / (x.norm(dim=1) * y.norm(dim=1))
 
 
 def r_squared(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
@@ -43,15 +42,22 @@ def coefficient_of_determination(
     """
     _check_pair(prediction, truth)
     residual = (prediction.double() - truth.double()).flatten(1).square().sum(dim=1)
-    total = _centred(truth).square().sum(dim=1)
-    if bool((total == 0).any()):
+    if _any_constant(truth):
         raise ValueError("truth must not hold a constant image, got one: R^2 is undefined.")
-    return 1 - residual / total
+    return 1 - residual / _centred(truth).square().sum(dim=1)
 
 
 def _check_pair(a: Tensor, b: Tensor) -> None:
     if a.shape != b.shape:
         raise ValueError(f"images must have one shape, got {tuple(a.shape)} and {tuple(b.shape)}.")
+    if a.ndim != 4:
+        raise ValueError(f"images must have the shape [b, c, h, w], got {tuple(a.shape)}.")
+
+
+def _any_constant(images: Tensor) -> bool:
+    # The pixels themselves: less their mean, rounding would leave something of them.
+    flat = images.flatten(1)
+    return bool((flat.amax(dim=1) == flat.amin(dim=1)).any())
 
 
 def _centred(images: Tensor) -> Tensor:
@@ -164,6 +170,7 @@ def nearest_shift(
     x: Float[Tensor, "b c h w"], images: Float[Tensor, "n c h w"]
 ) -> Float[Tensor, " b"]:
     """Root mean square difference of each x from the nearest cyclic shift of any training image."""
+    _check_shapes(x, images)
     keys = torch.fft.rfft2(images.double())  # (n, c, h, w/2 + 1)
     squares = images.double().square().sum(dim=(1, 2, 3))
     nearest = []
@@ -177,16 +184,27 @@ def near_copies(
     x: Float[Tensor, "b c h w"], images: Float[Tensor, "n c h w"], ratio: float = 1 / 3
 ) -> Bool[Tensor, " b"]:
     """Whether each x nearly copies a training image: the nearest is less than `ratio` times as far
-    away as the second nearest. Raises ValueError for fewer than two images."""
-    if len(images) < 2:
-        raise ValueError(f"images must hold at least two, got {len(images)}.")
-    nearest = _distances(x, images).topk(2, dim=1, largest=False).values
+    away as the second nearest. An image that the set holds more than once counts once; a second
+    one that is merely very similar can hide a copy. Raises ValueError for fewer than two images."""
+    different = torch.unique(images.flatten(1), dim=0).view(-1, *images.shape[1:])
+    if len(different) < 2:
+        raise ValueError(f"images must hold at least two different ones, got {len(different)}.")
+    nearest = _distances(x, different).topk(2, dim=1, largest=False).values
     return nearest[:, 0] < ratio * nearest[:, 1]
 
 
 def _distances(x: Tensor, images: Tensor) -> Tensor:
+    _check_shapes(x, images)
     return torch.cdist(
         x.flatten(1).double(),
         images.flatten(1).double(),
         compute_mode="donot_use_mm_for_euclid_dist",
     )
+
+
+def _check_shapes(x: Tensor, images: Tensor) -> None:
+    if x.shape[1:] != images.shape[1:]:
+        raise ValueError(
+            f"x and images must agree in channels, height and width, got {tuple(x.shape[1:])} and "
+            f"{tuple(images.shape[1:])}."
+        )

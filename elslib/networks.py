@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -135,16 +136,37 @@ def load_card(name: str) -> dict:
             f"{', '.join(known) or 'none'}. Train one with `elslib train`."
         )
     try:
-        return json.loads(card.read_text())
+        content = json.loads(card.read_text())
     except json.JSONDecodeError as error:
         raise ValueError(f"{card} is corrupt or truncated ({error}); restore it.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{card} or its card is corrupt or truncated: no card; restore it.")
+    return content
+
+
+def images_of(name: str) -> dict[str, str]:
+    """The name and the sha256 of a network's training images, by its card; the errors of
+    `load_card`, and ValueError for a card without."""
+    about = load_card(name).get("images")
+    if not isinstance(about, dict) or not {"name", "sha256"} <= about.keys():
+        raise ValueError(
+            f"{network_paths(name)[1]} must hold the name and sha256 of the network's 'images', "
+            f"got {about!r}; restore it."
+        )
+    return about
 
 
 def trained_on(dataset: str) -> list[str]:
-    """Names of the networks in data/networks that were trained on an image set, by their cards."""
-    cards = sorted((data_folder() / "networks").glob("*.json"))
-    names = [card.stem for card in cards if card.with_suffix(".safetensors").is_file()]
-    return [name for name in names if load_card(name)["images"]["name"] == with_split(dataset)]
+    """Names of the networks in data/networks that were trained on an image set, by their cards.
+
+    A broken card is passed over here; `load_card` says what is wrong with it.
+    """
+    names = []
+    for weights in sorted((data_folder() / "networks").glob("*.safetensors")):
+        with suppress(ValueError, OSError):
+            if images_of(weights.stem)["name"] == with_split(dataset):
+                names.append(weights.stem)
+    return names
 
 
 def load_network(name: str) -> NetworkDenoiser:
@@ -176,9 +198,9 @@ def load_network(name: str) -> NetworkDenoiser:
 def training_images(name: str) -> ImageSet:
     """Exactly the images a network was trained on, by its card.
 
-    Raises ValueError if the set of that name holds other images now.
+    Raises ValueError if the set of that name holds other images now, or if the card names none.
     """
-    about = load_card(name)["images"]
+    about = images_of(name)
     images = load(about["name"])
     if images.sha256 != about["sha256"]:
         raise ValueError(

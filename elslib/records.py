@@ -62,8 +62,11 @@ class Kept:
             kept = json.loads(path.read_text())
         except json.JSONDecodeError as error:
             raise ValueError(f"{path} is corrupt ({error}); delete it to start again.") from error
+        if not isinstance(kept, dict) or not {"config", "items"} <= kept.keys():
+            raise ValueError(f"{path} is no record of a run; delete it to start again.")
         if kept["config"] != config:
-            other = sorted(key for key in config if kept["config"].get(key) != config[key])
+            both = kept["config"] | config
+            other = sorted(key for key in both if kept["config"].get(key) != config.get(key))
             raise ValueError(
                 f"{path} must be of this run, but is of one with other {', '.join(other)}; ask for "
                 f"the same, or delete it to start again."
@@ -156,6 +159,8 @@ def _commit() -> str:
         return done.stdout.strip() if done.returncode == 0 else ""
 
     try:
+        if Path(git("rev-parse", "--show-toplevel")) != Path(__file__).resolve().parents[1]:
+            return ""  # installed into somebody else's repository
         commit = git("rev-parse", "--short=12", "HEAD")
         return commit + ("+changes" if commit and git("status", "--porcelain") else "")
     except OSError:  # no git on this machine

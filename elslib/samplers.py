@@ -67,8 +67,14 @@ def ddim(
 
     `times` decreases from the time of x to the end; the Denoiser is evaluated at each but the
     last, so with a last time of 0 the final `x0` is the sample. Nothing is clipped. Raises
-    ValueError unless times decrease within [0, 1].
+    ValueError unless times decrease within [0, 1], and if the Denoiser has another schedule.
     """
+    own = getattr(denoise, "schedule", schedule)
+    if own != schedule:
+        raise ValueError(
+            f"schedule must be the Denoiser's own, {own.name!r}, got {schedule.name!r}: it would "
+            f"read other noise levels from the times; pass its .schedule."
+        )
     if len(times) < 2 or any(b >= a for a, b in zip(times, times[1:], strict=False)):
         raise ValueError(f"times must decrease and hold at least two, got {list(times)}.")
     for i, (t, t_next) in enumerate(zip(times, times[1:], strict=False)):
@@ -90,7 +96,13 @@ def sample(
     *,
     times: Sequence[float] | None = None,
 ) -> Float[Tensor, "b c h w"]:
-    """The end of `ddim` from the noise x, on the uniform grid or along `times`; unclamped."""
-    for step in ddim(denoise, x, times or uniform_times(n_steps), schedule, label):
+    """The end of `ddim` from the noise x, on the uniform grid or along `times`; unclamped.
+
+    Raises ValueError for what `ddim` refuses, and unless `times` ends at 0, where the sample is.
+    """
+    times = uniform_times(n_steps) if times is None else [float(t) for t in times]
+    if times and times[-1] != 0:
+        raise ValueError(f"times must end at 0, got {times[-1]:g}; to stop before, loop over ddim.")
+    for step in ddim(denoise, x, times, schedule, label):
         x = step.x0
     return x

@@ -70,9 +70,28 @@ def angle_from_log_alpha(log_alpha: Tensor) -> Tensor:
     return torch.atan2(torch.sqrt(-torch.expm1(2 * log_alpha)), torch.exp(log_alpha))
 
 
+# Angles are functions and records of this module, not lambdas: so schedules can be compared, and
+# what holds one can be pickled.
+
+
+def _cosine(t: Tensor) -> Tensor:
+    return math.pi * t / 2.016
+
+
+@dataclass(frozen=True)
+class _LogAlpha:
+    """The angle where `log alpha = -first t - second t^2`."""
+
+    first: float
+    second: float
+
+    def __call__(self, t: Tensor) -> Tensor:
+        return angle_from_log_alpha(-self.first * t - self.second * t**2)
+
+
 def cosine() -> Schedule:
     """The published networks' schedule, `alpha = cos(pi t / 2.016)`; alpha_1 = 0.0125, not 0."""
-    return Schedule("cosine", lambda t: math.pi * t / 2.016)
+    return Schedule("cosine", _cosine)
 
 
 def linear(rate_min: float = 0.1, rate_max: float = 20.0) -> Schedule:
@@ -85,17 +104,14 @@ def linear(rate_min: float = 0.1, rate_max: float = 20.0) -> Schedule:
             f"rate_min and rate_max must satisfy 0 < rate_min <= rate_max, "
             f"got {rate_min} and {rate_max}; the usual choice is 0.1 and 20."
         )
-    return Schedule(
-        "linear",
-        lambda t: angle_from_log_alpha(-0.5 * rate_min * t - 0.25 * (rate_max - rate_min) * t**2),
-    )
+    return Schedule("linear", _LogAlpha(0.5 * rate_min, 0.25 * (rate_max - rate_min)))
 
 
 def ornstein_uhlenbeck(horizon: float = 5.0) -> Schedule:
     """Constant noise rate, `alpha = exp(-horizon t)`. Raises ValueError unless horizon > 0."""
     if not horizon > 0:
         raise ValueError(f"horizon must be positive, got {horizon}; 5 leaves alpha_1 = 0.0067.")
-    return Schedule("ou", lambda t: angle_from_log_alpha(-horizon * t))
+    return Schedule("ou", _LogAlpha(horizon, 0.0))
 
 
 def noise_from_denoised(x: Tensor, x0: Tensor, alpha: float, sigma: float) -> Tensor:

@@ -57,7 +57,7 @@ def classes_of(dataset: str, network: str | None) -> Mapping[str, int]:
     images, denoiser = _loaded(dataset, network)
     if images.labels is None or (denoiser and denoiser.config.classes is None):
         return {}
-    return {name: number for number, name in enumerate(images.class_names)}
+    return {images.class_name(number): number for number in images.labels.unique().tolist()}
 
 
 def explorer(setting: Setting) -> Explorer:
@@ -67,7 +67,7 @@ def explorer(setting: Setting) -> Explorer:
     noise = initial_noise([setting.seed], machine.images.images.shape[1:])
     label = None if labels is None else int(labels)
     images = machine.images.subset(label)  # refuses a class that nobody has
-    what = "a picture" if label is None else images.class_names[label].lower()
+    what = "a picture" if label is None else images.class_name(label).lower()
     title = f"{what}, seed {setting.seed}"
     return explore(machine, network, noise, label, n_steps=setting.n_steps, title=title)
 

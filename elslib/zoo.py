@@ -15,7 +15,7 @@ from elslib.architectures import NetworkConfig
 from elslib.datasets import load, with_split
 from elslib.images import ImageSet
 from elslib.metrics import near_copies
-from elslib.networks import NetworkDenoiser, load_card, network_paths
+from elslib.networks import NetworkDenoiser, images_of, load_card, network_paths
 from elslib.records import RunRecord, write_json
 from elslib.samplers import initial_noise, sample
 from elslib.schedules import cosine
@@ -152,7 +152,7 @@ def held_out_images(name: str) -> ImageSet:
 
     Raises ValueError for a network trained on images of no subject of the zoo.
     """
-    trained_on = load_card(name)["images"]["name"]
+    trained_on = images_of(name)["name"]
     for subject in SUBJECTS.values():
         for pair in (subject.embedded, subject.full):
             if pair and with_split(pair[0]) == with_split(trained_on):

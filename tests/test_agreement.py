@@ -110,7 +110,7 @@ def test_examples_are_chosen_by_rule():
     assert examples(ROWS, 1) == {"best": [1], "median": [2], "worst": [0]}
     many = [Row(seed, None, "ELS", 150, 1 - seed / 10, 0, 0) for seed in range(8)]
     assert examples(many, 2) == {"best": [0, 1], "median": [3, 4], "worst": [6, 7]}
-    with pytest.raises(ValueError, match="n must be at most a third of the 3 seeds, got 2"):
+    with pytest.raises(ValueError, match="n must lie in 1..1, a third of the seeds, got 2"):
         examples(ROWS, 2)
 
 

@@ -85,3 +85,16 @@ def test_published_scales():
     assert (scale.window_at(0.05), scale.window_at(0.5), scale.window_at(1.0)) == (3, 11, 17)
     with pytest.raises(ValueError, match="name must be one of cifar10-resnet-zeros, .* got 'x'"):
         published_scale("x")
+
+
+def test_labels_and_estimates_are_checked():
+    """One label an image; an estimate that is no number must not win."""
+
+    def run(labels, network=NETWORK):
+        machine = lambda window: EquivariantLocalScore(IMAGES, constant_scale(window))  # noqa: E731
+        return list(calibrate(network, machine, (3, 5), NOISE, cosine(), labels, n_steps=2))
+
+    with pytest.raises(ValueError, match="labels must be one per image, got 3 for 2"):
+        run((0, 1, 1))
+    with pytest.raises(ValueError, match="must estimate finite noise"):
+        run(None, lambda x, t, label=None: x if t == 1 else x * torch.nan)

@@ -8,6 +8,7 @@ import shutil
 import struct
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -681,3 +682,17 @@ def test_a_set_is_also_called_by_its_first_split():
     names = ["noto_emoji", "noto_emoji/held_out", "mnist", "mnist/test", "cats"]
     found = [datasets.with_split(name) for name in names]
     assert found == ["noto_emoji/train", names[1], "mnist/train", names[3], "cats"]
+
+
+def test_other_images_have_another_sha256():
+    """`replace` keeps no hash of images that are no more; moving them keeps it."""
+    one = ImageSet(torch.rand(3, 1, 4, 4))
+    assert replace(one, images=-one.images).sha256 == ImageSet(-one.images).sha256 != one.sha256
+    assert one.to(dtype=torch.float64).sha256 == one.sha256
+
+
+def test_a_class_without_a_name_has_one():
+    """Sets of one's own may have labels and no names."""
+    images, labels = torch.zeros(2, 1, 4, 4), torch.tensor([0, 3])
+    assert ImageSet(images, labels).class_name(3) == "class 3"
+    assert ImageSet(images, labels, ("a", "b", "c", "d")).class_name(3) == "d"

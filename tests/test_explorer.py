@@ -107,3 +107,11 @@ def test_whole_images_have_no_explorer():
     """They have no window to show."""
     with pytest.raises(ValueError, match="machine must be local"):
         explore(IdealScore(IMAGES), half, NOISE, 1, n_steps=2)
+
+
+def test_what_the_page_cannot_number_is_refused(as_installed):
+    """More than one picture, and sides beyond a byte."""
+    with pytest.raises(ValueError, match=r"noise must be one image.*got \(2, 3, 8, 9\)"):
+        explore(MACHINE, None, torch.cat([NOISE, NOISE]), n_steps=2)
+    with pytest.raises(ValueError, match=r"at most 256 pixels a side, got \(1, 3, 8, 300\)"):
+        explore(MACHINE, None, initial_noise([0], (3, 8, 300)), n_steps=2)

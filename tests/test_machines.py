@@ -7,6 +7,7 @@ from conformance import MachineLaws, image_set, noisy
 
 from elslib.machines import EquivariantLocalScore, EquivariantScore, IdealScore, LocalScore
 from elslib.posterior import merge, patch_posterior
+from elslib.receptive_field import receptive_field
 from elslib.windows import constant_scale
 
 
@@ -185,3 +186,18 @@ def test_machines_refuse_what_they_cannot_do():
         LocalScore(IMAGES, constant_scale(3))(X, 1.5)
     with pytest.raises(ValueError, match="edges must be 'aware' or 'circular', got 'fixed'"):
         EquivariantLocalScore(IMAGES, constant_scale(3), edges="fixed")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_gradient_flows_through_a_machine(dtype):
+    """In either engine, rather than a wrong one, or an error far from its cause."""
+    images = image_set(4, 1, 8, 8).to(dtype=dtype)
+    x = torch.randn(1, 1, 8, 8, dtype=dtype, requires_grad=True)
+    for machine in (
+        IdealScore(images),
+        EquivariantScore(images),
+        LocalScore(images, constant_scale(3)),
+    ):
+        assert not machine(x, 0.5).requires_grad
+    with pytest.raises(ValueError, match="gradient"):
+        receptive_field(machine, x.detach(), 0.5)

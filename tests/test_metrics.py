@@ -89,7 +89,7 @@ def test_near_copies():
     """A training image with a little noise is one; the middle of two images is none."""
     between = (A[:1] + A[1:2]) / 2
     assert metrics.near_copies(torch.cat([A[:1] + 1e-3, between]), A).tolist() == [True, False]
-    with pytest.raises(ValueError, match="images must hold at least two, got 1"):
+    with pytest.raises(ValueError, match="images must hold at least two different ones, got 1"):
         metrics.near_copies(A, A[:1])
 
 
@@ -127,3 +127,28 @@ def test_an_interval_is_written_with_its_bounds():
     """In the format of its numbers, sign and all."""
     assert f"{metrics.Interval(0.934, 0.926, 0.9404):.2f}" == "0.93 [0.93, 0.94]"
     assert f"{metrics.Interval(0.2, -0.1, 0.3):+.1f}" == "+0.2 [-0.1, +0.3]"
+
+
+def test_a_copy_of_an_image_the_set_holds_twice_is_one():
+    """Else what is most likely to be memorised would never count as copied."""
+    twice = torch.cat([A, A[:1]])
+    assert metrics.near_copies(A[:2] + 1e-3, twice).tolist() == [True, True]
+
+
+def test_constant_images_are_refused_in_every_precision():
+    """Rounding leaves something of a constant image less its mean, in some float64 cases."""
+    for value in (-0.7, 0.1, 1 / 3):
+        constant = torch.full((1, 1, 32, 32), value, dtype=torch.float64)
+        with pytest.raises(ValueError, match="a and b must not hold a constant image"):
+            metrics.pearson_r(constant, torch.randn(1, 1, 32, 32).double())
+        with pytest.raises(ValueError, match="truth must not hold a constant image"):
+            metrics.coefficient_of_determination(constant + torch.rand(1, 1, 32, 32), constant)
+
+
+def test_shapes_that_only_hold_as_many_numbers_are_refused(as_installed):
+    """A single image without its batch axis, or another shape of the same size."""
+    with pytest.raises(ValueError, match=r"must have the shape \[b, c, h, w\], got \(3, 8, 8\)"):
+        metrics.pearson_r(A[0], B[0])
+    for distance in (metrics.nearest_image, metrics.nearest_shift):
+        with pytest.raises(ValueError, match="must agree in channels, height and width"):
+            distance(torch.zeros(1, 1, 4, 16), torch.zeros(3, 1, 16, 4))

@@ -9,7 +9,7 @@ import torch
 from helpers import NETWORK, seeded
 
 from elslib.architectures import NetworkConfig, build, rebuild
-from elslib.networks import NetworkDenoiser, load_network
+from elslib.networks import NetworkDenoiser, load_network, trained_on, training_images
 from elslib.training import write_tensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -342,3 +342,18 @@ def test_batch_equals_one_by_one(architecture):
     for i in range(3):
         alone = denoiser(x[i : i + 1], float(t[i]), label[i : i + 1])
         assert torch.allclose(together[i : i + 1], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", "{"])
+def test_a_foreign_card_is_named_and_hides_no_other_network(folder, content):
+    """Valid json that is no card, or half of one."""
+    path = folder / "networks" / "stranger.json"
+    path.parent.mkdir()
+    path.with_suffix(".safetensors").write_bytes(b"")
+    path.write_text(content)
+    with pytest.raises(ValueError, match="stranger.json (must hold the name and sha256|.*corrupt)"):
+        training_images("stranger")
+    path.with_name("known.safetensors").write_bytes(b"")
+    about = {"name": "noto_emoji/train", "sha256": ""}
+    path.with_name("known.json").write_text(json.dumps({"images": about}))
+    assert trained_on("noto_emoji") == ["known"]

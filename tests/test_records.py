@@ -83,3 +83,12 @@ def test_what_cannot_be_written_is_named_beforehand(tmp_path, name):
     assert sorted(tmp_path.rglob("*")) == before
     check_writable(tmp_path / "new" / "drawn.npz")
     assert not list((tmp_path / "new").iterdir())
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"config": {}}'])
+def test_a_file_that_is_no_record_is_refused(tmp_path, content):
+    """Valid json of another kind."""
+    path = tmp_path / "kept.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match="kept.json is no record of a run; delete it"):
+        Kept(path, {})

@@ -8,7 +8,7 @@ import torch
 from elslib.images import ImageSet
 from elslib.machines import EquivariantLocalScore, IdealScore
 from elslib.samplers import ddim, geometric_times, initial_noise, sample, uniform_times
-from elslib.schedules import cosine
+from elslib.schedules import cosine, linear
 from elslib.windows import constant_scale
 
 SCHEDULE = cosine()
@@ -108,3 +108,29 @@ def test_geometric_times_lower_the_noise_by_one_factor():
         geometric_times(1, cosine(), 1e-3)
     with pytest.raises(ValueError, match="last must lie in"):
         geometric_times(5, cosine(), 1e9)
+
+
+def test_another_schedule_than_the_denoisers_is_refused():
+    """It would read other noise levels from the same times."""
+    machine = IdealScore(ImageSet(torch.rand(3, 1, 4, 4) * 2 - 1))
+    x = initial_noise([0], (1, 4, 4))
+    assert torch.equal(
+        sample(machine, x, cosine(), n_steps=2), sample(machine, x, SCHEDULE, n_steps=2)
+    )
+    with pytest.raises(
+        ValueError, match="schedule must be the Denoiser's own, 'cosine', got 'linear'"
+    ):
+        sample(machine, x, linear(), n_steps=2)
+
+
+def test_a_sample_is_at_time_0(as_installed):
+    """Where `ddim` stops before, its last estimate is no sample; times may be a tensor."""
+    denoise, x = gaussian_denoiser(0.3, 0.25), initial_noise([0], (1, 3, 3))
+    times = torch.tensor(uniform_times(4), dtype=torch.float64)
+    assert torch.equal(
+        sample(denoise, x, SCHEDULE, times=times), sample(denoise, x, SCHEDULE, n_steps=4)
+    )
+    with pytest.raises(ValueError, match="times must end at 0, got 0.5"):
+        sample(denoise, x, SCHEDULE, times=[1.0, 0.5])
+    with pytest.raises(ValueError, match="times must decrease and hold at least two"):
+        sample(denoise, x, SCHEDULE, times=[])

@@ -1,6 +1,7 @@
 """Noise schedules and conversions."""
 
 import math
+import pickle
 
 import pytest
 import torch
@@ -81,3 +82,10 @@ def test_time_at_inverts_the_noise_ratio(schedule, ratio):
     assert sigma / alpha == pytest.approx(ratio, rel=1e-6)
     with pytest.raises(ValueError, match="ratio must lie in"):
         schedule.time_at(1e9)
+
+
+@pytest.mark.parametrize("make", [schedules.cosine, schedules.linear, schedules.ornstein_uhlenbeck])
+def test_schedules_compare_by_value_and_can_be_pickled(make):
+    """So a sampler can notice another schedule, and machines can be sent to other processes."""
+    assert make() == make() == pickle.loads(pickle.dumps(make()))
+    assert schedules.linear(0.1, 20) != schedules.linear(0.1, 10) != schedules.cosine()

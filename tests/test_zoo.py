@@ -178,9 +178,9 @@ def test_images_held_out_of_a_network(no_images, monkeypatch):
         ("mnist_5k/train", "mnist_5k/held_out"),
         ("cifar10/train", "cifar10/test"),
     ]:
-        monkeypatch.setattr(zoo, "load_card", lambda name, of=trained_on: {"images": {"name": of}})
+        monkeypatch.setattr(zoo, "images_of", lambda name, of=trained_on: {"name": of})
         assert zoo.held_out_images("some").name == held_out
-    monkeypatch.setattr(zoo, "load_card", lambda name: {"images": {"name": "cats"}})
+    monkeypatch.setattr(zoo, "images_of", lambda name: {"name": "cats"})
     with pytest.raises(ValueError, match="must be of a network trained on images of the zoo"):
         zoo.held_out_images("some")
 

@@ -47,7 +47,7 @@ def patch_posterior(
     bounds the training images handled in one pass and changes memory use, never the answer.
     `tolerance`, in [0, 1), lets the engine skip patches of which it has proved that all together
     weigh less than that share of a pixel's sum; `bound` then says how much at most was skipped, 0
-    where an engine skips nothing. By default the answer is exact.
+    where an engine skips nothing. By default the answer is exact. No gradient flows back to x.
     Raises ValueError for anything else, for mixed devices or dtypes, and for NaN.
     """
     _check(x, images, alpha, sigma, top, chunk)
@@ -57,6 +57,7 @@ def patch_posterior(
             f"asks for the exact answer."
         )
     check_window(window, x.shape[2], x.shape[3], border)
+    x, images = x.detach(), images.detach()
     engine = _engine(x, window, tolerance)
     posterior = engine(x, images, alpha, sigma, window, border, top, chunk)
     if not bool(torch.isfinite(posterior.log_sum).all()):

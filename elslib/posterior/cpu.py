@@ -53,7 +53,7 @@ def fused_posterior(
     closest ones are compared again in float64; if these cannot be proved to be enough, the
     reference engine answers. Raises ValueError for images with NaN or infinity.
     """
-    x, images = x.detach(), images.detach().contiguous()
+    images = images.contiguous()
     every = partial(_everywhere, x, images, alpha, sigma, window, border, top, chunk)
     if top or not skipping_pays(x, len(images), alpha, sigma, window, border):
         return every()

@@ -64,7 +64,7 @@ def cuda_posterior(
         return by_reference()
     b, c, h, w = x.shape
     s = in_bits(sigma)
-    queries, images = (x.detach() * s).contiguous(), images.detach().contiguous()
+    queries, images = (x * s).contiguous(), images.contiguous()
     count = admissible_count(h, w, window, border).to(x.device)
     step = min(chunk or len(images), max(1, PATCHES_PER_PROGRAM // int(count.max())))
     size = QUERIES_ALONE if border == "fixed" else QUERIES
