@@ -11,6 +11,7 @@ from matplotlib import patheffects
 from matplotlib.colors import LogNorm, hsv_to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 # Okabe and Ito's palette: told apart with any kind of colour vision.
@@ -153,6 +154,11 @@ def lines(
             axis.axhline(level, color="0.5", ls="--", lw=1)
         if log:
             axis.set_yscale("log")
+            low, high = axis.get_ylim()
+            if high < 100 * low:  # powers of ten alone would leave the axis without numbers
+                axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axis.yaxis.set_major_formatter("{x:g}")
+                axis.yaxis.set_minor_formatter(NullFormatter())
         else:
             axis.set_ylim(bottom=bottom)
         if ticks:

@@ -74,7 +74,7 @@ image_grid(forward, [f"t = {t:.2f}" for t in forward_times])
 # %% [markdown]
 # ## The best guess
 #
-# Somebody shows us $x_t$ and says: this was made from one of the {glue:text}`n_images:s` training
+# Somebody shows us $x_t$ and says: this was made from one of the {glue:text}`n_class:s` training
 # images of the class {glue:text}`example:s`. Which one? Each of these images gets
 # a weight: the probability that it, and not another, lies under this noise. The closer the noisy image
 # is to the faded training image, the larger the weight:
@@ -153,6 +153,7 @@ glue_all(
     {
         "n_images": f"{len(images):,}",
         "example": images.class_names[shown[-1]].lower(),
+        "n_class": f"{len(images.subset(shown[-1])):,}",
         "n_steps": n_steps,
         "n_seeds": n_seeds,
         "copy_limit": copy_limit,
@@ -193,7 +194,7 @@ glue_all(
 # ## When the choice is made
 #
 # How many training images are in play at a given time? The *entropy* of the posterior says. Its unit
-# is the nat. It is easier to read as a number of images: $\exp(\text{entropy})$ is how many
+# is the nat, which goes with the natural logarithm. It is easier to read as a number of images: $\exp(\text{entropy})$ is how many
 # equally likely images would leave one as much in doubt. We call it the effective number.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-entropy", "caption": "Effective number of training images in the posterior along the way: median over the noise images, quartiles as a band. Time runs from right to left. Dashed: the limit below which we call the posterior collapsed. It drops from a whole class to one image while most of the picture is still noise."}, "image": {"alt": "Line plot with logarithmic vertical axis: the effective number of images stays at one for low times and rises to about a thousand at time one."}}

@@ -116,8 +116,9 @@ r = {name: pearson_r(samples[name], truth) for name in answers}
 # ## The pairs
 #
 # Each column starts from one noise image. The first row is the theory, the second the network.
-# Most of these are hardly garments: so small a network draws badly. The question is not whether the
-# pictures are good but whether both are the same. Compare outlines, holes and stray patches.
+# Most of these are hardly garments, in either row: our network's windows are narrower than the published
+# ones of [chapter 2](02_locality_and_equivariance), and narrow windows draw in pieces. The question is not
+# whether the pictures are good but whether both are the same. Compare outlines, holes and stray patches.
 #
 # The third row is the *ideal* score machine (IS). It uses the same formula but compares whole
 # images, and so can only return training images: of the {glue:text}`n_seeds` pictures here,

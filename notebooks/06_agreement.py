@@ -192,7 +192,7 @@ Markdown("\n".join(table))
 # ## What could be wrong
 #
 # - **Our networks are smaller and learned from fewer images** than the paper's. Each row says how
-#   wide, on what, and for how long. Fewer images make memorising easier, for the network and for IS.
+#   wide, on what, and for how long. Fewer images make memorising easier for a network.
 # - **The windows were fitted** on the same network, though never on these seeds: one number for each
 #   noise level.
 # - **The interval is about the seeds.** It says how sure the median is for *this* network. Another

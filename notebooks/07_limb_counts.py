@@ -185,7 +185,7 @@ for kind in kinds:
 image_grid(rows, notes=notes)
 
 # %% [markdown]
-# Kappa is the share of equal verdicts beyond chance. From noise image and class alone, the theory says
+# Kappa is 1 if all verdicts are equal, 0 if no more are than by chance. From noise image and class alone, the theory says
 # which shoes will come out in pieces, with a kappa of {glue:text}`bodies_kappa:.2f`
 # [{glue:text}`bodies_kappa_low:.2f`, {glue:text}`bodies_kappa_high:.2f`]. For legs and sleeves the
 # yardstick, too, gives the two pictures the same verdict more often than chance would.
@@ -237,7 +237,7 @@ Markdown("\n".join(table))
 # {glue:text}`widest` pixels wrong counts fall from {glue:text}`bodies_theory:.2f` to
 # {glue:text}`bodies_late:.2f` [{glue:text}`bodies_late_low:.2f`, {glue:text}`bodies_late_high:.2f`]. So
 # with wider late windows the theory's shoes stay whole. Sight is not all that changes; see the end of
-# this page. By the yardstick, legs and sleeves gain only from the widest
+# this page. By the yardstick, legs and sleeves gain clearly only from the widest
 # windows, which mend {glue:text}`legs_mended` legs and break {glue:text}`legs_broken`, and mend
 # {glue:text}`sleeves_mended` sleeves and break {glue:text}`sleeves_broken`.
 #
@@ -292,7 +292,7 @@ Markdown("\n".join(table))
 #   alike they are is measured in [the chapter on agreement](06_agreement).
 # - **This network seems to break up more** than the paper's; we have not counted theirs.
 # - **Wider windows change more than sight.** With the widest {glue:text}`sees:.0f`% of the pixels see a
-#   border and know where they are, with the narrowest {glue:text}`saw:.0f`%. And they remember: the
+#   border, and so know more of their place, with the narrowest {glue:text}`saw:.0f`%. And they remember: the
 #   pictures lie {glue:text}`widened_apart:.2f` [{glue:text}`widened_apart_low:.2f`,
 #   {glue:text}`widened_apart_high:.2f`] from the nearest training image (median root mean square),
 #   instead of {glue:text}`as_is_apart:.2f` [{glue:text}`as_is_apart_low:.2f`,

@@ -257,7 +257,7 @@ table = [
 ]
 columns = list(zip(*drawn, strict=True))
 for k, name in enumerate(names):
-    cells = [f"{row[k]:.2f}" for row in typical]
+    cells = [f"{row[k]:.2f}".replace("[0.00", f"[below {times[0]}") for row in typical]
     cells = [c if d == d else f"below {times[0]}" for c, d in zip(cells, columns[k], strict=True)]
     table.append(f"| {name} | {' | '.join(cells)} |")
 Markdown("\n".join(table))
@@ -270,7 +270,7 @@ Markdown("\n".join(table))
 # [{glue:text}`collapse_few_low:.2f`, {glue:text}`collapse_few_high:.2f`] with {glue:text}`n_few` images
 # to {glue:text}`collapse_all:.2f` [{glue:text}`collapse_all_low:.2f`,
 # {glue:text}`collapse_all_high:.2f`] with {glue:text}`n_all`. Making the window smaller does far more
-# than adding data.
+# than adding data. (Onsets are read between few noise levels: trust the direction, not the pace.)
 #
 # ## What it means
 #

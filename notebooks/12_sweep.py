@@ -125,7 +125,7 @@ for axis in ("window_factor", "n_images", "theory_steps"):
     on_it = replace(point, **{axis: getattr(base, axis), "machine": "els"}) == base
     drawn[axis, "here"] = Line([x], [live.estimate]) if on_it else Line([], [])
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-factor", "caption": "Agreement with the network when all calibrated windows are multiplied by a factor: median r over the noise images with its 95% bootstrap interval as a band. The dashed line is the calibrated ELS. Single mark: the point computed on this page."}, "image": {"alt": "Line plot of agreement against window factor on a logarithmic axis, one line for ELS and one for LS, with bands. Both are highest at a factor of 1 and fall to both sides; from a factor of 3 on they nearly meet."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-factor", "caption": "Agreement with the network when all calibrated windows are multiplied by a factor: median r over the noise images with its 95% bootstrap interval as a band. The dashed line is the calibrated ELS. Single mark: the point computed on this page, from fewer noise images, so it need not lie on the line."}, "image": {"alt": "Line plot of agreement against window factor on a logarithmic axis, one line for ELS and one for LS, with bands. Both are highest at a factor of 1 and fall to both sides; from a factor of 3 on they nearly meet."}}
 lines(
     {key: drawn["window_factor", key] for key in ("ELS", "LS")}
     | {"computed here": drawn["window_factor", "here"]},
@@ -176,8 +176,8 @@ Markdown("\n".join(table))
 #
 # So the windows are no knob that was set until the pictures matched. They were read off the network
 # one step at a time, and turn out to be the ones that draw its pictures. Wide windows fail in the
-# way one expects: at a factor of {glue:text}`widest:g` most of them are wider than the image, ELS is
-# nearly the ideal machine, and r falls to {glue:text}`r_widest:.2f` [{glue:text}`r_widest_low:.2f`,
+# way one expects: at a factor of {glue:text}`widest:g` most are wider than the image, where ELS and LS are
+# one machine, close to the ideal one, and r falls to {glue:text}`r_widest:.2f` [{glue:text}`r_widest_low:.2f`,
 # {glue:text}`r_widest_high:.2f`]. The ideal machine itself has {glue:text}`ideal:.2f`
 # [{glue:text}`ideal_low:.2f`, {glue:text}`ideal_high:.2f`].
 #
@@ -187,7 +187,7 @@ Markdown("\n".join(table))
 # it is, and give ELS only the first few of the class. Each image has hundreds of patches, and ELS may
 # use a patch at other places than its own. So a few images may already hold most of what it needs.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-few-images", "caption": "Agreement with the same network when the theory has fewer images of each class: median r over the noise images with its 95% bootstrap interval as a band. The windows are the calibrated ones. Single mark: the point computed on this page."}, "image": {"alt": "Line plot of agreement against number of training images on a logarithmic axis, with a band. It rises steeply over the first ten images and is level from thirty on."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-few-images", "caption": "Agreement with the same network when the theory has fewer images of each class: median r over the noise images with its 95% bootstrap interval as a band. The windows are the calibrated ones. Single mark: the point computed on this page, from fewer noise images, so it need not lie on the line."}, "image": {"alt": "Line plot of agreement against number of training images on a logarithmic axis, with a band. It rises steeply over the first ten images and is level from thirty on."}}
 lines(
     {"ELS": drawn["n_images", "ELS"], "computed here": drawn["n_images", "here"]},
     "training images of each class that the theory has",
@@ -212,7 +212,7 @@ lines(
 # theory than those that take 20, as the paper found too. The theory took 20 steps both times. One
 # would rather expect the same number of steps to agree best. Does it?
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-steps", "caption": "Agreement of ELS with the network for other numbers of steps of the theory, against the network with few steps and with many: median r over the noise images with its 95% bootstrap interval as a band. Single mark: the point computed on this page, against the network with many steps. The axis does not begin at 0."}, "image": {"alt": "Line plot of agreement against the number of steps of the theory on a logarithmic axis, one line for each number of steps of the network, with bands. All points from ten steps on lie within a few hundredths of each other; the network with many steps lies higher."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-steps", "caption": "Agreement of ELS with the network for other numbers of steps of the theory, against the network with few steps and with many: median r over the noise images with its 95% bootstrap interval as a band. Single mark: the point computed on this page, from fewer noise images, so it need not lie on the line, against the network with many steps. The axis does not begin at 0."}, "image": {"alt": "Line plot of agreement against the number of steps of the theory on a logarithmic axis, one line for each number of steps of the network, with bands. All points from ten steps on lie within a few hundredths of each other; the network with many steps lies higher."}}
 lines(
     {f"network, {NETWORK_STEPS[1]} steps": drawn["theory_steps", "ELS"]}
     | {f"network, {NETWORK_STEPS[0]} steps": drawn["theory_steps", "20"]}
@@ -293,7 +293,7 @@ if kept:
 #
 # - **Few seeds.** Each point has {glue:text}`n_swept` noise images, the same ones at each, so differences
 #   between points are surer than the bands look. Still, over a hundred seeds [the network's steps gain
-#   more](06_agreement).
+#   more](06_agreement), and more than the interval here allows: ten seeds make it too sure.
 # - **One network, one factor for all noise levels.** Windows that are too wide early and too narrow
 #   late could do better together than either alone; there are too many such tables to try them all.
 # - **The first images of each class**, always the same ones. Others would give somewhat other numbers,

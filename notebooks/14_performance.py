@@ -153,7 +153,7 @@ for border in ("aware", "circular"):
     cells = [f"{whole[name]:.2f} ns" for name in ("dense", "reference", "fused")]
     for name in ("dense", "reference"):
         low, high = spread[name][0], spread[name][-1]
-        cells.append(f"{part['times_faster'][name]:.0f} ({low:.0f} to {high:.0f})")
+        cells.append(f"{part['times_faster'][name]:.0f}; {low:.0f} to {high:.0f}")
         glue_all({f"faster_{border}_{name}": part["times_faster"][name]})
     runs = [run[border] for run in speed["runs"]]
     glue_all({f"runs_{border}_low": min(runs), f"runs_{border}_high": max(runs)})
@@ -177,7 +177,7 @@ Markdown("\n".join(table))
 # %% [markdown]
 # Over a whole schedule the fused sum is {glue:text}`faster_aware_dense:.0f` times faster than the dense
 # one with borders respected, and {glue:text}`faster_circular_dense:.0f` times with circular borders: the
-# best of {glue:text}`repeats` repeats at each step; in brackets whole single repeats. A call of the fused
+# best of {glue:text}`repeats` repeats at each step for either side; after the semicolon single repeats. A call of the fused
 # sum has eight noisy images and a whole class, a call of the others one and fewer images, so what one
 # comparison costs is compared, with sorting once for each small window. The dense version is no straw
 # man: it floors exponents, so that none underflows, for which a plain rewrite pays dearly. We aim at 25

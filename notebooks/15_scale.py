@@ -53,7 +53,7 @@ c, h, w = images.images.shape[1:]
 # Each pixel of the noisy image is compared with every admissible patch of every training image. So
 # the work is the number of comparisons, and it grows in proportion to the number of images. We
 # measured that from 1,000 to 60,000 images: the time grows with the power
-# {glue:text}`exponent:.2f` of their number.
+# {glue:text}`exponent:.2f` of their number, for small sets have fixed costs. We reckon with 1.
 #
 # For one sample in {glue:text}`n_steps` steps, with the published windows, one training image of
 # {glue:text}`side:s` pixels costs {glue:text}`per_image:s` comparisons. An {glue:text}`hardware:s`
@@ -189,6 +189,12 @@ Markdown("\n".join(table))
 #   best; {glue:text}`ratio_low:.2f` to {glue:text}`ratio_high:.2f` over the repeats). One half would be
 #   perfect. It depends on the cores. On the machine of [the chapter on speed](14_performance) they share
 #   more than their name says: there two threads take {glue:text}`threads:.2f` of the time of one.
+#
+# ## What it means
+#
+# A billion small images would keep a thousand cores busy for hours, for one picture; and the work splits
+# without loss. So the formula is no toy, but no way to draw either. It is an instrument: it can be asked
+# what the training images of a large network explain of one picture.
 #
 # ## What could be wrong
 #

@@ -14,7 +14,7 @@ from elslib.calibration import (
     published_scales,
     scale_table,
 )
-from elslib.machines import EquivariantLocalScore
+from elslib.machines import Denoiser, EquivariantLocalScore
 from elslib.samplers import initial_noise
 from elslib.schedules import cosine
 from elslib.windows import ScaleTable, constant_scale
@@ -90,7 +90,7 @@ def test_published_scales():
 def test_labels_and_estimates_are_checked():
     """One label an image; an estimate that is no number must not win."""
 
-    def run(labels, network=NETWORK):
+    def run(labels, network: Denoiser = NETWORK):
         machine = lambda window: EquivariantLocalScore(IMAGES, constant_scale(window))  # noqa: E731
         return list(calibrate(network, machine, (3, 5), NOISE, cosine(), labels, n_steps=2))
 
