@@ -264,7 +264,7 @@ glue_all(
     }
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-no-border", "caption": "Some of the digits that were learnt; then, for the same noise, the network with circular padding, and the theory under two rules. Under each picture of a theory its agreement r with the network."}, "image": {"alt": "ALT"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-no-border", "caption": "Some of the digits that were learnt; then, for the same noise, the network with circular padding, and the theory under two rules. Under each picture of a theory its agreement r with the network."}, "image": {"alt": "Rows of small pictures: digits in the middle of black squares; white strokes and blots all over the square by the network; nearly the same ones by the circular theory; other ones, fewer at the edges, by the border-aware theory."}}
 image_grid(
     {"learnt from": digits.images[:n_circular]}
     | {name: drawn[name] for name in ("network", *machines)},
@@ -272,20 +272,21 @@ image_grid(
 )
 
 # %% [markdown]
-# *Agreement r of the circular theory: {glue:text}`right:.2f` [{glue:text}`right_low:.2f`,
+# *Median agreement r of the circular theory: {glue:text}`right:.2f` [{glue:text}`right_low:.2f`,
 # {glue:text}`right_high:.2f`], of the border-aware: {glue:text}`wrong:.2f` [{glue:text}`wrong_low:.2f`,
-# {glue:text}`wrong_high:.2f`]; medians over {glue:text}`n_circular` noise images with 95% bootstrap
-# intervals.*
+# {glue:text}`wrong_high:.2f`]; {glue:text}`n_circular` noise images, 95% bootstrap intervals.*
 #
 # The rule that was wrong for the first network is right for this one, and the other way round. And when
-# its noise is moved, this network's picture moves along: r is {glue:text}`followed:.2f` or more.
+# its noise is moved, this network's picture moves along: the lowest r of them all is
+# {glue:text}`followed:.2f`.
 #
 # See what becomes of the digits. There are strokes and blots, but they do not gather into a digit, and
-# some run out of the picture at one side and in at the other. Where is the ink? The four outermost rows and columns are {glue:text}`frame_area:.0f`% of
-# the square. Of a training digit's ink they hold {glue:text}`ink_learnt:.0f`%
-# [{glue:text}`ink_learnt_low:.0f`, {glue:text}`ink_learnt_high:.0f`], of what the network draws
-# {glue:text}`ink_drawn:.0f`% [{glue:text}`ink_drawn_low:.0f`, {glue:text}`ink_drawn_high:.0f`]. So it is
-# the border that keeps a digit in the middle. Without it a picture turns into a texture.
+# some run out of the picture at one side and in at the other. Where is the ink? A frame of four rows and
+# columns along the edges is {glue:text}`frame_area:.0f`% of the square. It holds
+# {glue:text}`ink_learnt:.1f`% [{glue:text}`ink_learnt_low:.1f`, {glue:text}`ink_learnt_high:.1f`] of a
+# training digit's ink, and {glue:text}`ink_drawn:.0f`% [{glue:text}`ink_drawn_low:.0f`,
+# {glue:text}`ink_drawn_high:.0f`] of what the network draws, as if place meant nothing. So the border
+# is what keeps a digit in the middle. Without it a picture turns into a texture.
 #
 # ## What could be wrong
 #
