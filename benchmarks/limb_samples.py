@@ -3,14 +3,15 @@
     python benchmarks/limb_samples.py sample --network fashion-resnet --side 9 --side 15 --side 25
     python benchmarks/limb_samples.py sheet --network fashion-resnet --pictures FOLDER
 
-`sample` writes data/results/limbs-NETWORK.npz: 100 seeds for each kind of limb, shared evenly among
-its classes, drawn by the network (150 steps), by border-aware ELS (20 steps), by ELS whose windows
-have at least so many pixels (`--side`) at times below .3 and are the calibrated ones before, and by
-other networks of the same images (`--beside`). It keeps each batch and resumes. `sheet` draws 60 of
-the pictures, shuffled and numbered, for somebody to count by eye without knowing who drew which;
-the answers go to limbs-NETWORK-by-eye.csv.
+`sample` writes data/results/limbs-NETWORK.npz: 100 seeds for each kind of limb, or for some of them
+(`--kind`), shared evenly among its classes, drawn by the network (150 steps), by border-aware ELS
+(20 steps), by ELS whose windows have at least so many pixels (`--side`) at times below .3 and are
+the calibrated ones before, and by other networks of the same images (`--beside`). It keeps each
+batch and resumes. `sheet` draws 60 of the pictures, shuffled and numbered, for somebody to count by
+eye without knowing who drew which; the answers go to limbs-NETWORK-by-eye.csv.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +23,9 @@ from tqdm.auto import tqdm
 
 from elslib.agreement import NETWORK_STEPS, THEORY_STEPS
 from elslib.calibration import load_scale
-from elslib.datasets import data_folder
 from elslib.figures import image_grid
-from elslib.images import ImageSet, of_pixels, to_pixels
+from elslib.images import ImageSet, to_pixels
+from elslib.limb_pictures import limb_path, read_limb_pictures
 from elslib.limbs import EXPECTED, KINDS
 from elslib.machines import EquivariantLocalScore
 from elslib.networks import NetworkDenoiser, load_network, training_images, weights_sha256
@@ -37,10 +38,10 @@ LATE = 0.3
 LABELLED = 60
 
 
-def batches() -> list[tuple[str, int, list[int]]]:
+def batches(kinds: Iterable[str]) -> list[tuple[str, int, list[int]]]:
     """Kind, class and seeds; seed s has the class s mod the number of the kind's classes."""
     found = []
-    for kind in EXPECTED:
+    for kind in kinds:
         classes = [label for label, counted in KINDS.items() if counted == kind]
         for i, label in enumerate(classes):
             seeds = list(range(i, SEEDS, len(classes)))
@@ -78,16 +79,13 @@ class Painters:
         return found
 
 
-def result_path(network: str) -> Path:
-    return data_folder() / "results" / f"limbs-{network}.npz"
-
-
 def sheet_order(kinds: np.ndarray) -> np.ndarray:
     """LABELLED pictures: which row, and whether the network (0) or the theory (1) drew it; equally
     many of each kind and painter, shuffled."""
     rng, chosen = np.random.default_rng(0), []
-    for kind in EXPECTED:
-        rows = rng.permutation(np.flatnonzero(kinds == kind))[: LABELLED // len(EXPECTED)]
+    drawn = [kind for kind in EXPECTED if kind in kinds]
+    for kind in drawn:
+        rows = rng.permutation(np.flatnonzero(kinds == kind))[: LABELLED // len(drawn)]
         chosen += [(row, i % 2) for i, row in enumerate(rows)]
     return rng.permutation(np.array(chosen))
 
@@ -100,10 +98,20 @@ def main() -> None:
 @main.command("sample")
 @click.option("--network", default="fashion-resnet", show_default=True)
 @click.option("--side", "sides", multiple=True, type=int, help="Of late windows; repeatable.")
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice(list(EXPECTED)),
+    default=list(EXPECTED),
+    help="Of limbs; repeatable, all if none is given.",
+)
 @click.option("--beside", multiple=True, help="Another network; repeatable.")
-def draw_all(network: str, sides: tuple[int, ...], beside: tuple[str, ...]) -> None:
+def draw_all(
+    network: str, sides: tuple[int, ...], kinds: tuple[str, ...], beside: tuple[str, ...]
+) -> None:
     """Draw the pictures; resumes an interrupted run."""
-    images, scale, path = training_images(network), load_scale(network, "els"), result_path(network)
+    images, scale, path = training_images(network), load_scale(network, "els"), limb_path(network)
     if wrong := [side for side in sides if side < 1 or side % 2 == 0]:
         raise click.UsageError(f"side must be odd and positive, got {wrong}.")
     if wrong := [name for name in beside if training_images(name).sha256 != images.sha256]:
@@ -117,11 +125,12 @@ def draw_all(network: str, sides: tuple[int, ...], beside: tuple[str, ...]) -> N
         "windows": list(scale.windows),
         "late": LATE,
         "sides": list(sides),
+        "kinds": list(kinds),
         "beside": {name: weights_sha256(name) for name in beside},
         "seeds": SEEDS,
     }
     kept = Kept(path.parent / ".state" / f"{path.stem}.json", config)
-    todo = batches()[len(kept.items) :]
+    todo = batches(kinds)[len(kept.items) :]
     for kind, label, seeds in tqdm(todo, desc=f"limbs {network}", disable=None):
         clock = Stopwatch()
         bytes_of = {
@@ -156,9 +165,9 @@ def write(path: Path, kept: Kept) -> None:
 @click.option("--pictures", required=True, type=click.Path(file_okay=False, path_type=Path))
 def draw_sheet(network: str, pictures: Path) -> None:
     """Draw the numbered pictures, ten in a row, into PICTURES/sheet.png."""
-    kept = np.load(result_path(network))
-    chosen = np.stack([kept[("network", "theory")[who]][row] for row, who in kept["sheet"]])
-    shown = of_pixels(torch.from_numpy(chosen[:, None]))
+    kept = read_limb_pictures(network)
+    drawn = kept.drawn["network"], kept.drawn["theory"]
+    shown = torch.stack([drawn[who][row] for row, who in kept.sheet.tolist()])
     rows = {str(i): shown[i : i + 10] for i in range(0, LABELLED, 10)}
     notes = {name: [str(int(name) + j) for j in range(10)] for name in rows}
     pictures.mkdir(parents=True, exist_ok=True)

@@ -38,3 +38,19 @@ def attention_maps(
             layer.weights(h).mean(dim=1).reshape(len(h), *h.shape[2:], *h.shape[2:])
             for layer, h in zip(layers, seen, strict=True)
         ]
+
+
+def share_beyond(weights: Float[Tensor, "b r s r s"], reach: float) -> Float[Tensor, " b"]:
+    """Share of the attention of a map that goes farther than `reach` places, up, down or sideways.
+
+    Mean over the places that attend; in [0, 1]. A reach of 0 is a place's own; a window of k pixels
+    reaches `k // 2 * r / h` places. Raises ValueError for a negative reach.
+    """
+    if reach < 0:
+        raise ValueError(f"reach must be at least 0, got {reach}; half a window, in places.")
+    rows, cols = (
+        ((places := torch.arange(n, device=weights.device))[:, None] - places).abs() > reach
+        for n in weights.shape[1:3]
+    )
+    far = rows[:, None, :, None] | cols[None, :, None, :]  # (r, s, r, s)
+    return (weights * far).sum(dim=(3, 4)).mean(dim=(1, 2))

@@ -128,6 +128,9 @@ agreement_scatter(pairs, ("IS", "ELS"))
 # of the images and were trained for less long. Which of it matters we have not tested; [another
 # chapter](09_breaking_equivariance) looks at what the UNets do.
 #
+# The network with attention is not local, and is predicted all the same; [a chapter of its
+# own](08_attention) asks what attention changes.
+#
 # Emoji are harder: {glue:text}`emoji_resnet_ELS:.2f` [{glue:text}`emoji_resnet_ELS_low:.2f`,
 # {glue:text}`emoji_resnet_ELS_high:.2f`] for the ResNet and {glue:text}`emoji_unet_ELS:.2f`
 # [{glue:text}`emoji_unet_ELS_low:.2f`, {glue:text}`emoji_unet_ELS_high:.2f`] for the UNet. IS falls, too.

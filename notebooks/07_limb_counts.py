@@ -29,22 +29,18 @@ seed: int = 0  # which photographs are counted, which pictures checked
 import csv
 import json
 
-import numpy as np
 import torch
 from IPython.display import Markdown
 
-from elslib.agreement import NETWORK_STEPS, THEORY_STEPS
 from elslib.calibration import load_scale
 from elslib.datasets import data_folder
 from elslib.figures import Line, image_grid, lines
 from elslib.gluing import glue_all
-from elslib.images import of_pixels
+from elslib.limb_pictures import draw_again, read_limb_pictures
 from elslib.limbs import EXPECTED, KINDS, count_limbs
-from elslib.machines import EquivariantLocalScore
 from elslib.metrics import kappa_interval, median_interval, nearest_image, share_interval
-from elslib.networks import load_network, training_images, weights_sha256
+from elslib.networks import training_images
 from elslib.records import spot_checks
-from elslib.samplers import initial_noise, sample
 from elslib.zoo import held_out_images
 
 results = data_folder() / "results"
@@ -53,26 +49,16 @@ if not (results / f"limbs-{network}-by-eye.csv").is_file():
         f"no pictures of {network!r} counted by eye ({results}); draw them with "
         f"`benchmarks/limb_samples.py sample --network {network} --side 9 --side 25`, then `sheet`."
     )
-kept = dict(np.load(results / f"limbs-{network}.npz"))
-run = json.loads((results / f"limbs-{network}.json").read_text())["config"]
 validation = json.loads((results / "limbs_validation.json").read_text())["rows"]
-denoiser, images = load_network(network), training_images(network)
-photographs, els_scale = held_out_images(network), load_scale(network, "els")
-now = weights_sha256(network), images.sha256, list(els_scale.windows)
-if now != (run["weights_sha256"], run["images_sha256"], run["windows"]):
-    raise ValueError(f"limbs-{network}.npz is of other weights, images or windows; draw it again.")
-sides = sorted(run["sides"])
-drawn = {
-    name: of_pixels(torch.from_numpy(kept[name][:, None]))
-    for name in ("theory", "network", *(f"late {side}" for side in sides))
-}
-kinds = list(EXPECTED)
-of_kind = {kind: torch.from_numpy(np.flatnonzero(kept["kind"] == kind)) for kind in kinds}
+kept, els_scale = read_limb_pictures(network), load_scale(network, "els")
+images, photographs = training_images(network), held_out_images(network)
+drawn, of_kind, run = kept.drawn, kept.kind, kept.run
+sides, kinds = sorted(run["sides"]), list(of_kind)
+counted = {name: kept.counts(name) for name in drawn}
 counts, wrong = {}, {}
 for kind, rows in of_kind.items():
-    for name, pictures in drawn.items():
-        counts[kind, name] = count_limbs(pictures[rows], kind)
-    labels = [label for label, counted in KINDS.items() if counted == kind]
+    counts |= {(kind, name): found[rows] for name, found in counted.items()}
+    labels = [label for label, counted_kind in KINDS.items() if counted_kind == kind]
     of_class = [photographs.subset(label).images for label in labels]
     generator = torch.Generator().manual_seed(seed)
     some = [
@@ -100,9 +86,9 @@ for name, row in validation.items():
 by_eye = {}
 with (results / f"limbs-{network}-by-eye.csv").open(newline="") as file:
     for line in csv.DictReader(file):
-        row, who = kept["sheet"][int(line["picture"])]
-        kind, name = str(kept["kind"][row]), ("network", "theory")[who]
-        machine = int(counts[kind, name][(of_kind[kind] == row).nonzero()[0, 0]])
+        row, who = kept.sheet[int(line["picture"])].tolist()
+        (kind,) = (kind for kind, rows in of_kind.items() if row in rows)
+        machine = int(counted[("network", "theory")[who]][row])
         by_eye.setdefault(kind, []).append((machine, int(line["count"])))
 for kind, pairs in by_eye.items():
     machine, eye = torch.tensor(pairs).T
@@ -253,35 +239,32 @@ glue_all({"late": run["late"], "widest": sides[-1], "sees": 100 - free[1], "saw"
 for kind in kinds:
     glue_all({f"{kind}_late": shares[kind, names[-1]]})
 for key, name in (("as_is", "theory"), ("widened", names[-1])):
-    apart = torch.empty(len(kept["label"]), dtype=torch.float64)
-    for label in np.unique(kept["label"]).tolist():
-        of_label = torch.from_numpy(kept["label"] == label)
+    apart = torch.empty(len(kept.label), dtype=torch.float64)
+    for label in kept.label.unique().tolist():
+        of_label = kept.label == label
         apart[of_label] = nearest_image(drawn[name][of_label], images.subset(label).images)[1]
     glue_all({f"{key}_apart": median_interval(apart)})
-painters = {
-    "theory": (EquivariantLocalScore(images, els_scale, edges=denoiser.edges), THEORY_STEPS),
-    "network": (denoiser, max(NETWORK_STEPS)),
-}
 table = [
-    "| kind | class | seed | drawn by | largest difference from the kept picture |",
-    "| --- | --- | --- | --- | --- |",
+    "| class | seed | drawn by | largest difference from the kept picture |",
+    "| --- | --- | --- | --- |",
 ]
-for number in spot_checks(len(kept["seed"]), n_live):
-    row = (number + seed) % len(kept["seed"])
-    kind, label, noise_seed = (kept[key][row].item() for key in ("kind", "label", "seed"))
-    noise = initial_noise([noise_seed], images.images.shape[1:])
-    for name, (painter, steps) in painters.items():
-        x = sample(painter, noise, denoiser.schedule, torch.tensor([label]), steps)
-        difference = float((x[0].clamp(-1, 1) - drawn[name][row]).abs().max())
-        if difference > 0.02:  # 0.004 is the rounding to bytes; other processors round otherwise
-            raise AssertionError(f"row {row} differs by {difference} from the kept picture")
-        cells = (kind, images.class_names[label], noise_seed, name, f"{difference:.3f}")
-        table.append(f"| {' | '.join(map(str, cells))} |")
+checked = [(number + seed) % len(kept.seed) for number in spot_checks(len(kept.seed), n_live)]
+for again in draw_again(network, kept, checked):
+    label, noise_seed = (int(some[again.row]) for some in (kept.label, kept.seed))
+    cells = (images.class_names[label], noise_seed, again.painter, f"{again.difference:.3f}")
+    table.append(f"| {' | '.join(map(str, cells))} |")
 Markdown("\n".join(table))
 
 # %% [markdown]
 # *Drawn again while this page was built, and compared with the pictures kept in `data/results/`; a hash
 # of the library's source chose them.*
+#
+# ## What it means
+#
+# A shoe in pieces is no accident of one training run. A formula that was never trained breaks up about as
+# many, much the same ones, and fewer as soon as its late windows grow. That fits the paper's account: parts
+# are settled by pixels that do not see each other. For legs and sleeves we cannot say as much, since
+# there we cannot count well enough.
 #
 # ## What could be wrong
 #

@@ -7,7 +7,7 @@ import torch
 from helpers import NETWORK, seeded
 
 from elslib.architectures import SelfAttention
-from elslib.attention import attention_maps
+from elslib.attention import attention_maps, share_beyond
 from elslib.networks import NetworkDenoiser
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -54,3 +54,22 @@ def test_a_network_without_attention():
     plain = replace(CONFIG, architecture="unet")
     with pytest.raises(ValueError, match="network must have attention, got a unet"):
         attention_maps(NetworkDenoiser(seeded(plain), plain), noise(), 0.5, LABEL)
+
+
+def test_share_beyond_by_loops():
+    """On random maps of 3 x 4 places."""
+    weights = torch.rand(2, 3, 4, 3, 4, generator=torch.Generator().manual_seed(0))
+    weights /= weights.sum(dim=(3, 4), keepdim=True)
+    for reach in (0, 1, 1.5, 2):
+        expected = torch.zeros(2)
+        for i, j, k, l in torch.cartesian_prod(*(torch.arange(n) for n in (3, 4, 3, 4))).tolist():
+            if max(abs(i - k), abs(j - l)) > reach:
+                expected += weights[:, i, j, k, l] / 12
+        assert torch.allclose(share_beyond(weights, reach), expected, atol=1e-6)
+    assert share_beyond(weights, 3).tolist() == [0, 0]
+
+
+def test_share_beyond_needs_a_reach():
+    """No negative one."""
+    with pytest.raises(ValueError, match="reach must be at least 0, got -1"):
+        share_beyond(torch.ones(1, 1, 1, 1, 1), -1)

@@ -21,7 +21,7 @@ LEVELS = [
     ["machines", "baselines", "architectures", "networks", "diffusers_adapter"],
     ["samplers", "training", "distributed"],
     ["calibration", "metrics", "memorisation", "mosaic", "limbs", "receptive_field", "attention"],
-    ["zoo", "agreement", "swept"],
+    ["zoo", "agreement", "swept", "limb_pictures"],
     ["figures", "gluing", "inline", "explorer", "player", "settings", "live"],
     ["jobs", "percentscript", "run_notebook", "notebooks", "provenance", "printing", "sweep"],
     ["cli", "__main__"],

@@ -1,0 +1,92 @@
+"""A network early in its training: how near the theory its pictures are, and how well it denoises.
+
+    python benchmarks/early_training.py --network fashion-unet-attention
+
+`elslib train` keeps weights of a UNet of clothes after ever more updates. Each of them draws from
+the noise of `elslib agree`, and is compared with what the theories drew from it, with the windows
+of the trained network, and with what a plain UNet and ELS with its windows drew (`--beside`). All
+pictures are clamped to [-1, 1].
+Writes data/results/early-NETWORK.json: Pearson's r of each seed, and the loss on held-out images.
+"""
+
+from pathlib import Path
+
+import click
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from elslib.agreement import NETWORK_STEPS, batches, read_pictures
+from elslib.architectures import rebuild
+from elslib.datasets import data_folder
+from elslib.images import ImageSet
+from elslib.metrics import pearson_r
+from elslib.networks import (
+    NetworkDenoiser,
+    load_network,
+    network_paths,
+    training_images,
+    weights_sha256,
+)
+from elslib.records import RunRecord, Stopwatch, write_json
+from elslib.samplers import initial_noise, sample
+from elslib.training import held_out_loss
+from elslib.zoo import held_out_images
+
+STEPS = NETWORK_STEPS[0]
+
+
+def snapshots(network: str) -> dict[int, Path]:
+    """Where the weights after so many updates are, in order."""
+    folder = network_paths(network)[0].parent / ".snapshots"
+    ends = {path: path.stem.removeprefix(f"{network}-") for path in folder.glob(f"{network}-*")}
+    found = {int(end): path for path, end in ends.items() if end.isdigit()}
+    if not found:
+        raise click.UsageError(f"no snapshots of {network} in {folder}; train it with elslib train")
+    return dict(sorted(found.items()))
+
+
+def drawn(denoiser: NetworkDenoiser, images: ImageSet, seeds: int) -> Tensor:
+    """What a network draws from the noise of the seeds 0, 1, ..., by seed."""
+    x = torch.empty(seeds, *images.images.shape[1:])
+    for label, some in batches(range(seeds), denoiser.config.classes):
+        noise = initial_noise(some, x.shape[1:])
+        labels = None if label is None else torch.full((len(some),), label)
+        x[some] = sample(denoiser, noise, denoiser.schedule, labels, STEPS)
+    return x.clamp(-1, 1)
+
+
+@click.command()
+@click.option("--network", default="fashion-unet-attention", show_default=True)
+@click.option("--beside", default="fashion-unet", show_default=True, help="Compared with it, too.")
+def main(network: str, beside: str) -> None:
+    """Draw with every snapshot; the table is printed, the json written."""
+    clock, images, final = Stopwatch(), training_images(network), load_network(network)
+    kept = read_pictures(network)
+    others = {"ELS": kept["ELS"], "LS": kept["LS"], "IS": kept["IS"]}
+    near = read_pictures(beside)
+    others |= {beside: near["network"], f"ELS of {beside}": near["ELS"]}
+    rows = []
+    for updates, path in tqdm(snapshots(network).items(), desc=f"early {network}", disable=None):
+        state = {key: value.float() for key, value in load_file(path).items()}
+        denoiser = NetworkDenoiser(rebuild(final.config, state), final.config)
+        x = drawn(denoiser, images, len(kept["network"]))
+        r = {name: pearson_r(x, other).tolist() for name, other in others.items()}
+        loss = held_out_loss(denoiser, held_out_images(network))
+        rows.append({"updates": updates, "held_out": loss, "r": r})
+        medians = ", ".join(f"{k} {float(torch.tensor(v).median()):.3f}" for k, v in r.items())
+        click.echo(f"{updates:,} updates: loss {loss:.4f}, median r: {medians}")
+    config = {
+        "network": network,
+        "weights_sha256": weights_sha256(network),
+        "beside": {beside: weights_sha256(beside)},
+        "steps": STEPS,
+    }
+    record = RunRecord("benchmarks/early_training.py", config, images.sha256, clock.seconds)
+    path = data_folder() / "results" / f"early-{network}.json"
+    write_json(path, {"rows": rows, "record": record.json()})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Does a network begin as the theory?
+#
+# A network with attention is not bound to be local. But nothing is easier to learn than what is near.
+# In a talk the authors add a claim to their paper: stronger networks, too, resemble the theory early
+# in their training, and then grow out of it. To see this one needs one network at many ages. So we kept
+# the weights of a UNet with attention after ever more updates, and let each draw from the same noise.
+
+# %% tags=["parameters"]
+network: str = "fashion-unet-attention"  # a network that benchmarks/early_training.py was run on
+seed: int = 0  # first noise image of the check, counted on from there, at least 0
+n_live: int = 4  # pictures that are drawn anew as a check, at least 0
+
+# %% tags=["hide-input"]
+import json
+
+import torch
+from IPython.display import Markdown
+
+from elslib.agreement import read_pictures
+from elslib.datasets import data_folder
+from elslib.figures import Line, lines
+from elslib.gluing import glue_all
+from elslib.metrics import median_interval, pearson_r, share_interval
+from elslib.networks import load_network, weights_sha256
+from elslib.samplers import initial_noise, sample
+
+path = data_folder() / "results" / f"early-{network}.json"
+if not path.is_file():
+    raise FileNotFoundError(f"no {path}; run `benchmarks/early_training.py --network {network}`.")
+kept = json.loads(path.read_text())
+run, ages = kept["record"]["config"], kept["rows"]
+if run["weights_sha256"] != weights_sha256(network):
+    raise ValueError(f"{path.name} is of other weights; make it again.")
+(beside,) = run["beside"]
+names = {"ELS": "ELS", "LS": "LS", "IS": "IS"}
+names |= {"ELS, narrow windows": f"ELS of {beside}", "plain UNet": beside}
+updates = [row["updates"] for row in ages]
+r = {name: [torch.tensor(row["r"][key]) for row in ages] for name, key in names.items()}
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ages", "caption": "How well theories predict the network after so many updates, and how like it is to a trained UNet without attention: median r over the noise images, with 95% bootstrap interval. ELS, LS and IS have the windows calibrated on the network when trained, the narrow windows are those of the plain UNet."}, "image": {"alt": "Line plot of r against the number of updates on a logarithmic axis, one line each for ELS, LS, IS, ELS with narrow windows, and the plain UNet."}}
+course = {name: [median_interval(some) for some in rows] for name, rows in r.items()}
+lines(
+    {
+        name: Line(
+            updates, *([getattr(i, key) for i in row] for key in ("estimate", "low", "high"))
+        )
+        for name, row in course.items()
+    },
+    "updates of training",
+    "Pearson's r, median",
+    log=False,
+    xticks=updates,
+)
+
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+table = [
+    "| updates | loss on held-out images | ELS | ELS, narrow windows | plain UNet |",
+    "| --- |" + " --- |" * 4,
+]
+for i, row in enumerate(ages):
+    cells = [f"{course[name][i]:.2f}" for name in ("ELS", "ELS, narrow windows", "plain UNet")]
+    table.append(f"| {row['updates']:,} | {row['held_out']:.4f} | {' | '.join(cells)} |")
+keys = {"narrow": "ELS, narrow windows", "plain": "plain UNet", "wide": "ELS"}
+for key, name in keys.items():
+    best = max(range(len(updates)), key=lambda i, name=name: course[name][i].estimate)
+    most, last = r[name][best], r[name][-1]
+    glue_all({
+        f"{key}_best": course[name][best], f"{key}_last": course[name][-1],
+        f"{key}_when": f"{updates[best]:,}", f"{key}_lost": median_interval(most - last),
+        f"{key}_fewer": share_interval(int((most > last).sum()), len(last)),
+    })  # fmt: skip
+glue_all({"n_seeds": len(r["ELS"][0]), "steps": run["steps"], "n_live": n_live})
+glue_all({"last": f"{updates[-1]:,}"})
+Markdown("\n".join(table))
+
+# %% [markdown]
+# *Median r over {glue:text}`n_seeds` noise images with 95% bootstrap interval, all drawn in
+# {glue:text}`steps` steps.*
+#
+# There are two stories here. The theory with *narrow* windows, those that fit a UNet without attention,
+# fits this network best after {glue:text}`narrow_when:s` updates, with {glue:text}`narrow_best:.2f`
+# [{glue:text}`narrow_best_low:.2f`, {glue:text}`narrow_best_high:.2f`]. From then on it loses ground:
+# from there to the end r falls by {glue:text}`narrow_lost:.2f` [{glue:text}`narrow_lost_low:.2f`,
+# {glue:text}`narrow_lost_high:.2f`] in the median. With the plain UNet itself it is the same: most alike after
+# {glue:text}`plain_when:s` updates, and {glue:text}`plain_lost:.2f` [{glue:text}`plain_lost_low:.2f`,
+# {glue:text}`plain_lost_high:.2f`] less at the end. That is what the talk says. The network begins as a
+# local one, and then becomes something else.
+#
+# But the theory with *wide* windows, those that fit the trained network, keeps up longer. It fits best
+# after {glue:text}`wide_when:s` updates, and then loses {glue:text}`wide_lost:.2f`
+# [{glue:text}`wide_lost_low:.2f`, {glue:text}`wide_lost_high:.2f`]. LS, which knows the place
+# of a pixel, and IS, which sees the whole picture, gain to the end.
+#
+# The last row again, for {glue:text}`n_live` noise images, drawn while this page was built:
+
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+denoiser, theory = load_network(network), read_pictures(network)["ELS"]
+table = ["| seed | r of ELS, kept | now |", "| --- | --- | --- |"]
+for number in [(seed + i) % len(theory) for i in range(n_live)]:
+    classes = denoiser.config.classes
+    label = None if classes is None else torch.tensor([number % classes])
+    noise = initial_noise([number], theory.shape[1:])
+    now = sample(denoiser, noise, denoiser.schedule, label, run["steps"]).clamp(-1, 1)
+    old, new = (float(some) for some in (r["ELS"][-1][number], pearson_r(now, theory[[number]])))
+    if abs(new - old) > 5e-3:
+        raise AssertionError(f"seed {number}: r is {new} now, {old} in the file")
+    table.append(f"| {number} | {old:.4f} | {new:.4f} |")
+Markdown("\n".join(table))
+
+# %% [markdown]
+# ## What it means
+#
+# For a while growing older means looking farther: each age has its windows, and those of youth are narrow.
+# Later no window follows. What the network learns last, a theory that is local and blind to places
+# does not have.
+#
+# ## What could be wrong
+#
+# - **Windows of two ages only.** Those of each age could be calibrated, and would fit it better. So every
+#   point is a lower bound of what the theory could do.
+# - **One network, one run**, and a small one. A larger one, trained for longer, may go farther.
+# - **The rate of learning falls** as training goes on, by the recipe. The right end of the picture
+#   shows the network coming to rest as much as growing older.

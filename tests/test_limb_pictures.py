@@ -1,0 +1,61 @@
+"""Reading back the pictures whose limbs the book counts."""
+
+import pytest
+import torch
+
+from elslib import limb_pictures
+from elslib.limb_pictures import draw_again, read_limb_pictures
+from elslib.limbs import EXPECTED, KINDS, count_limbs
+
+NETWORK = "fashion-resnet"
+
+
+@pytest.fixture(scope="module")
+def kept():
+    return read_limb_pictures(NETWORK)
+
+
+def test_each_noise_image_is_of_one_kind(kept):
+    """And has a class whose limbs are of that kind."""
+    rows = torch.cat(list(kept.kind.values()))
+    assert sorted(rows.tolist()) == list(range(len(kept.seed)))
+    for kind, of_kind in kept.kind.items():
+        assert {KINDS[int(label)] for label in kept.label[of_kind]} == {kind}
+
+
+def test_pictures_are_those_of_the_painters(kept):
+    """In range, one for each noise image, those of the theory counted as they are alone."""
+    assert {"theory", "network"} <= kept.drawn.keys()
+    for pictures in kept.drawn.values():
+        assert pictures.shape == (len(kept.seed), 1, 32, 32)
+        assert float(pictures.min()) >= -1 and float(pictures.max()) <= 1
+    found, shoes = kept.counts("theory"), kept.kind["bodies"]
+    assert torch.equal(found[shoes], count_limbs(kept.drawn["theory"][shoes], "bodies"))
+    assert kept.expected[kept.kind["legs"]].unique().tolist() == [EXPECTED["legs"]]
+
+
+def test_a_picture_is_drawn_again(kept):
+    """The network's and the theory's of one noise image."""
+    found = list(draw_again(NETWORK, kept, [17]))
+    assert [(again.painter, again.row) for again in found] == [("theory", 17), ("network", 17)]
+    assert all(again.difference < 0.02 for again in found)
+
+
+def test_another_picture_is_noticed(kept, monkeypatch):
+    """If the theory drew what the file has from the network."""
+    monkeypatch.setattr(limb_pictures, "sample", lambda *_: kept.drawn["network"][[17]])
+    with pytest.raises(AssertionError, match="row 17 by the theory is .* off the kept picture"):
+        list(draw_again(NETWORK, kept, [17]))
+
+
+def test_pictures_of_other_weights(monkeypatch):
+    """Of a network that was trained again since."""
+    monkeypatch.setattr(limb_pictures, "weights_sha256", lambda _: "another")
+    with pytest.raises(ValueError, match="is of other weights_sha256; delete it"):
+        read_limb_pictures(NETWORK)
+
+
+def test_no_pictures():
+    """Says how to draw them."""
+    with pytest.raises(FileNotFoundError, match="limb_samples.py sample --network nobody"):
+        read_limb_pictures("nobody")
