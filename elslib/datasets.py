@@ -132,9 +132,12 @@ def _map(path: Path) -> ImageSet:
 
 def _array(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
     try:
-        return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+        found = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise ValueError(f"{path} must be an array as numpy.save writes it ({error}).") from error
+    if not isinstance(found, np.ndarray):
+        raise ValueError(f"{path} must be one array as numpy.save writes it, got an archive (npz).")
+    return found
 
 
 def _load_embedded(name: str, split: str, about: dict) -> ImageSet:

@@ -209,11 +209,16 @@ def sampling(
     """Draw samples from "els" or "ls" into OUT.npz, OUT.json and, if grey or RGB, OUT.png.
 
     Under torchrun each process sums over its shard of the images, on a "cuda" device of its own if
-    so asked, and the first one writes. ValueError for another machine, and for images that a GPU
-    cannot hold; the errors of `datasets.load`, `initial_noise`, `ImageSet.of_class` and
-    `distributed.device`.
+    so asked, and the first one writes. ValueError for another machine, for circular edges with
+    "ls", and for images that a GPU cannot hold; the errors of `datasets.load`, `initial_noise`,
+    `ImageSet.of_class` and `distributed.device`.
     """
     _check_machine(machine)
+    if machine == "ls" and edges != "aware":
+        raise ValueError(
+            f"edges must be aware with the machine ls, whose pixels know their place, got "
+            f"{edges!r}; --machine els has circular ones."
+        )
     images, schedule = datasets.load(dataset), cosine()
     where = distributed.device(device)
     noise = initial_noise(seeds, images.images.shape[1:])

@@ -80,6 +80,28 @@ class ScoreMachine(ABC):
         )
 
 
+def check_times_and_labels(x: Tensor, t: float | Tensor, label: Tensor | None) -> None:
+    """Raise ValueError unless t is one number or [b], and label None or whole numbers [b]."""
+    if isinstance(t, Tensor) and t.ndim and t.shape != (len(x),):
+        raise ValueError(
+            f"t must hold one entry per image, got the shape {tuple(t.shape)} for a batch of "
+            f"{len(x)}; give a tensor [b], or one number for all."
+        )
+    if label is None:
+        return
+    whole = isinstance(label, Tensor) and not (label.dtype.is_floating_point or label.is_complex())
+    if not whole or label.dtype == torch.bool:
+        raise ValueError(
+            f"label must be a tensor of whole numbers, one class per image, got {label!r}; for one "
+            f"class write torch.full(({len(x)},), 3)."
+        )
+    if label.shape != (len(x),):
+        raise ValueError(
+            f"label must hold one entry per image, got the shape {tuple(label.shape)} for a batch "
+            f"of {len(x)}."
+        )
+
+
 def by_groups(
     answer: Callable[[Tensor, float, int | None], Tensor],
     x: Tensor,
@@ -87,14 +109,10 @@ def by_groups(
     label: Tensor | None,
 ) -> Tensor:
     """What `answer(rows, t, class)` says, for the rows of a batch that share time and class."""
+    check_times_and_labels(x, t, label)
     b = len(x)
     times = t.tolist() if isinstance(t, Tensor) and t.ndim else [float(t)] * b
     classes = [None] * b if label is None else label.tolist()
-    if len(times) != b or len(classes) != b:
-        raise ValueError(
-            f"t and label must hold one entry per image, got {len(times)} and {len(classes)} "
-            f"for a batch of {b}."
-        )
     keys, out = list(zip(times, classes, strict=True)), torch.empty_like(x)
     for key in dict.fromkeys(keys):
         rows = torch.tensor([i for i in range(b) if keys[i] == key], device=x.device)

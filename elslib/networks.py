@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from elslib.architectures import NetworkConfig, rebuild
 from elslib.datasets import data_folder, load, with_split
 from elslib.images import ImageSet
+from elslib.machines import check_times_and_labels
 from elslib.schedules import Schedule, cosine, denoised_from_noise
 from elslib.windows import Border
 
@@ -94,11 +95,7 @@ def check_input(
     check_sides(config, "x", x)
     if not bool(torch.isfinite(x).all()):
         raise ValueError("x must be finite, got NaN or infinity; check the step before.")
-    for name, value in (("t", t), ("label", label)):
-        if isinstance(value, Tensor) and value.ndim and len(value) != len(x):
-            raise ValueError(
-                f"{name} must hold one entry per image, got {len(value)} for a batch of {len(x)}."
-            )
+    check_times_and_labels(x, t, label)
     if config.classes is None:
         if label is not None:
             raise ValueError("label must be None: this network is unconditional.")
@@ -140,7 +137,7 @@ def load_card(name: str) -> dict:
     except json.JSONDecodeError as error:
         raise ValueError(f"{card} is corrupt or truncated ({error}); restore it.") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{card} or its card is corrupt or truncated: no card; restore it.")
+        raise ValueError(f"{card} must describe a network, got {content!r}; restore it from git.")
     return content
 
 

@@ -291,11 +291,21 @@ def jupyter_book(builder: str, root: Path = ROOT) -> Path:
     """
     options = ["--config", "_config.yml", "--toc", str(root / "_toc.yml"), "--path-output", "."]
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "book", *options]
-    done = subprocess.run([*command, "--builder", builder, "-n", "-W", "--keep-going"], cwd=root)
-    if done.returncode:
+    said = []
+    with subprocess.Popen(
+        [*command, "--builder", builder, "-n", "-W", "--keep-going"],
+        cwd=root,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        for line in run.stderr or ():
+            sys.stderr.write(line)
+            said += [line] if "WARNING" in line or "ERROR" in line else []
+    if run.returncode:
         # Sphinx would not read an unchanged page again, and so forget its warning the next time.
         shutil.rmtree(root / "_build", ignore_errors=True)
-        raise RuntimeError("Jupyter Book failed or warned; its messages are above.")
+        # Pages of output lie between a warning and the end: say it again where it is read.
+        raise RuntimeError("Jupyter Book failed or warned:\n" + "".join(said))
     return root / "_build" / builder
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import index
 
 import torch
 from jaxtyping import Float, Int
@@ -27,10 +28,11 @@ def initial_noise(seeds: Sequence[int], shape: Sequence[int]) -> Float[Tensor, "
     Seed 17 gives the same image whatever the batch. Float32 on the CPU; move it with `.to()`.
     Raises ValueError for no seed, and for one outside 0..2^31 - 1, where training draws.
     """
-    if not seeds or not all(0 <= seed < 2**31 for seed in seeds):
-        raise ValueError(f"seeds must hold at least one in 0..2^31 - 1, got {list(seeds)}.")
+    numbers = [index(seed) for seed in seeds]  # NumPy's integers, too
+    if not numbers or not all(0 <= seed < 2**31 for seed in numbers):
+        raise ValueError(f"seeds must hold at least one in 0..2^31 - 1, got {numbers}.")
     return torch.stack(
-        [torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        [torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) for seed in numbers]
     )
 
 

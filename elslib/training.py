@@ -58,8 +58,9 @@ class TrainConfig:
 
     def __post_init__(self):
         for name in ("updates", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+            number = getattr(self, name)
+            if not isinstance(number, int) or number < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {number!r}.")
         if not self.rate > 0:
             raise ValueError(f"rate must be positive, got {self.rate}; 1e-3 works.")
         if self.decay not in DECAYS:
@@ -205,9 +206,11 @@ def train(
     """Run a Trainer to its last update, from the start or from the file `state`; yields each.
 
     The state is written every `save_every` updates and at the end; the loss on the images
-    `held_out` goes to `trainer.held_out`. Raises ValueError for a state that is broken or of
-    another run, and when the loss is no number any more.
+    `held_out` goes to `trainer.held_out`. Raises ValueError for `save_every` below 1, for a state
+    that is broken or of another run, and when the loss is no number any more.
     """
+    if save_every < 1:
+        raise ValueError(f"save_every must be at least 1, got {save_every}; 500 is usual.")
     if state is not None and state.exists():
         trainer.load(state)
     updates = trainer.config.updates

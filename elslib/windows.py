@@ -122,6 +122,8 @@ class ScaleTable:
                 f"times and windows must have the same length of at least 1, got "
                 f"{len(self.times)} and {len(self.windows)}; give one window per time."
             )
+        if not all(0 <= t <= 1 for t in self.times):
+            raise ValueError(f"times must lie in [0, 1], got {self.times}; 1 is pure noise.")
         if any(b <= a for a, b in zip(self.times, self.times[1:], strict=False)):
             raise ValueError(f"times must increase, got {self.times}; list low noise first.")
         for window in self.windows:

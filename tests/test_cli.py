@@ -146,6 +146,7 @@ def test_agree(folder):
         (("calibrate", "--network", "nobody"), "no network 'nobody'"),
         ((*SAMPLE, "--label", 10), "label must be a class of"),
         ((*SAMPLE, "--first-seed", 2**31 - 1), "seeds must hold at least one in"),
+        ((*SAMPLE, "--machine", "ls", "--edges", "circular"), "edges must be aware with the"),
         (("data", "fetch", "imagenet"), "'imagenet' is not one of"),
     ],
 )

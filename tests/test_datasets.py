@@ -642,6 +642,10 @@ def test_a_mapped_file(tmp_path):
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ValueError, match="must be an array as numpy.save writes it"):
         datasets.load(str(path))
+    with path.open("wb") as file:
+        np.savez(file, pixels)
+    with pytest.raises(ValueError, match=r"must be one array as .*, got an archive \(npz\)"):
+        datasets.load(str(path))
 
 
 def test_shards():

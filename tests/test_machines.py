@@ -170,11 +170,24 @@ def test_merging_posteriors_with_and_without_origins_is_refused():
         merge(bare, named)
 
 
-def test_one_label_and_time_per_image(as_installed):
-    """Lists of another length are refused, not broadcast."""
+ODD = [
+    ({"t": torch.full((3,), 0.3)}, r"t must hold one entry per image, got the shape \(3,\)"),
+    ({"t": torch.full((2, 1, 1, 1), 0.3)}, "t must hold one entry per image, .* give a tensor"),
+    ({"label": 1}, r"label must be a tensor of whole numbers.*got 1; .* torch.full\(\(2,\), 3\)"),
+    ({"label": [0, 1]}, "label must be a tensor of whole numbers"),
+    ({"label": torch.tensor([0.0, 1.0])}, "label must be a tensor of whole numbers"),
+    ({"label": torch.tensor([True, False])}, "label must be a tensor of whole numbers"),
+    ({"label": torch.tensor(1)}, r"label must hold one entry per image, got the shape \(\)"),
+    ({"label": torch.tensor([1])}, r"label must hold one entry per image, got the shape \(1,\)"),
+]
+
+
+@pytest.mark.parametrize("odd, message", ODD)
+def test_one_label_and_time_per_image(as_installed, odd, message):
+    """Other lengths, shapes and types are refused, not broadcast."""
     machine = LocalScore(IMAGES, constant_scale(3))
-    with pytest.raises(ValueError, match="one entry per image, got 3 and 2 for a batch of 2"):
-        machine(X, torch.full((3,), 0.3), torch.zeros(2, dtype=torch.int64))
+    with pytest.raises(ValueError, match=message):
+        machine(X, **{"t": 0.3, "label": None, **odd})
 
 
 def test_machines_refuse_what_they_cannot_do():

@@ -102,7 +102,9 @@ def test_load_network_with_a_foreign_card(as_installed, tmp_path, card):
     """A card that is json but describes no network is refused."""
     path = write_network(tmp_path / "tiny", NETWORK)
     Path(path).with_suffix(".json").write_text(json.dumps(card))
-    with pytest.raises(ValueError, match="or its card is corrupt or truncated"):
+    with pytest.raises(
+        ValueError, match="its card is corrupt or truncated|must describe a network"
+    ):
         load_network(path)
 
 
@@ -178,8 +180,12 @@ def test_unet_called_with_sides_it_cannot_halve_twice(architecture, shape):
             {"x": torch.zeros(3, 3, 8, 8, device="meta")},
             "x must have the network's dtype",
         ),
-        ({"t": torch.full((2,), 0.5)}, "t must hold one entry per image, got 2 for a batch of 3"),
-        ({"label": torch.tensor([1])}, "label must hold one entry per image, got 1"),
+        ({"t": torch.full((2,), 0.5)}, "t must hold one entry per image, .* for a batch of 3"),
+        (
+            {"label": torch.tensor([1])},
+            r"label must hold one entry per image, got the shape \(1,\)",
+        ),
+        ({"label": 1}, "label must be a tensor of whole numbers"),
     ],
 )
 def test_a_network_broadcasts_and_converts_nothing(as_installed, change, message):
@@ -351,7 +357,10 @@ def test_a_foreign_card_is_named_and_hides_no_other_network(folder, content):
     path.parent.mkdir()
     path.with_suffix(".safetensors").write_bytes(b"")
     path.write_text(content)
-    with pytest.raises(ValueError, match="stranger.json (must hold the name and sha256|.*corrupt)"):
+    with pytest.raises(
+        ValueError,
+        match="stranger.json (must (hold the name and sha256|describe a network)|.*corrupt)",
+    ):
         training_images("stranger")
     path.with_name("known.safetensors").write_bytes(b"")
     about = {"name": "noto_emoji/train", "sha256": ""}

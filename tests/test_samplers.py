@@ -1,7 +1,9 @@
 """Samplers against closed forms, and the paper's two-image toy."""
 
 import math
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -75,6 +77,15 @@ def test_bad_grids():
     for seeds in ([], [-1], [2**31]):
         with pytest.raises(ValueError, match="seeds must hold at least one in"):
             initial_noise(seeds, (1, 2, 2))
+
+
+def test_seeds_of_numpy_and_fractions(as_installed):
+    """NumPy's integers are seeds like any other; a fraction is none, rather than rounded."""
+    seeds: Any = np.arange(2, dtype=np.int64)
+    assert torch.equal(initial_noise(seeds, (1, 2, 2)), initial_noise([0, 1], (1, 2, 2)))
+    fraction: Any = 0.5
+    with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+        initial_noise([fraction], (1, 2, 2))
 
 
 def test_float64_images_make_float64_samples():

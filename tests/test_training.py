@@ -523,11 +523,17 @@ def test_labels_beyond_classes():
 
 
 @pytest.mark.parametrize("name", ["updates", "batch"])
-@pytest.mark.parametrize("value", [0, -1])
-def test_updates_and_batch_must_be_positive(name, value):
-    """There is no run without updates and no update without images."""
-    with pytest.raises(ValueError, match=f"{name} must be at least 1, got {value}"):
+@pytest.mark.parametrize("value", [0, -1, 2.5])
+def test_updates_and_batch_must_be_positive(name, value, as_installed):
+    """There is no run without updates, no update without images, and no half of either."""
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1, got"):
         TrainConfig(NETWORK, **{"updates": 5, name: value})
+
+
+def test_states_are_written_after_whole_updates(tmp_path):
+    """A state after every 0 updates is refused before the first."""
+    with pytest.raises(ValueError, match="save_every must be at least 1, got 0"):
+        next(train(tiny_trainer(), tmp_path / "state", save_every=0))
 
 
 @pytest.mark.parametrize("rate", [0.0, -1e-3, float("nan")])

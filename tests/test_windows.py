@@ -1,6 +1,7 @@
 """The border rule, and scale tables."""
 
 import json
+import math
 
 import oracles
 import pytest
@@ -109,6 +110,8 @@ def test_a_factor_that_is_none(factor):
         (((0.1, 0.2), (3,)), "same length"),
         (((), ()), "same length of at least 1"),
         (((0.2, 0.1), (3, 5)), "times must increase"),
+        (((0.5, 1.5), (3, 5)), r"times must lie in \[0, 1\], got \(0.5, 1.5\)"),
+        (((math.nan, 1.0), (3, 5)), r"times must lie in \[0, 1\], got \(nan"),
         (((0.1,), (4,)), "window must be an odd positive integer or None, got 4"),
     ],
 )
