@@ -127,12 +127,8 @@ r = {name: pearson_r(samples[name], truth) for name in answers}
 # nearest to the network's picture.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-pairs", "caption": "Same noise, four answers: the theory (ELS), the trained network, the ideal machine (IS), and the training image nearest to the network's picture. The number under an image is its agreement r with the network's."}, "image": {"alt": "Grid of small pictures of clothes, one column for each noise image. Rows from top to bottom: theory, network, ideal machine, nearest training image, with the agreement r under each."}}
-names = {
-    "theory\n(ELS)": "ELS",
-    "network": "network",
-    "ideal\n(IS)": "IS",
-    "nearest\ntraining\nimage": "nearest",
-}
+rows = ("theory\n(ELS)", "network", "ideal\n(IS)", "nearest\ntraining\nimage")
+names = dict(zip(rows, ("ELS", "network", "IS", "nearest"), strict=True))
 notes = {
     row: [f"r = {value:.2f}" for value in r[name].tolist()]
     for row, name in names.items()
@@ -285,10 +281,14 @@ lines(
 )
 
 # %% [markdown]
+# ## What it means
+#
+# A formula over training patches, which has never seen the network draw from this noise, says most of
+# what it will draw. Far less of a picture than it seems is the network's own doing.
+#
 # ## What could be wrong
 #
-# - **Few seeds.** With {glue:text}`n_seeds` noise images the intervals are wide. They say how sure
-#   the median is, given one network, and nothing about other networks.
+# - **Few seeds.** Intervals say how sure the median is for this network, and nothing about others.
 # - **Not the perfect network.** The theory describes a network that has learned all its
 #   architecture can learn. A small one, trained briefly, has not, and part of the mismatch is
 #   its own. Of its pixels {glue:text}`above_white:.0f`% lie beyond white, which no training image
