@@ -214,7 +214,9 @@ def _client(scheduler: str, workers: int) -> Iterator[Client]:
     cluster = LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
-        dashboard_address=None,  # pyright: ignore
+        # Any free port, and no page on it: Dask's own port may belong to another sweep.
+        dashboard_address="127.0.0.1:0",
+        scheduler_kwargs={"dashboard": False},
         silence_logs=logging.CRITICAL,  # what a run raises is reported once, by its outcome
         env={"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
     )

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,18 @@ def test_a_scheduler_without_workers(notebook, tmp_path, processes, monkeypatch)
     monkeypatch.setattr(Client, "wait_for_workers", lambda self, n, timeout: wait(self, n, 1))
     done = command(notebook, "-g", "n=1", "--out", tmp_path / "out", "--scheduler", address)
     assert done.exit_code == 2 and "must have workers" in done.stderr
+
+
+def test_a_sweep_beside_another_cluster(notebook, tmp_path):
+    """Somebody else may hold the port that Dask takes by default."""
+    (tmp_path / "go").touch()
+    with socket.socket() as other:
+        with suppress(OSError):  # held already, which is as good
+            other.bind(("127.0.0.1", 8787))
+            other.listen()
+        done = command(notebook, "-g", "n=1", "-g", f"gate={tmp_path}", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert "8787" not in done.stderr and begun(tmp_path) == [1]
 
 
 def test_a_folder_that_cannot_be_written(notebook, tmp_path):
