@@ -20,6 +20,7 @@ from elslib.images import of_pixels
 from elslib.limbs import EXPECTED, Kind, count_limbs
 from elslib.machines import EquivariantLocalScore
 from elslib.networks import load_network, training_images, weights_sha256
+from elslib.records import spot_checks
 from elslib.samplers import initial_noise, sample
 
 # 0.004 is the rounding to bytes; other processors round otherwise.
@@ -138,3 +139,19 @@ def draw_again(network: str, kept: LimbPictures, rows: Iterable[int]) -> Iterato
                     f"row {row} by the {name} is {difference} off the kept picture of {network}."
                 )
             yield Redrawn(name, row, difference)
+
+
+def redrawn_table(network: str, kept: LimbPictures, n: int, seed: int = 0) -> str:
+    """`draw_again` for n noise images, as a Markdown table with the largest differences of a pixel.
+
+    A hash of the library's source chooses them, `seed` counts on from there. Raises ValueError for
+    more noise images than there are, AssertionError as `draw_again` does.
+    """
+    names = training_images(network).class_names
+    table = ["| class | seed | drawn by | largest difference |", "| --- | --- | --- | --- |"]
+    rows = [(row + seed) % len(kept.seed) for row in spot_checks(len(kept.seed), n)]
+    for again in draw_again(network, kept, rows):
+        label, noise_seed = int(kept.label[again.row]), int(kept.seed[again.row])
+        cells = (names[label], noise_seed, again.painter, f"{again.difference:.3f}")
+        table.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(table)

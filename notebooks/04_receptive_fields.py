@@ -179,4 +179,6 @@ Markdown("\n".join(table))
 # - **Our windows on clothes are smaller than the published ones** at most noise levels. Our networks saw
 #   fewer images and were trained for less long. Which of the two matters we do not know.
 # - **The correlations have no interval**: neighbouring steps are not independent of each other.
-# - **Calibration offers odd windows from 3 pixels on**, so the curve cannot fall below 3.
+# - **Calibration offers odd windows from 3 pixels on**, so the curve cannot fall below 3. It ends, too: at 17
+#   pixels, for `fashion-unet` at 31. `emoji-unet` and `fashion-unet-attention` are at that end in the strongest
+#   noise and might take more. The latter's ELS windows rest on 8 noise images, not 16.

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from elslib import limb_pictures
-from elslib.limb_pictures import draw_again, read_limb_pictures
+from elslib.limb_pictures import draw_again, read_limb_pictures, redrawn_table
 from elslib.limbs import EXPECTED, KINDS, count_limbs
 
 NETWORK = "fashion-resnet"
@@ -39,6 +39,16 @@ def test_a_picture_is_drawn_again(kept):
     found = list(draw_again(NETWORK, kept, [17]))
     assert [(again.painter, again.row) for again in found] == [("theory", 17), ("network", 17)]
     assert all(again.difference < 0.02 for again in found)
+
+
+def test_a_table_of_what_was_drawn_again(kept, monkeypatch):
+    """A row each for theory and network of the noise images chosen, counted on from the seed."""
+    monkeypatch.setattr(limb_pictures, "spot_checks", lambda n, _: [n - 1])
+    head, rule, *rows = redrawn_table(NETWORK, kept, 1, seed=18).splitlines()
+    assert head.count("|") == rule.count("|") == 5
+    assert [row.split(" | ")[1:3] for row in rows] == [
+        [str(int(kept.seed[17])), painter] for painter in ("theory", "network")
+    ]
 
 
 def test_another_picture_is_noticed(kept, monkeypatch):
