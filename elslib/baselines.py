@@ -139,6 +139,46 @@ class WienerFilter(Baseline):
 
 @final
 @dataclass(frozen=True)
+class StationaryWienerFilter(Baseline):
+    """The best affine estimator that moves with its input: the Wiener filter of the images and all
+    their cyclic shifts. It is to circular ELS what the Wiener filter is to LS.
+
+    The mean is then m_c, one number a channel, and the covariance is diagonal in frequency k but
+    for the channels. With orthonormal Fourier transforms F and `P_k = E[F_k F_k^*]` (c, c),
+
+        F_k(D - m) = alpha P_k (alpha^2 P_k + sigma^2 I)^-1 F_k(x - alpha m).
+
+    P is computed once per class, when first needed, and applied in float64.
+    """
+
+    _fits: dict[str, tuple[Tensor, Tensor]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def _denoise(self, x: Tensor, alpha: float, sigma: float, images: ImageSet) -> Tensor:
+        if images.sha256 not in self._fits:
+            self._fits[images.sha256] = _spectrum(images.images)
+        mean, power = self._fits[images.sha256]
+        one = torch.eye(x.shape[1], dtype=power.dtype, device=power.device)
+        gain = torch.linalg.solve(alpha**2 * power + sigma**2 * one, alpha * power)
+        parts = torch.fft.fft2(x.double() - alpha * mean, norm="ortho")
+        parts = torch.einsum("hwcd,bdhw->bchw", gain, parts)
+        return (mean + torch.fft.ifft2(parts, norm="ortho").real).to(x.dtype)
+
+
+def _spectrum(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean m (c, 1, 1) and power P (h, w, c, c) of images (n, c, h, w), in float64."""
+    n, c, h, w = images.shape
+    mean = images.double().mean(dim=(0, 2, 3))[:, None, None]
+    power = torch.zeros(h, w, c, c, dtype=torch.complex128, device=images.device)
+    for part in images.split(max(1, VALUES_PER_PASS // (c * h * w))):
+        parts = torch.fft.fft2(part.double() - mean, norm="ortho")
+        power += torch.einsum("bchw,bdhw->hwcd", parts, parts.conj()) / n
+    return mean, power
+
+
+@final
+@dataclass(frozen=True)
 class PcaLocality(Baseline):
     """Local scores whose windows come from the data's covariance (Lukoianov et al. 2025).
 

@@ -7,13 +7,14 @@ import torch
 from conformance import SCHEDULE, image_set, noisy
 
 from elslib import baselines
-from elslib.baselines import NearestImage, PcaLocality, WienerFilter
+from elslib.baselines import NearestImage, PcaLocality, StationaryWienerFilter, WienerFilter
 from elslib.images import ImageSet
 from elslib.machines import Denoiser, IdealScore, LocalScore
 from elslib.schedules import Schedule, ornstein_uhlenbeck
 from elslib.windows import constant_scale
 
-ALL = (WienerFilter, PcaLocality, NearestImage)
+LINEAR = (WienerFilter, StationaryWienerFilter)
+ALL = (*LINEAR, PcaLocality, NearestImage)
 TIMES = (0.03, 0.3, 0.7, 1.0)
 
 
@@ -50,7 +51,7 @@ def smooth_set(n, c, h, w, seed=0, dtype=torch.float32):
     return ImageSet(images, rough.labels, rough.class_names, "smooth")
 
 
-# ---- laws of all three
+# ---- laws of all of them
 
 
 @pytest.mark.parametrize("baseline", ALL)
@@ -93,8 +94,13 @@ class TestEveryBaseline:
 
     @pytest.mark.parametrize("t", TIMES)
     def test_one_image_is_always_the_answer(self, baseline, t):
-        """Its covariance is zero, and there is nothing else to choose."""
+        """Its covariance is zero, and there is nothing else to choose.
+
+        Where its shifts count, too, it must be a plain one.
+        """
         images = image_set(2, 1, 4, 4).first(1)
+        if baseline is StationaryWienerFilter:
+            images = ImageSet(torch.full_like(images.images, 0.3))
         x = noisy(images, t, 2)
         expected = images.images.expand(2, 1, 4, 4)
         assert torch.allclose(baseline(images)(x, t), expected, rtol=0, atol=1e-6)
@@ -122,7 +128,7 @@ class TestEveryBaseline:
         alpha, sigma = SCHEDULE.levels(t)
         found = baseline(images)(alpha * images.images[:1] + 50 * sigma, t)
         assert bool(torch.isfinite(found).all())
-        assert baseline is WienerFilter or float(found.abs().max()) <= 1 + 1e-5
+        assert baseline in LINEAR or float(found.abs().max()) <= 1 + 1e-5
 
     def test_bad_input_is_refused(self, as_installed, baseline):
         """Each error names the argument, the rule and the value."""
@@ -184,13 +190,14 @@ def test_wiener_equals_the_formula(n, t):
         assert np.abs(single.numpy() - expected).max() < 1e-5
 
 
-def test_wiener_covariance_does_not_depend_on_its_parts(monkeypatch):
+@pytest.mark.parametrize("linear", LINEAR)
+def test_covariance_does_not_depend_on_its_parts(monkeypatch, linear):
     """Summed over few images at a time, the last part ragged."""
     images = image_set(50, 1, 4, 4, dtype=torch.float64)
     x = noisy(images, 0.3, 2)
-    whole = WienerFilter(images)(x, 0.3)
+    whole = linear(images)(x, 0.3)
     monkeypatch.setattr(baselines, "VALUES_PER_PASS", 7 * 16)
-    assert torch.allclose(WienerFilter(images)(x, 0.3), whole, rtol=0, atol=1e-12)
+    assert torch.allclose(linear(images)(x, 0.3), whole, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("n", [6, 40])
@@ -253,6 +260,41 @@ def test_two_baselines_share_a_fit(monkeypatch):
     del wiener, pca
     WienerFilter(images)(x, 0.5)
     assert fitted == [7, 7, 7]
+
+
+# ---- the Wiener filter that knows no places
+
+
+def all_shifts(images: ImageSet) -> ImageSet:
+    """The images at every cyclic shift."""
+    assert images.labels is not None
+    h, w = images.images.shape[2:]
+    moved = [images.images.roll((dy, dx), (2, 3)) for dy in range(h) for dx in range(w)]
+    return ImageSet(torch.cat(moved), images.labels.repeat(h * w), images.class_names)
+
+
+@pytest.mark.parametrize("n", [1, 3, 20])
+@pytest.mark.parametrize("shape", [(1, 5, 5), (3, 4, 3)])
+@pytest.mark.parametrize("t", TIMES)
+def test_stationary_wiener_is_wiener_of_all_shifts(t, shape, n):
+    """Written out: an eigendecomposition of n h w images; in colour, off the square, by class."""
+    images = image_set(n, *shape, dtype=torch.float64)
+    every = all_shifts(images)
+    x = noisy(images, t, 3)
+    for label in (None, torch.zeros(3, dtype=torch.long)):
+        found = StationaryWienerFilter(images)(x, t, label)
+        assert torch.allclose(found, WienerFilter(every)(x, t, label), rtol=0, atol=1e-9)
+
+
+def test_stationary_wiener_moves_with_its_input():
+    """Any cyclic shift; the filter that knows places does not."""
+    images = smooth_set(9, 2, 5, 4)
+    x = noisy(images, 0.5, 2)
+    moved = x.roll((2, -1), (2, 3))
+    free, fixed = StationaryWienerFilter(images), WienerFilter(images)
+    expected = free(x, 0.5).roll((2, -1), (2, 3))
+    assert torch.allclose(free(moved, 0.5), expected, rtol=0, atol=1e-6)
+    assert not torch.allclose(fixed(moved, 0.5), fixed(x, 0.5).roll((2, -1), (2, 3)), atol=1e-2)
 
 
 # ---- PCA locality
