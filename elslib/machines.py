@@ -32,12 +32,14 @@ class Denoiser(Protocol):
 class ScoreMachine(ABC):
     """A posterior over training patches, used as a Denoiser.
 
-    images    the training set; its device and dtype decide where and how the sum is done
-    schedule  alpha and sigma over time
+    images     the training set; its device and dtype decide where and how the sum is done
+    schedule   alpha and sigma over time
+    tolerance  share of a pixel's weight that may be skipped, as in `patch_posterior`; 0 is exact
     """
 
     images: ImageSet
     schedule: Schedule = field(default_factory=cosine, kw_only=True)
+    tolerance: float = field(default=0.0, kw_only=True)
 
     @property
     @abstractmethod
@@ -76,7 +78,14 @@ class ScoreMachine(ABC):
     def _posterior(self, x: Tensor, t: float, images: ImageSet, top: int = 0) -> PatchPosterior:
         alpha, sigma = self.schedule.levels(t)
         return patch_posterior(
-            x, images.images, alpha, sigma, self.window_at(t), self.border, top=top
+            x,
+            images.images,
+            alpha,
+            sigma,
+            self.window_at(t),
+            self.border,
+            top=top,
+            tolerance=self.tolerance,
         )
 
 

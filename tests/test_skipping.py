@@ -1,6 +1,7 @@
 """Small windows go through leaves of similar patches; what is skipped there is known."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from elslib.datasets import load
+from elslib.images import ImageSet
+from elslib.machines import EquivariantLocalScore
 from elslib.posterior import merge, patch_posterior, skipping
 from elslib.posterior.groups import forget_groups, grouped
 from elslib.samplers import initial_noise
 from elslib.schedules import cosine
+from elslib.windows import constant_scale
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +110,20 @@ def test_what_is_skipped_is_bounded(monkeypatch, border, tolerance):
         lost = -torch.expm1(found.log_sum - whole.log_sum)
         assert bool((lost <= found.bound + 2e-5).all())
         assert float(lost.max()) > 1e-6  # something was
+
+
+def test_a_machine_passes_its_tolerance_on(monkeypatch):
+    """What it returns is the engine's answer with that tolerance; a share of 1 is refused."""
+    skip_everywhere(monkeypatch)
+    x, images, alpha, sigma = clothes(t=0.15)
+    ours = EquivariantLocalScore(ImageSet(images), constant_scale(3), tolerance=1e-2)
+    found = ours.posterior(x, 0.15)
+    expected = patch_posterior(x, images, alpha, sigma, 3, "aware", tolerance=1e-2)
+    assert torch.equal(found.mean, expected.mean) and torch.equal(ours(x, 0.15), expected.mean)
+    assert found.bound is not None and float(found.bound.max()) > 0
+    assert replace(ours, tolerance=0.0).posterior(x, 0.15).bound is None
+    with pytest.raises(ValueError, match=r"tolerance must lie in \[0, 1\), got 1.0"):
+        replace(ours, tolerance=1.0)(x, 0.15)
 
 
 def test_the_bound_is_near_what_is_skipped(monkeypatch):
