@@ -14,24 +14,26 @@
 # %% [markdown]
 # # What does a pixel know about where it is?
 #
-# A convolution treats every place alike. Then how does a network know that a shoe stands at the bottom and a
-# collar sits at the top? There is one thing in its input that is not alike everywhere: the border. Outside
-# the image a zero-padded network sees exact zeros, and under noise no pixel inside is ever exactly zero. So
-# whoever sees a zero knows how far the border is. Whoever sees none only knows that it is somewhere in the
-# middle.
+# A convolution treats every place alike. Then how does a network know that a shoe stands at the bottom and a collar
+# sits at the top? There is one thing in its input that is not alike everywhere: the border. Outside the image a
+# zero-padded network sees exact zeros, and under noise no pixel inside is ever exactly zero. So whoever sees a zero
+# knows how far the border is. Whoever sees none only knows that it is somewhere in the middle.
 #
-# The theory takes this literally. Here is how, and whether networks behave that way: one that sees its
-# border, and one that is built not to. The first was trained on 10,000 pictures of clothes; [a later
-# chapter](05_theory_and_network) introduces it. The theory's windows were *calibrated* on the network: at
-# each noise level that side which brings the two closest. *r* is the correlation of two pictures, 1 if they
-# are the same.
+# The theory takes this literally. Here is how, and whether networks behave that way: one that sees its border, and
+# one that is built not to. The first was trained on 10,000 pictures of clothes; [a later
+# chapter](05_theory_and_network) introduces it. The theory's windows were *calibrated* on the network: at each
+# noise level that side which brings the two closest. *r* is the correlation of two pictures, 1 if they are the
+# same.
 
 # %% tags=["parameters"]
 network: str = "fashion-resnet"  # a zero-padded network with calibrated windows, in data/networks
 seed: int = 0  # seed of the first noise image; the others count up from it
 n_seeds: int = 6  # number of noise images, at least 2
-circular: str = "mnist-resnet-circular"  # a network with circular padding and no classes, likewise
-n_circular: int = 4  # noise images for it that are drawn here, at least 2
+circular: str = (
+    "mnist-resnet-circular"  # a network with circular padding, no classes and kept samples
+)
+padded: str = "mnist-resnet"  # a zero-padded one that learned from the same images, likewise
+n_pair: int = 6  # noise images on which these two are compared, at least 2
 moved: int = 8  # by how many pixels the noise is moved, up and to the left
 theory_steps: int = 20  # steps of the theory's reverse process, where it is drawn here
 network_steps: int = 150  # steps of the network's reverse process
@@ -61,11 +63,11 @@ noise = initial_noise(seeds, images.images.shape[1:])
 # %% [markdown]
 # ## Three pixels and their dictionaries
 #
-# To guess its value, a pixel compares what it sees with patches of the training images. Which patches? Those
-# that look alike as far as borders go. A pixel that sees no border may compare itself with every patch that
-# sees none, wherever it lies. A pixel that sees the left border sees it at a certain distance; patches at the
-# same distance from it qualify, higher or lower. A pixel that sees two borders knows its place: one patch
-# from each training image is left.
+# To guess its value, a pixel compares what it sees with patches of the training images. Which patches? Those that
+# look alike as far as borders go. A pixel that sees no border may compare itself with every patch that sees none,
+# wherever it lies. A pixel that sees the left border sees it at a certain distance; patches at the same distance
+# from it qualify, higher or lower. A pixel that sees two borders knows its place: one patch from each training
+# image is left.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-dictionaries", "caption": "Three pixels (white), what each sees (orange), and where the centres of the patches lie that it may compare itself with (blue; pale where it is both). Under each picture: how many these are in each training image. Windows of the last, a middle and the first step."}, "image": {"alt": "Three rows of three squares, for a small, a middle and a large window. In the middle of the image the blue region is a large square. For the pixel near the left border it is the same square with the small window, and a thin vertical strip with the larger ones. For the pixel near the corner it shrinks to a single pixel."}}
 chosen = {
@@ -93,22 +95,21 @@ for side in dict.fromkeys(
 image_grid(pictures, list(chosen), notes)
 
 # %% [markdown]
-# How much a pixel knows depends on how far it sees. With a window of 3 only the outermost pixels see a
-# border. The wider the window, the more do.
+# How much a pixel knows depends on how far it sees. With a window of 3 only the outermost pixels see a border. The
+# wider the window, the more do.
 #
-# Windows are wide at first and narrow at the end. So borders place the picture early, when only its coarse
-# shape is settled. Details are then drawn by pixels most of which know nothing of where they are. For
-# {glue:text}`network:s` the calibrated window is {glue:text}`widest` pixels at first: then
-# {glue:text}`know_first:.0f`% of the pixels see a border. At the end it is {glue:text}`narrowest`, and
-# {glue:text}`know_last:.0f`% do.
+# Windows are wide at first and narrow at the end. So borders place the picture early, when only its coarse shape is
+# settled. Details are then drawn by pixels most of which know nothing of where they are. For {glue:text}`network:s`
+# the calibrated window is {glue:text}`widest` pixels at first: then {glue:text}`know_first:.0f`% of the pixels see
+# a border. At the end it is {glue:text}`narrowest`, and {glue:text}`know_last:.0f`% do.
 
 # %% [markdown]
 # ## The right theory and two wrong ones
 #
-# The same noise images, but three rules about the border. *Border-aware* is the rule above. *Circular*
-# ignores borders: windows wrap around, and every place counts as any other. *Fixed* (the LS machine) goes the
-# other way: each pixel knows its place exactly. The network is {glue:text}`network:s`, with zero padding. If
-# its pixels know of the border what they can see, and nothing else, then the first rule must win.
+# The same noise images, but three rules about the border. *Border-aware* is the rule above. *Circular* ignores
+# borders: windows wrap around, and every place counts as any other. *Fixed* (the LS machine) goes the other way:
+# each pixel knows its place exactly. The network is {glue:text}`network:s`, with zero padding. If its pixels know
+# of the border what they can see, and nothing else, then the first rule must win.
 
 # %% tags=["hide-input"]
 machines = {
@@ -147,20 +148,19 @@ glue_all({"ahead": ahead})
 Markdown("\n".join(table))
 
 # %% [markdown]
-# *Median over {glue:text}`n_seeds` noise images with 95% bootstrap interval. Errors are root mean squares of
-# the difference from the network's picture, in the four outermost rows and columns and in the rest; pixels
-# run from -1 to 1. Border-aware and fixed theory have windows calibrated for them, circular theory those of
-# the border-aware.*
+# *Median over {glue:text}`n_seeds` noise images with 95% bootstrap interval. Errors are root mean squares of the
+# difference from the network's picture, in the four outermost rows and columns and in the rest; pixels run from -1
+# to 1. Border-aware and fixed theory have windows calibrated for them, circular theory those of the border-aware.*
 #
-# The rule that respects borders wins. On the same noise images its r is higher than that of circular theory
-# by {glue:text}`ahead:.2f` [{glue:text}`ahead_low:.2f`, {glue:text}`ahead_high:.2f`] in the median.
+# The rule that respects borders wins. On the same noise images its r is higher than that of circular theory by
+# {glue:text}`ahead:.2f` [{glue:text}`ahead_low:.2f`, {glue:text}`ahead_high:.2f`] in the median.
 #
 # ## Does the picture move with the noise?
 #
-# A machine that knows nothing of borders must follow its noise. Move the noise by a few pixels, around the
-# edges, and its picture moves by as many. A machine that knows the place of every pixel has no reason to. So
-# we move each noise image by {glue:text}`moved` pixels up and {glue:text}`moved` to the left, and ask what
-# the new picture is more like: the old one moved along, or the old one where it was?
+# A machine that knows nothing of borders must follow its noise. Move the noise by a few pixels, around the edges,
+# and its picture moves by as many. A machine that knows the place of every pixel has no reason to. So we move each
+# noise image by {glue:text}`moved` pixels up and {glue:text}`moved` to the left, and ask what the new picture is
+# more like: the old one moved along, or the old one where it was?
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 shift = (-moved, -moved)
@@ -204,94 +204,96 @@ glue_all(
 Markdown("\n".join(table))
 
 # %% [markdown]
-# *Pearson's r, median over {glue:text}`n_seeds` noise images with 95% bootstrap interval. The last column is
-# what any picture of the same class gives: the mean r with what the network draws from other noise.*
+# *Pearson's r, median over {glue:text}`n_seeds` noise images with 95% bootstrap interval. The last column is what
+# any picture of the same class gives: the mean r with what the network draws from other noise.*
 
 # %% [markdown]
-# Circular theory follows its noise exactly: r is 1. The network does not. Its picture resembles the old one
-# moved along with r = {glue:text}`network_along:.2f` [{glue:text}`network_along_low:.2f`,
-# {glue:text}`network_along_high:.2f`]. So borders have a say in it. They do not pin it down either: to the
-# old picture in place, r is {glue:text}`network_still:.2f` [{glue:text}`network_still_low:.2f`,
+# Circular theory follows its noise exactly: r is 1. The network does not. Its picture resembles the old one moved
+# along with r = {glue:text}`network_along:.2f` [{glue:text}`network_along_low:.2f`,
+# {glue:text}`network_along_high:.2f`]. So borders have a say in it. They do not pin it down either: to the old
+# picture in place, r is {glue:text}`network_still:.2f` [{glue:text}`network_still_low:.2f`,
 # {glue:text}`network_still_high:.2f`], where any picture of its class has {glue:text}`network_family:.2f`
-# [{glue:text}`network_family_low:.2f`, {glue:text}`network_family_high:.2f`]. Whatever the network makes of
-# the moved noise, the border-aware theory makes too: there the two agree with a median r of
-# {glue:text}`moved_r:.2f` [{glue:text}`moved_r_low:.2f`, {glue:text}`moved_r_high:.2f`].
+# [{glue:text}`network_family_low:.2f`, {glue:text}`network_family_high:.2f`]. Whatever the network makes of the
+# moved noise, the border-aware theory makes too: there the two agree with a median r of {glue:text}`moved_r:.2f`
+# [{glue:text}`moved_r_low:.2f`, {glue:text}`moved_r_high:.2f`].
 #
-# ## A network that sees no border
+# ## The same network with and without a border
 #
-# Now the counterpart. {glue:text}`circular:s` has the same layers, but circular padding: whoever looks out at
-# the right looks in again at the left. No pixel of it ever sees a border. It was trained on
-# {glue:text}`n_digits:,.0f` digits, each in the middle of a black square. Here the circular rule must win.
+# Now a fair pair: {glue:text}`padded:s` and {glue:text}`circular:s` have the same layers and learned from the same
+# {glue:text}`n_digits:,.0f` digits, each in the middle of a black square, with as many updates. They differ in what
+# is outside. The first pads with zeros. In the second whoever looks out at the right looks in again at the left: no
+# pixel of it ever sees a border. So the border-aware rule must win for the one, and the circular rule for the
+# other.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 wrapped, digits = load_network(circular), training_images(circular)
-if wrapped.edges != "circular":
-    raise ValueError(f"circular must name a network with circular padding, got {circular!r}.")
-rule = EquivariantLocalScore(digits, load_scale(circular, "els"), edges="aware")
-kept = read_pictures(circular)  # by the network, and by circular theory
-numbers = [number % len(kept["network"]) for number in range(seed, seed + n_circular)]
-first = initial_noise(numbers, digits.images.shape[1:])
-drawn = {
-    "network": sample(wrapped, first, schedule, n_steps=network_steps),
-    "circular": kept["ELS"][numbers],
-    "border-aware": sample(rule, first, schedule, n_steps=theory_steps),
-}
-r = {name: pearson_r(drawn[name], drawn["network"]) for name in ("circular", "border-aware")}
+if (wrapped.edges, load_network(padded).edges) != ("circular", "aware"):
+    raise ValueError(f"circular must wrap and padded pad with zeros, got {circular!r}, {padded!r}.")
+rules = {"aware": "border-aware", "circular": "circular"}
+table = [f"| network | {' | '.join(rules.values())} |", "| --- | --- | --- |"]
+rows, notes, ink, keys = {"learnt from": digits.images[:n_pair]}, {}, {}, {}
+for word, name, right, wrong in (
+    ("zero padding", padded, "aware", "circular"),
+    ("circular padding", circular, "circular", "aware"),
+):
+    kept = read_pictures(name)  # by the network and by the theory under the right rule
+    numbers = [number % len(kept["network"]) for number in range(seed, seed + n_pair)]
+    truth, best = (kept[who][numbers] for who in ("network", "ELS"))
+    first = initial_noise(numbers, truth.shape[1:])
+    rule = EquivariantLocalScore(digits, load_scale(name, "els"), edges=wrong)
+    r = {right: pearson_r(best, truth)}
+    r[wrong] = pearson_r(sample(rule, first, schedule, n_steps=theory_steps), truth)
+    rows |= {word: truth, rules[right]: best}
+    notes[rules[right]] = [f"r = {value:.2f}" for value in r[right].tolist()]
+    cells = [f"{median_interval(r[edges]):.2f}" for edges in rules]
+    table.append(f"| {word} | {' | '.join(cells)} |")
+    keys[f"{right}_right"] = median(read_rows(name), "ELS")
+    keys[f"{right}_ahead"] = median_interval(r[right] - r[wrong])
+    ink[f"ink_{right}"] = kept["network"]
 again = sample(wrapped, torch.roll(first, shift, (2, 3)), schedule, n_steps=network_steps)
-along = pearson_r(again, torch.roll(drawn["network"], shift, (2, 3)))
-in_frame = {  # share of a picture's ink in the four outermost rows and columns
-    name: 100 * (ink * frame).sum((1, 2, 3)) / ink.sum((1, 2, 3)).clamp(min=1)
-    for name, x in (("learnt", digits.images), ("drawn", kept["network"]))
-    for ink in [(x.clamp(-1, 1) + 1) / 2]
-}
-glue_all(
-    {
-        "circular": circular,
-        "n_circular": n_circular,
-        "n_digits": len(digits.images),
-        "n_kept": len(kept["network"]),
-        "right": median(read_rows(circular), "ELS"),
-        "wrong": median_interval(r["border-aware"]),
-        "right_ahead": median_interval(r["circular"] - r["border-aware"]),
-        "followed": float(along.min()),
-        "ink_learnt": median_interval(in_frame["learnt"]),
-        "ink_drawn": median_interval(in_frame["drawn"]),
-        "frame_area": 100 * float(frame.float().mean()),
-    }
-)
-
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-no-border", "caption": "Some of the digits that were learnt; then, for the same noise, the network with circular padding, and the theory under two rules. Under each picture of a theory its agreement r with the network."}, "image": {"alt": "Rows of small pictures: digits in the middle of black squares; white strokes and blots all over the square by the network; nearly the same ones by the circular theory; other ones, fewer at the edges, by the border-aware theory."}}
-image_grid(
-    {"learnt from": digits.images[:n_circular]} | drawn,
-    notes={name: [f"r = {value:.2f}" for value in r[name].tolist()] for name in r},
-)
+before = sample(wrapped, first, schedule, n_steps=network_steps)
+keys["followed"] = float(pearson_r(again, torch.roll(before, shift, (2, 3))).min())
+for key, x in (
+    ink | {"ink_learnt": digits.images}
+).items():  # share in the four outermost rows and columns
+    light = (x.clamp(-1, 1) + 1) / 2
+    share = (light * frame).sum((1, 2, 3)) / light.sum((1, 2, 3)).clamp(min=1)
+    keys[key] = median_interval(100 * share)
+keys |= {"circular": circular, "padded": padded, "n_pair": n_pair, "n_kept": len(kept["network"])}
+glue_all(keys | {"n_digits": len(digits.images), "frame_area": 100 * float(frame.float().mean())})
+Markdown("\n".join(table))
 
 # %% [markdown]
-# *Median agreement r of the circular theory: {glue:text}`right:.2f` [{glue:text}`right_low:.2f`,
-# {glue:text}`right_high:.2f`] over {glue:text}`n_kept` noise images; of the border-aware:
-# {glue:text}`wrong:.2f` [{glue:text}`wrong_low:.2f`, {glue:text}`wrong_high:.2f`] over the
-# {glue:text}`n_circular` of the figure; 95% bootstrap intervals. Circular theory was drawn by `elslib agree`
-# ([all numbers](06_agreement)).*
+# *Pearson's r of theory and network, median over {glue:text}`n_pair` noise images with 95% bootstrap interval.
+# Windows were calibrated for the right rule of each network.*
 #
-# The rule that was wrong for the first network is right for this one, and the other way round: on the same
-# {glue:text}`n_circular` noise images the circular one is ahead by {glue:text}`right_ahead:.2f`
-# [{glue:text}`right_ahead_low:.2f`, {glue:text}`right_ahead_high:.2f`]. And when its noise is moved, this
-# network's picture moves along: the lowest r of them all is {glue:text}`followed:.2f`.
-#
-# See what becomes of the digits. There are strokes and blots, but they do not gather into a digit, and some
-# run out of the picture at one side and in at the other. Where is the ink? A frame of four rows and columns
-# along the edges is {glue:text}`frame_area:.0f`% of the square. It holds {glue:text}`ink_learnt:.1f`%
-# [{glue:text}`ink_learnt_low:.1f`, {glue:text}`ink_learnt_high:.1f`] of a training digit's ink, and
-# {glue:text}`ink_drawn:.0f`% [{glue:text}`ink_drawn_low:.0f`, {glue:text}`ink_drawn_high:.0f`] of what the
-# network draws, as if place meant nothing. So the border is what keeps a digit in the middle. Without it a
-# picture turns into a texture.
+# The rule that is right for one network is wrong for the other. On the same noise images the border-aware rule is
+# ahead by {glue:text}`aware_ahead:.2f` [{glue:text}`aware_ahead_low:.2f`, {glue:text}`aware_ahead_high:.2f`] for
+# zero padding, the circular one by {glue:text}`circular_ahead:.2f` [{glue:text}`circular_ahead_low:.2f`,
+# {glue:text}`circular_ahead_high:.2f`] for circular padding. Over {glue:text}`n_kept` noise images the right rules
+# have {glue:text}`aware_right:.2f` [{glue:text}`aware_right_low:.2f`, {glue:text}`aware_right_high:.2f`] and
+# {glue:text}`circular_right:.2f` [{glue:text}`circular_right_low:.2f`, {glue:text}`circular_right_high:.2f`] ([all
+# numbers](06_agreement)). And when its noise is moved, the picture of the network without a border moves along: the
+# lowest r of them all is {glue:text}`followed:.2f`.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-no-border", "caption": "Some of the digits that were learnt; then, from the same noise, the two networks, and under each the theory with the rule that is right for it."}, "image": {"alt": "Rows of small pictures: digits in the middle of black squares; blots and pieces of strokes that stay inside the square by the network with zero padding, nearly the same ones by border-aware theory; some that run over the edges by the network with circular padding, nearly the same ones by circular theory."}}
+image_grid(rows, notes=notes)
+
+# %% [markdown]
+# Neither network draws a digit. There are strokes and blots that do not gather into one. But with a border they
+# keep away from the edges; without, they run out at one side and in at the other. Where is the ink? A frame
+# of four rows and columns along the edges is {glue:text}`frame_area:.0f`% of the square. It holds
+# {glue:text}`ink_learnt:.1f`% [{glue:text}`ink_learnt_low:.1f`, {glue:text}`ink_learnt_high:.1f`] of a
+# training digit's ink, {glue:text}`ink_aware:.0f`% [{glue:text}`ink_aware_low:.0f`,
+# {glue:text}`ink_aware_high:.0f`] of what the network with a border draws, and {glue:text}`ink_circular:.0f`%
+# [{glue:text}`ink_circular_low:.0f`, {glue:text}`ink_circular_high:.0f`] of what the other draws, as if place
+# meant nothing. So the border is what holds a picture in its place. Without it a picture is a texture.
 #
 # ## What could be wrong
 #
-# - **No fair pair.** The two networks differ in more than their padding: one draws clothes of a class that it
-#   is told, the other digits of no class. And the second is not trained to the end; its card says so.
-# - **The windows were calibrated for the right rule.** Each wrong rule might do better with windows of its
-#   own.
+# - **Two networks.** Either kind of padding was trained once. Neither is trained to the end, and the processors
+#   differed, so that one was trained in single precision, the other in half; their cards say so.
+# - **The windows were calibrated for the right rule.** Each wrong rule might do better with windows of its own.
 # - **Few noise images**, wherever two rules are compared. The differences are large, some intervals are wide.
-# - **A grey border.** Zero is mid-grey here, and clothes stand on black. So the border is also a visible
+# - **A grey border.** Zero is mid-grey here, and clothes and digits stand on black. So the border is also a visible
 #   edge, which may help a network in ways the theory does not count.

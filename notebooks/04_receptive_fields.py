@@ -27,6 +27,8 @@ n_seeds: int = 16  # noise images that are averaged, at least 1
 share: float = 0.95  # a field's side is that of the window that holds this share, in (0, 1]
 
 # %% tags=["hide-input"]
+from math import isnan
+
 import torch
 from IPython.display import Markdown
 
@@ -122,7 +124,8 @@ for name in names:
     field = f"{sides[name][-1]} to {sides[name][0]}"
     window = f"{scales[name].windows[-1]} to {scales[name].windows[0]}"
     fixed = load_scale(name, "ls").windows
-    cells = [name, field, window, f"{falls} of {len(windows) - 1}", gap, f"{together:.2f}"]
+    both = "field is constant" if isnan(together) else f"{together:.2f}"
+    cells = [name, field, window, f"{falls} of {len(windows) - 1}", gap, both]
     cells += [f"{fixed[-1]} to {fixed[0]}"]
     table.append(f"| {' | '.join(cells)} |")
 glue_all(
@@ -160,13 +163,20 @@ Markdown("\n".join(table))
 # The ResNet's error on held-out images is {glue:text}`emoji_resnet_loss:.3f` where the UNet's is
 # {glue:text}`emoji_unet_loss:.3f`. Whether more training would mend it we do not know: by
 # [our rule](06_agreement) it is no less finished than the others.
+#
+# The networks of digits do not look less far either when noise falls: from
+# {glue:text}`mnist_resnet_field_first` to {glue:text}`mnist_resnet_field_last` pixels with zero padding, from
+# {glue:text}`mnist_resnet_circular_field_first` to {glue:text}`mnist_resnet_circular_field_last` with circular
+# padding. Their windows narrow all the same, from {glue:text}`mnist_resnet_window_first` and
+# {glue:text}`mnist_resnet_circular_window_first` pixels to {glue:text}`mnist_resnet_window_last` and
+# {glue:text}`mnist_resnet_circular_window_last`.
 
 # %% [markdown]
 # ## What it means
 #
 # The window is a number that was fitted; the field was not. Where both narrow, the window stands for
-# something in the network, its shrinking sight. Where they do not, as for `emoji-resnet`, agreement between
-# theory and network should be read with care.
+# something in the network, its shrinking sight. On emoji and digits it does not, and agreement between theory
+# and network should be read with care.
 #
 # ## What could be wrong
 #
@@ -181,4 +191,4 @@ Markdown("\n".join(table))
 # - **The correlations have no interval**: neighbouring steps are not independent of each other.
 # - **Calibration offers odd windows from 3 pixels on**, so the curve cannot fall below 3. It ends, too: at 17
 #   pixels, for `fashion-unet` at 31. `emoji-unet` and `fashion-unet-attention` are at that end in the strongest
-#   noise and might take more. The latter's ELS windows rest on 8 noise images, not 16.
+#   noise and might take more. The latter's ELS windows rest on 8 noise images, not 16, those of the digits on 6.
