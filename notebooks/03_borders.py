@@ -29,10 +29,8 @@
 network: str = "fashion-resnet"  # a zero-padded network with calibrated windows, in data/networks
 seed: int = 0  # seed of the first noise image; the others count up from it
 n_seeds: int = 6  # number of noise images, at least 2
-circular: str = (
-    "mnist-resnet-circular"  # a network with circular padding, no classes and kept samples
-)
-padded: str = "mnist-resnet"  # a zero-padded one that learned from the same images, likewise
+circular: str = "mnist-resnet-circular"  # with circular padding, no classes and kept samples
+padded: str = "mnist-resnet"  # a zero-padded network of the same images, likewise
 n_pair: int = 6  # noise images on which these two are compared, at least 2
 moved: int = 8  # by how many pixels the noise is moved, up and to the left
 theory_steps: int = 20  # steps of the theory's reverse process, where it is drawn here
