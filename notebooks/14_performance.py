@@ -182,7 +182,7 @@ Markdown("\n".join(table))
 # comparison costs is compared, with sorting once for each small window. The dense version is no straw
 # man: it floors exponents, so that none underflows, for which a plain rewrite pays dearly. We aim at 25
 # times. {glue:text}`n_runs` runs gave {glue:text}`runs_aware_low:.0f` to {glue:text}`runs_aware_high:.0f` and
-# {glue:text}`runs_circular_low:.0f` to {glue:text}`runs_circular_high:.0f`: shared machines differ by the hour.
+# {glue:text}`runs_circular_low:.0f` to {glue:text}`runs_circular_high:.0f`: processors differ, and shared ones by the hour.
 #
 # ## Does it scale?
 
