@@ -71,6 +71,16 @@ def emoji(sources: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     return np.stack(cells)[order], labels[order], names
 
 
+def packed(arrays: dict[str, np.ndarray]) -> bytes:
+    """An npz file, with LZMA: a seventh to a quarter smaller than NumPy compresses it."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_LZMA) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+    return content.getvalue()
+
+
 def main(sources: Path) -> None:
     """Write every npz file and the manifest."""
     digits, faces = mnist(sources), emoji(sources)
@@ -114,9 +124,7 @@ def main(sources: Path) -> None:
     manifest = {}
     for name, (images, labels, about) in sets.items():
         path = HERE / f"{name}.npz"
-        packed = io.BytesIO()
-        np.savez_compressed(packed, images=images, labels=labels)
-        write_whole(path, packed.getvalue())
+        write_whole(path, packed({"images": images, "labels": labels}))
         manifest[name] = {
             "file": path.name,
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
