@@ -144,6 +144,7 @@ def data_fetch(name: str, dry_run: bool, machine_readable: bool) -> None:
 @click.option("--batch", type=click.IntRange(min=1), help="Instead of the profile's.")
 @click.option("--rate", type=float, help="Learning rate, instead of the profile's.")
 @click.option("--decay", type=click.Choice(training.DECAYS), help="Of the rate; likewise.")
+@click.option("--weighting", type=click.Choice(training.WEIGHTINGS), help="Of errors; likewise.")
 @click.option("--seed", type=click.IntRange(0, 2**30 - 1), default=0, show_default=True)
 @work
 def train(dataset, network, profile, name, **changes):

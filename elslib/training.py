@@ -34,6 +34,11 @@ UPDATES, EPOCHS, HELD_OUT = 0, 1, 2
 MEASUREMENTS = 20
 Decay = Literal["cosine", "exponential"]
 DECAYS = get_args(Decay)
+Weighting = Literal["none", "relative"]
+WEIGHTINGS = get_args(Weighting)
+# Relative weights: into how many equal parts of [0, 1] times fall, and how far a batch moves the
+# running error of its parts.
+LEVELS, MOVE = 20, 0.02
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,11 @@ class TrainConfig:
     moving average of the weights with decay `ema`, less at first so that it forgets the initial
     weights; 0, as in the paper, keeps none. `autocast` computes in bfloat16 where `has_bfloat16`.
     `updates`, `batch` at least 1.
+
+    `weighting="none"` is the paper's plain mean of squared errors. `"relative"` divides the error
+    of an image by the running mean of the errors at its noise level; the weights that Karras et
+    al. (CVPR 2024) learn come to the same. The best estimate at each level does not change. But a
+    plain mean hardly counts the small errors in strong noise, which samplers multiply most.
     """
 
     network: NetworkConfig
@@ -55,6 +65,7 @@ class TrainConfig:
     ema: float = 0.999
     seed: int = 0
     autocast: bool = True
+    weighting: Weighting = "none"
 
     def __post_init__(self):
         for name in ("updates", "batch"):
@@ -65,6 +76,8 @@ class TrainConfig:
             raise ValueError(f"rate must be positive, got {self.rate}; 1e-3 works.")
         if self.decay not in DECAYS:
             raise ValueError(f"decay must be cosine or exponential, got {self.decay!r}.")
+        if self.weighting not in WEIGHTINGS:
+            raise ValueError(f"weighting must be none or relative, got {self.weighting!r}.")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must lie in [0, 1), got {self.ema}; 0 keeps no average.")
 
@@ -78,7 +91,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class TrainStep:
-    """One update: its number (from 0), mean squared error of the noise estimate, learning rate."""
+    """One update: its number (from 0), plain mean squared error of the noise, learning rate."""
 
     update: int
     loss: float
@@ -89,7 +102,7 @@ class Trainer:
     """The state of a run: weights, their average, Adam's moments, the losses so far.
 
     `losses` has one entry an update, `held_out` the averaged weights' held-out loss at every
-    twentieth of the updates, if it was measured.
+    twentieth of the updates, if it was measured. `level_errors` is what relative weights divide by.
     """
 
     def __init__(self, config: TrainConfig, images: ImageSet):
@@ -103,6 +116,7 @@ class Trainer:
         self.adam = torch.optim.Adam(self.module.parameters(), lr=config.rate, fused=True)
         self.losses: list[float] = []
         self.held_out: list[float] = []
+        self.level_errors = torch.ones(LEVELS)
         self.seconds = 0.0
 
     def update(self) -> TrainStep:
@@ -113,12 +127,12 @@ class Trainer:
         self.adam.param_groups[0]["lr"] = rate = config.rate_at(number)
         with self._precision():
             estimate = self.module(x.to(memory_format=torch.channels_last), t, label)
-        loss = F.mse_loss(estimate.float(), eps)
+        errors = (estimate.float() - eps).square().mean(dim=(1, 2, 3))  # (b)
         self.adam.zero_grad()
-        loss.backward()
+        (self._weights(number, t, errors.detach()) * errors).mean().backward()
         self.adam.step()
         self._average(number)
-        self.losses.append(float(loss.detach()))
+        self.losses.append(float(errors.detach().mean()))
         self.seconds += time.monotonic() - start
         return TrainStep(number, self.losses[-1], rate)
 
@@ -132,6 +146,18 @@ class Trainer:
         if self.precision == torch.float32:
             return nullcontext()
         return torch.autocast(self.images.images.device.type, self.precision)
+
+    def _weights(self, number: int, t: Tensor, errors: Tensor) -> Tensor:
+        """What the errors of the images of a batch count, by the noise level of each."""
+        if self.config.weighting == "none":
+            return torch.ones_like(errors)
+        level = (t.cpu() * LEVELS).long()
+        found, sums = level.bincount(minlength=LEVELS), torch.zeros(LEVELS)
+        sums.index_add_(0, level, errors.cpu())
+        here = found > 0
+        move = max(MOVE, 1 / (1 + number))  # so that it forgets that it began at 1
+        self.level_errors[here] = self.level_errors[here].lerp(sums[here] / found[here], move)
+        return 1 / self.level_errors[level].to(errors.device)
 
     def _average(self, number: int) -> None:
         """Move the average towards the weights after an update, the more, the earlier it is: else
@@ -159,6 +185,7 @@ class Trainer:
                 state[f"adam.{key}.{name}"] = value
         state["losses"] = torch.tensor(self.losses, dtype=torch.float64)
         state["held_out"] = torch.tensor(self.held_out, dtype=torch.float64)
+        state["level_errors"] = self.level_errors
         state["seconds"] = torch.tensor(self.seconds, dtype=torch.float64)
         write_tensors(path, state, self._identity())
 
@@ -178,6 +205,7 @@ class Trainer:
                 f"delete it or give this run another name."
             )
         self.losses, self.held_out = state["losses"].tolist(), state["held_out"].tolist()
+        self.level_errors = state["level_errors"]
         self.seconds = float(state["seconds"])
         for name, parameter in self.module.named_parameters():
             parameter.data.copy_(state[f"weights.{name}"])

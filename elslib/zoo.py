@@ -71,7 +71,13 @@ PROFILES = {
         full=False,
         width={"resnet": 64, "unet": 64},
         updates={"resnet": 12_000, "unet": 9_000},
-        recipe={"batch": 64, "rate": 2e-3, "decay": "exponential", "ema": 0.999},
+        recipe={
+            "batch": 64,
+            "rate": 2e-3,
+            "decay": "exponential",
+            "ema": 0.999,
+            "weighting": "relative",
+        },
     ),
     # The paper's recipe (App. C.1).
     "paper": Profile(

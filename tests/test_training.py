@@ -51,7 +51,7 @@ def tiny_trainer(images=None, network=NETWORK, updates=24, batch=4, **changes):
 
 
 def trainer_to_kill():
-    return tiny_trainer(updates=160, seed=3)
+    return tiny_trainer(updates=160, seed=3, weighting="relative")
 
 
 def train_in_this_process(state):
@@ -315,6 +315,29 @@ def test_steps_report_update_and_rate():
     assert trainer.trained
 
 
+def test_relative_weights_make_every_noise_level_count_alike():
+    """An error counts as a multiple of the running mean at its noise level: 1 at first, whatever
+    its size; then the mean moves by a fiftieth of the way. Levels without an image keep theirs."""
+    trainer = tiny_trainer(weighting="relative")
+    t, errors = torch.tensor([0.0, 0.049, 0.5, 0.999]), torch.tensor([0.2, 0.4, 0.02, 1e-4])
+    weights = trainer._weights(0, t, errors)
+    assert (weights * errors).tolist() == pytest.approx([0.2 / 0.3, 0.4 / 0.3, 1, 1])
+    assert trainer.level_errors[1].item() == 1
+    weights = trainer._weights(1000, t[2:3], torch.tensor([0.04]))
+    assert weights.item() == pytest.approx(1 / (0.02 + (0.04 - 0.02) / 50))
+    assert tiny_trainer()._weights(0, t, errors).tolist() == [1] * 4
+
+
+def test_the_loss_is_reported_without_weights():
+    """The first update's is the same for both weightings, whose next weights are not."""
+    plain, weighted = tiny_trainer(), tiny_trainer(weighting="relative")
+    assert plain.update().loss == weighted.update().loss
+    assert any(
+        not torch.equal(a, b)
+        for a, b in zip(plain.module.parameters(), weighted.module.parameters(), strict=True)
+    )
+
+
 def test_average_without_memory_is_the_weights():
     """With ema = 0 the average is the weights themselves, bit for bit."""
     trainer = tiny_trainer(updates=5, ema=0.0)
@@ -472,6 +495,7 @@ def test_resume_from_a_truncated_state(saved, kept):
         {"ema": 0.9},
         {"decay": "exponential"},
         {"autocast": False},
+        {"weighting": "relative"},
         {"network": NetworkConfig(3, width=32, blocks=2, classes=4)},
         {"network": NetworkConfig(3, width=24, blocks=2, classes=4, padding="circular")},
         {"network": NetworkConfig(3, width=24, blocks=2, classes=4, architecture="unet")},
@@ -541,6 +565,12 @@ def test_rate_must_be_positive(rate):
     """A rate that learns nothing, or unlearns, is refused."""
     with pytest.raises(ValueError, match="rate must be positive, got .*; 1e-3 works"):
         TrainConfig(NETWORK, updates=5, rate=rate)
+
+
+def test_weighting_must_be_known(as_installed):
+    """There are two weightings."""
+    with pytest.raises(ValueError, match="weighting must be none or relative, got 'snr'"):
+        TrainConfig(NETWORK, updates=5, weighting="snr")  # pyright: ignore[reportArgumentType]
 
 
 def test_decay_must_be_known(as_installed):

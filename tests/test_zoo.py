@@ -52,6 +52,7 @@ def test_plan_of_the_cpu_profile(no_images, dataset, network):
     assert built.padding == ("circular" if network == "resnet-circular" else "zeros")
     assert built.architecture == network.removesuffix("-circular")
     assert plan.config.decay == "exponential" and plan.config.ema > 0
+    assert plan.config.weighting == "relative"
 
 
 @pytest.mark.parametrize("dataset", ["fashion", "mnist", "cifar10"])
@@ -68,7 +69,7 @@ def test_paper_profile_is_the_papers(no_images, dataset, network, width):
     assert config.network.width == width and config.network.blocks == 6
     assert config.network.classes == (None if dataset == "mnist" else 10)
     assert (config.updates, config.batch, config.rate) == (140_000, 128, 1e-4)
-    assert (config.decay, config.ema) == ("exponential", 0.0)
+    assert (config.decay, config.ema, config.weighting) == ("exponential", 0.0, "none")
 
 
 def test_changes_to_a_plan(no_images):
