@@ -5,6 +5,7 @@ import io
 import json
 import os
 import platform
+import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -102,8 +103,13 @@ def spot_checks(candidates: int, n: int) -> list[int]:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write json with `write_whole`."""
-    write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
+    """Write json with `write_whole`; a list of numbers takes one line, not one for each."""
+    text = re.sub(r"\[\n[^][{}\"]*\]", _on_one_line, json.dumps(content, indent=1))
+    write_whole(path, (text + "\n").encode())
+
+
+def _on_one_line(numbers: re.Match) -> str:
+    return f"[{', '.join(number.strip() for number in numbers[0][1:-1].split(','))}]"
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -164,19 +164,20 @@ Markdown("\n".join(table))
 # {glue:text}`emoji_unet_loss:.3f`. Whether more training would mend it we do not know: by
 # [our rule](06_agreement) it is no less finished than the others.
 #
-# The networks of digits do not look less far either when noise falls: from
-# {glue:text}`mnist_resnet_field_first` to {glue:text}`mnist_resnet_field_last` pixels with zero padding, from
-# {glue:text}`mnist_resnet_circular_field_first` to {glue:text}`mnist_resnet_circular_field_last` with circular
-# padding. Their windows narrow all the same, from {glue:text}`mnist_resnet_window_first` and
-# {glue:text}`mnist_resnet_circular_window_first` pixels to {glue:text}`mnist_resnet_window_last` and
-# {glue:text}`mnist_resnet_circular_window_last`.
+# Of the networks of digits that with zero padding looks less far when noise falls, from
+# {glue:text}`mnist_resnet_field_first` to {glue:text}`mnist_resnet_field_last` pixels; that with circular padding goes from
+# {glue:text}`mnist_resnet_circular_field_first` to {glue:text}`mnist_resnet_circular_field_last`. The windows of both narrow,
+# from {glue:text}`mnist_resnet_window_first` and {glue:text}`mnist_resnet_circular_window_first` pixels to
+# {glue:text}`mnist_resnet_window_last` and {glue:text}`mnist_resnet_circular_window_last`. They differ in more than
+# padding: the first [was trained otherwise](17_where_they_part). Trained like the second, `mnist-resnet-plain` has a
+# field that goes from {glue:text}`mnist_resnet_plain_field_first` to {glue:text}`mnist_resnet_plain_field_last` pixels.
 
 # %% [markdown]
 # ## What it means
 #
 # The window is a number that was fitted; the field was not. Where both narrow, the window stands for
-# something in the network, its shrinking sight. On emoji and digits it does not, and agreement between theory
-# and network should be read with care.
+# something in the network, its shrinking sight. On emoji, and on digits with circular padding, it does not,
+# and agreement between theory and network should be read with care.
 #
 # ## What could be wrong
 #
@@ -191,4 +192,5 @@ Markdown("\n".join(table))
 # - **The correlations have no interval**: neighbouring steps are not independent of each other.
 # - **Calibration offers odd windows from 3 pixels on**, so the curve cannot fall below 3. It ends, too: at 17
 #   pixels, for `fashion-unet` at 31. `emoji-unet` and `fashion-unet-attention` are at that end in the strongest
-#   noise and might take more. The latter's ELS windows rest on 8 noise images, not 16, those of the digits on 6.
+#   noise and might take more. The latter's ELS windows rest on 8 noise images, not 16, those of
+#   `mnist-resnet-plain` and `mnist-resnet-circular` on 6.

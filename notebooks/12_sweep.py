@@ -234,8 +234,8 @@ lines(
 # {glue:text}`gap_high:+.3f`] higher with {glue:text}`slow` of them than with {glue:text}`fast`.
 #
 # So equal numbers do not go together. At twenty steps the theory is as good as finished, and the
-# network is not: with more steps its pictures move towards the theory. Why it needs more we do not
-# know, but this is the side on which to look.
+# network is not: with more steps its pictures move towards the theory. [Another
+# chapter](17_where_they_part) finds that it is the first step which has to be short.
 #
 # ## The commands
 #

@@ -25,6 +25,15 @@ def test_a_record_says_what_produced_an_artefact():
     assert "cores" in record["hardware"] and record["config"] == {"seed": 1}
 
 
+def test_json_has_lists_of_numbers_on_one_line(tmp_path):
+    """And is the same json: strings, nested and empty lists are left as they are."""
+    content = {"a": [1, -2.5e-7, None, True], "b": [[1, 2], []], "c": "[1,\n 2]", "d": ["x", "[3]"]}
+    write_json(tmp_path / "a.json", content)
+    text = (tmp_path / "a.json").read_text()
+    assert json.loads(text) == content
+    assert '"a": [1, -2.5e-07, null, true]' in text and "  [1, 2],\n" in text
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     """What cannot be written does not replace what was there."""
     path = tmp_path / "a.json"
