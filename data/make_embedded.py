@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from elslib.datasets import FASHION_CLASSES
-from elslib.records import write_json, write_whole
+from elslib.records import write_arrays, write_json
 
 HERE = Path(__file__).parent
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -71,16 +71,6 @@ def emoji(sources: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     return np.stack(cells)[order], labels[order], names
 
 
-def packed(arrays: dict[str, np.ndarray]) -> bytes:
-    """An npz file, with LZMA: a seventh to a quarter smaller than NumPy compresses it."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_LZMA) as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w") as file:
-                np.lib.format.write_array(file, array, allow_pickle=False)
-    return content.getvalue()
-
-
 def main(sources: Path) -> None:
     """Write every npz file and the manifest."""
     digits, faces = mnist(sources), emoji(sources)
@@ -124,7 +114,7 @@ def main(sources: Path) -> None:
     manifest = {}
     for name, (images, labels, about) in sets.items():
         path = HERE / f"{name}.npz"
-        write_whole(path, packed({"images": images, "labels": labels}))
+        write_arrays(path, {"images": images, "labels": labels}, zipfile.ZIP_LZMA)
         manifest[name] = {
             "file": path.name,
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),

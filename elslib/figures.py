@@ -1,6 +1,6 @@
 """Figures of the book: arrays in, matplotlib figure out, one style."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
+
+from elslib.metrics import Interval
 
 # Okabe and Ito's palette: told apart with any kind of colour vision.
 COLOURS = {
@@ -123,6 +125,12 @@ class Line:
     y: Sequence[float]
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
+
+    @classmethod
+    def through(cls, x: Sequence[float], intervals: Iterable[Interval]) -> "Line":
+        """The line of the estimates at x, with the band of their intervals."""
+        y, low, high = zip(*((i.estimate, i.low, i.high) for i in intervals), strict=True)
+        return cls(x, y, low, high)
 
 
 def lines(

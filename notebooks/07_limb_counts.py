@@ -192,13 +192,7 @@ image_grid(rows, notes=notes)
 names = ["theory", *(f"late {side}" for side in sides)]
 lines(
     {
-        kind: Line(
-            [els_scale.windows[0], *sides],
-            *(
-                [getattr(shares[kind, name], key) for name in names]
-                for key in ("estimate", "low", "high")
-            ),
-        )
+        kind: Line.through([els_scale.windows[0], *sides], [shares[kind, name] for name in names])
         for kind in kinds
     },
     f"smallest window below t = {run['late']}, pixels",

@@ -104,12 +104,7 @@ image_grid({name: some[:5] for name, some in shown.items()})
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-disturbed", "caption": "By which factor the error grows when a picture is moved: median over the pictures, with the 95% bootstrap interval as a band. Who goes by places rises; some of every rise is the border, and the part that was cut off."}, "image": {"alt": "Line plot of relative error against the number of pixels moved, one line each for ELS, LS, ResNet and UNet."}}
 lines(
-    {
-        name: Line(
-            distances, *([getattr(i, key) for i in row] for key in ("estimate", "low", "high"))
-        )
-        for name, row in disturbed.items()
-    },
+    {name: Line.through(distances, row) for name, row in disturbed.items()},
     "moved by, pixels",
     "error / error before it was moved",
     level=1.0,
@@ -146,10 +141,7 @@ for t in times:
     for name, rows in relative.items():
         rows.append(median_interval(off[name] / off["ELS"]))
 lines(
-    {
-        name: Line(times, *([getattr(i, key) for i in row] for key in ("estimate", "low", "high")))
-        for name, row in relative.items()
-    },
+    {name: Line.through(times, row) for name, row in relative.items()},
     "time t (0 = image, 1 = noise)",
     "error / error of ELS",
 )

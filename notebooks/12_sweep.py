@@ -117,9 +117,7 @@ for axis in ("window_factor", "n_images", "theory_steps"):
         start = replace(base, machine=kind)
         swept = {x or n_all: r for x, r in curve(kept, start, axis, steps).items()}
         found[axis, key] = {x: median_interval(swept[x]) for x in sorted(swept)}
-        fields = ("estimate", "low", "high")
-        bounds = ([getattr(i, field) for i in found[axis, key].values()] for field in fields)
-        drawn[axis, key] = Line(list(found[axis, key]), *bounds)
+        drawn[axis, key] = Line.through(list(found[axis, key]), found[axis, key].values())
     live = median_interval(here[150])
     x = getattr(point, axis) or n_all
     on_it = replace(point, **{axis: getattr(base, axis), "machine": "els"}) == base

@@ -85,11 +85,7 @@ relative = {
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-denoising", "caption": "Error of each denoiser on new images, divided by that of the Wiener filter on the same image: median over the images, with the 95% bootstrap interval as a band. Below the dashed line: better than linear."}, "image": {"alt": "Line plot of error relative to the Wiener filter against time, on a logarithmic axis, one line for each denoiser."}}
 lines(
-    {
-        name: Line(times, *([getattr(i, key) for i in row] for key in ("estimate", "low", "high")))
-        for name, row in relative.items()
-        if name != "Wiener"
-    },
+    {name: Line.through(times, row) for name, row in relative.items() if name != "Wiener"},
     "time t (0 = image, 1 = noise)",
     "error / error of the Wiener filter",
     level=1.0,

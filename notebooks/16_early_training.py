@@ -54,12 +54,7 @@ r = {name: [torch.tensor(row["r"][key]) for row in ages] for name, key in names.
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ages", "caption": "How well theories predict the network after so many updates, and how like it is to a trained UNet without attention: median r over the noise images, with 95% bootstrap interval. ELS, LS and IS have the windows calibrated on the network when trained, the narrow windows are those of the plain UNet."}, "image": {"alt": "Line plot of r against the number of updates on a logarithmic axis, one line each for ELS, LS, IS, ELS with narrow windows, and the plain UNet."}}
 course = {name: [median_interval(some) for some in rows] for name, rows in r.items()}
 lines(
-    {
-        name: Line(
-            updates, *([getattr(i, key) for i in row] for key in ("estimate", "low", "high"))
-        )
-        for name, row in course.items()
-    },
+    {name: Line.through(updates, row) for name, row in course.items()},
     "updates of training",
     "Pearson's r, median",
     log=False,

@@ -79,20 +79,21 @@ cut = course[last][1].t
 # of which more below. Each is compared with the border-aware theory (ELS) whose windows were calibrated on it.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-hand-over", "caption": "The theory draws down to some noise level (across: noise as a multiple of the signal; pure noise is on the right), then the network goes on. Up: agreement r of the end with the picture that the theory draws alone, median over the noise images, with 95% bootstrap interval as a band. On the far right the network draws alone. The labels name the network and how many steps it would take for the whole way. The upward axis does not begin at 0."}, "image": {"alt": "Line plot of r against the noise at the hand-over, logarithmic, with two lines for each of two networks. All four are near 1 on the left and fall slowly to about 0.95. At the last point, pure noise, those of the plain network fall steeply, the line of 20 steps far deeper; those of the other network do not."}}
+at = (0, 1, 2, 4, 6, 10, 14)  # steps of the theory before the hand-over; drawn for two networks
 r, pictures = {}, {}
-for name in (first, last):
+for name in names:
     for n in NETWORK_STEPS:
-        for i in (0, 1, 2, 4, 6, 10, 14):  # steps of the theory before the hand-over
+        for i in at if name in (first, last) else at[:2]:
             x, t = course[name][i].x, course[name][i].t
             times = [t, *(later for later in uniform_times(n) if later < t)]
             x0 = sample(trained[name], x, schedule, labels[name], times=times)
             pictures[name, n, i], r[name, n, i] = x0, pearson_r(x0, ends[name])
-curves = {}
-for name, n in ((name, n) for name in (first, last) for n in NETWORK_STEPS):
-    at = [i for one, steps, i in r if (one, steps) == (name, n)]
-    spread = [median_interval(r[name, n, i]) for i in at]
-    bounds = ([getattr(one, key) for one in spread] for key in ("estimate", "low", "high"))
-    curves[f"{name}, {n}"] = Line([schedule.noise_ratio(course[name][i].t) for i in at], *bounds)
+noises = [schedule.noise_ratio(course[last][i].t) for i in at]
+curves = {
+    f"{name}, {n}": Line.through(noises, [median_interval(r[name, n, i]) for i in at])
+    for name in (first, last)
+    for n in NETWORK_STEPS
+}
 lines(
     curves,
     "noise / signal at the hand-over",
@@ -128,22 +129,20 @@ image_grid(
 # from there on.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-long, short = uniform_times(few), uniform_times(many)
-ways = {
-    f"alone, {few} steps": long,
-    f"alone, {many} steps": short,
+long, short, by = uniform_times(few), uniform_times(many), {}
+mixed = {
     f"alone, as {many} at first, then as {few}": [t for t in short if t > cut] + long[1:],
     f"alone, as {few} at first, then as {many}": [1.0, cut, *(t for t in short if t < cut)],
-    f"theory at first, then as {few}": long[1:],
-    f"theory at first, then as {many}": [cut, *(t for t in short if t < cut)],
 }
-by, table = {}, [f"| | {' | '.join(names)} |", "| --- |" + " --- |" * len(names)]
-for way, times in ways.items():
-    for name in names:
-        x = course[name][times[0] < 1].x
-        x0 = sample(trained[name], x, schedule, labels[name], times=times)
-        by[name, way] = pearson_r(x0, ends[name])
-    table.append(f"| {way} | {' | '.join(f'{median_interval(by[n, way]):.2f}' for n in names)} |")
+for name in names:
+    by[name] = {f"alone, {n} steps": r[name, n, 0] for n in NETWORK_STEPS}
+    for way, times in mixed.items():
+        x0 = sample(trained[name], course[name][0].x, schedule, labels[name], times=times)
+        by[name][way] = pearson_r(x0, ends[name])
+    by[name] |= {f"theory at first, then as {n}": r[name, n, 1] for n in NETWORK_STEPS}
+table = [f"| | {' | '.join(names)} |", "| --- |" + " --- |" * len(names)]
+for way in by[first]:
+    table.append(f"| {way} | {' | '.join(f'{median_interval(by[n][way]):.2f}' for n in names)} |")
 seen = {n: f"{cards[n]['training']['updates'] * cards[n]['training']['batch']:,}" for n in names}
 table.append(f"| *noisy pictures seen in training* | {' | '.join(seen[n] for n in names)} |")
 Markdown("\n".join(table))
@@ -198,7 +197,7 @@ on_the_way = [t for t in short if t > cut] + [cut]
 makes = (ratio[a] / ratio[b] - 1 for a, b in zip(on_the_way, on_the_way[1:], strict=False))
 keys = {"factor_few": ratio[1.0] / ratio[cut] - 1, "factor_many": sum(makes)}
 for word, name in (("plain", first), ("last", last)):
-    alone, best, begin, rest, _, handed = (by[name, way] for way in ways)
+    alone, best, begin, rest, _, handed = by[name].values()
     keys |= {
         f"{word}_alone": median_interval(best),
         f"{word}_handed": median_interval(handed),
@@ -231,25 +230,26 @@ Markdown("\n".join(table))
 # *same* pictures of the theory as {glue:text}`last:s`.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-kept, second = {name: read_pictures(name) for name in (first, last)}, load_network(again)
+kept, trained[again] = {name: read_pictures(name) for name in (first, last)}, load_network(again)
 start = initial_noise(range(len(kept[last]["network"])), kept[last]["network"].shape[1:])
-kept[again] = kept[last] | {"network": sample(second, start, schedule, n_steps=many).clamp(-1, 1)}
+drawn = sample(trained[again], start, schedule, n_steps=many).clamp(-1, 1)  # as kept pictures are
+kept[again] = kept[last] | {"network": drawn}
 held, weak, middle = zoo.held_out_images(last).images[:128], 0.05, 0.5
 eps = torch.randn(held.shape, generator=torch.Generator().manual_seed(0))
 table = [f"| network | errors | held-out error | at t = {weak} | at t = {middle} | ELS |"]
 table += ["| --- |" + " --- |" * 5]
-alike, losses, at = {}, {}, {}
-for name, drawn in kept.items():
-    alike[name] = pearson_r(drawn["ELS"], drawn["network"])
+alike, losses, off = {}, {}, {}
+for name, each in kept.items():
+    alike[name] = pearson_r(each["ELS"], each["network"])
     losses[name] = cards[name]["loss"]["held_out"]
     for t in (weak, middle):
         levels = schedule.levels(t)
         x = levels[0] * held + levels[1] * eps
         with torch.no_grad():
-            x0 = (second if name == again else trained[name])(x, t, None)
-        at[name, t] = float((noise_from_denoised(x, x0, *levels) - eps).square().mean())
+            x0 = trained[name](x, t, None)
+        off[name, t] = float((noise_from_denoised(x, x0, *levels) - eps).square().mean())
     how = {"none": "plain", "relative": "relative"}[cards[name]["training"]["weighting"]]
-    cells = [how] + [f"{e:.4f}" for e in (losses[name], at[name, weak], at[name, middle])]
+    cells = [how] + [f"{e:.4f}" for e in (losses[name], off[name, weak], off[name, middle])]
     table.append(f"| {name} | {' | '.join(cells)} | {median_interval(alike[name]):.3f} |")
 glue_all(
     {
@@ -262,8 +262,8 @@ glue_all(
         "last_loss": losses[last],
         "again_ELS": median_interval(alike[again]),
         "again_loss": 100 * (losses[again] / losses[last] - 1),
-        "again_weak": 100 * (at[again, weak] / at[last, weak] - 1),
-        "again_middle": 100 * (at[again, middle] / at[last, middle] - 1),
+        "again_weak": 100 * (off[again, weak] / off[last, weak] - 1),
+        "again_middle": 100 * (off[again, middle] / off[last, middle] - 1),
         "same": median_interval(pearson_r(kept[last]["network"], kept[again]["network"])),
     }
 )

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from elslib import figures
+from elslib.metrics import Interval
 
 
 def pixels(figure):
@@ -73,6 +74,12 @@ def test_a_linear_axis_may_begin_above_zero():
     """Where all values lie close together."""
     plot = figures.lines({"a": figures.Line([1, 2], [0.9, 0.95])}, "x", "y", log=False, bottom=0.8)
     assert plot.axes[0].get_ylim()[0] == 0.8
+
+
+def test_a_line_through_intervals():
+    """Estimates are its y, the bounds its band."""
+    line = figures.Line.through([1, 2], (Interval(y, y - 1, y + 2) for y in (3.0, 5.0)))
+    assert line == figures.Line([1, 2], (3.0, 5.0), (2.0, 4.0), (5.0, 7.0))
 
 
 def test_panels():

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -52,6 +53,19 @@ def test_a_full_disk_leaves_the_old_file_and_is_named(tmp_path, full_disk):
     assert caught.value.errno == errno.EFBIG
     assert np.load(path)["a"].tolist() == [0, 1, 2]
     assert [file.name for file in tmp_path.iterdir()] == ["a.npz"]
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_arrays_survive_the_file(tmp_path, compression):
+    """Of any type and shape, whatever packs them; the same bytes each time."""
+    arrays = {"a": np.arange(6).reshape(2, 3), "b": np.float32(0.5) * np.ones(4, np.float32)}
+    for name in ("one.npz", "two.npz"):
+        write_arrays(tmp_path / name, arrays, compression)
+    found = np.load(tmp_path / "one.npz")
+    assert set(found) == {"a", "b"}
+    for name, array in arrays.items():
+        assert found[name].dtype == array.dtype and np.array_equal(found[name], array)
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
 
 
 def test_a_stopwatch_counts_up():
