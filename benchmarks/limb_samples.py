@@ -11,6 +11,7 @@ batch and resumes. `sheet` draws 60 of the pictures, shuffled and numbered, for 
 eye without knowing who drew which; the answers go to limbs-NETWORK-by-eye.csv.
 """
 
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,7 +154,7 @@ def write(path: Path, kept: Kept) -> None:
         drawn = [item["pictures"][name] for item in kept.items]
         arrays[name] = np.concatenate([np.array(some, dtype=np.uint8) for some in drawn])
     arrays["sheet"] = sheet_order(arrays["kind"])
-    write_arrays(path, arrays)
+    write_arrays(path, arrays, zipfile.ZIP_LZMA)
     images_sha256, seconds = kept.config["images_sha256"], kept.seconds()
     record = RunRecord("benchmarks/limb_samples.py", kept.config, images_sha256, seconds)
     write_json(path.with_suffix(".json"), record.json())

@@ -6,6 +6,7 @@ beside it.
 
 import csv
 import io
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -194,7 +195,8 @@ def write_pictures(
     """Keep what a network and its theories drew from these seeds, as bytes, sorted by seed."""
     order = np.argsort(seeds)
     path = result_path(network).with_suffix(".npz")
-    write_arrays(path, {name: x.numpy()[order] for name, x in pictures.items()})
+    arrays = {name: x.numpy()[order] for name, x in pictures.items()}
+    write_arrays(path, arrays, zipfile.ZIP_LZMA)
 
 
 def read_pictures(network: str) -> dict[str, Float[Tensor, "n c h w"]]:
