@@ -193,7 +193,7 @@ Markdown("\n".join(table))
 # - **Only the middle pixel** was measured. Near a border a network also sees the border itself.
 # - **Our windows on clothes are smaller than the published ones** at most noise levels,
 #   {glue:text}`fashion_unet_apart:.1f` pixels for the UNet. Our networks saw fewer images, were trained for less
-#   long, and with errors that press little where noise is strong. Which of it matters we do not know; that the UNet of
+#   long, and with errors that press little where noise is strong. That the UNet of
 #   digits comes nearer with other errors speaks for the last.
 # - **The correlations have no interval**: neighbouring steps are not independent of each other.
 # - **Calibration offers odd windows from 3 pixels on**, so the curve cannot fall below 3. It ends, too: at 17

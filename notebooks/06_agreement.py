@@ -126,8 +126,8 @@ agreement_scatter(pairs, ("IS", "ELS"))
 # {glue:text}`fashion_unet_LS:.2f` [{glue:text}`fashion_unet_LS_low:.2f`,
 # {glue:text}`fashion_unet_LS_high:.2f`], ELS {glue:text}`fashion_unet_ELS:.2f`
 # [{glue:text}`fashion_unet_ELS_low:.2f`, {glue:text}`fashion_unet_ELS_high:.2f`]. Our networks saw a sixth
-# of the images and were trained for less long, and differently. Which of it matters we have not tested; [another
-# chapter](09_breaking_equivariance) looks at what the UNets do.
+# of the images and were trained for less long, and differently. The first trials point at the last, for the UNet;
+# [another chapter](09_breaking_equivariance) looks at what the UNets do.
 #
 # Digits with circular padding are where locality and equivariance matter most. ELS has
 # {glue:text}`mnist_resnet_circular_ELS:.2f` [{glue:text}`mnist_resnet_circular_ELS_low:.2f`,
