@@ -148,7 +148,7 @@ def write_arrays(
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", compression) as archive:
         for name, array in arrays.items():
-            large = array.nbytes > 2**30
+            large = array.nbytes > 2**30  # only then: zip64 would change the bytes of kept files
             with archive.open(f"{name}.npy", "w", force_zip64=large) as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
     write_whole(path, content.getvalue())

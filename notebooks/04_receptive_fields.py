@@ -36,7 +36,7 @@ from elslib.agreement import with_results
 from elslib.calibration import load_scale, published_scale
 from elslib.figures import Line, image_grid, lines
 from elslib.gluing import glue_all
-from elslib.networks import load_card, load_network, training_images
+from elslib.networks import load_network, training_images
 from elslib.receptive_field import receptive_field, side_holding
 from elslib.samplers import ddim, initial_noise, uniform_times
 
@@ -111,13 +111,13 @@ for name in names:
     gap, key = "none published", name.replace("-", "_")  # the key for the page of claims
     if name in PUBLISHED:
         theirs = torch.tensor([float(w) for w in published_scale(PUBLISHED[name]).windows])
-        glue_all({f"{key}_apart": float((windows - theirs).abs().mean())})
-        gap = f"{float((windows - theirs).abs().mean()):.1f} px"
+        apart = float((windows - theirs).abs().mean())
+        glue_all({f"{key}_apart": apart})
+        gap = f"{apart:.1f} px"
     together = float(
         torch.corrcoef(torch.stack([windows, torch.tensor(sides[name]).float()]))[0, 1]
     )
     glue_all({f"{key}_falls": falls, f"{key}_steps": len(windows) - 1})
-    glue_all({f"{key}_loss": load_card(name)["loss"]["held_out"]})
     glue_all({f"{key}_field_first": sides[name][-1], f"{key}_field_last": sides[name][0]})
     glue_all({f"{key}_window_first": scales[name].windows[-1]})
     glue_all({f"{key}_window_last": scales[name].windows[0]})
@@ -193,8 +193,8 @@ Markdown("\n".join(table))
 # - **Only the middle pixel** was measured. Near a border a network also sees the border itself.
 # - **Our windows on clothes are smaller than the published ones** at most noise levels,
 #   {glue:text}`fashion_unet_apart:.1f` pixels for the UNet. Our networks saw fewer images, were trained for less
-#   long, and with errors that press little where noise is strong. That the UNet of
-#   digits comes nearer with other errors speaks for the last.
+#   long, and with errors that press little where noise is strong. That the UNet of digits comes nearer with other
+#   errors speaks for the last.
 # - **The correlations have no interval**: neighbouring steps are not independent of each other.
 # - **Calibration offers odd windows from 3 pixels on**, so the curve cannot fall below 3. It ends, too: at 17
 #   pixels, for `fashion-unet` at 31, for `mnist-unet` and `emoji-unet` at 23. The last two and `fashion-unet-attention`

@@ -157,8 +157,8 @@ agreement_scatter(pairs, ("IS", "ELS"))
 # draw none that does.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-agreement-emoji", "caption": "From the same noise: a network that learned emoji, and three theories. One column is one seed, 0 to 7, each of another class; under the theories their r with the network."}, "image": {"alt": "Four rows of eight small colour pictures. Network and ELS: nearly the same patchworks of bright colours on white. LS: patchworks that share some of it. IS: eight emoji, among them a gorilla, a popcorn box and a face."}}
-colour = read_pictures(COLOUR)
-notes = {kind: values(read_rows(COLOUR), kind)[:8] for kind in ("ELS", "LS", "IS")}
+colour, compared = read_pictures(COLOUR), read_rows(COLOUR)
+notes = {kind: values(compared, kind)[:8] for kind in ("ELS", "LS", "IS")}
 image_grid(
     {kind: colour[kind][:8] for kind in ("network", *notes)},
     notes={kind: [f"r = {value:.2f}" for value in r.tolist()] for kind, r in notes.items()},

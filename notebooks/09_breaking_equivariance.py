@@ -62,15 +62,16 @@ if cards["ResNet"]["images"]["sha256"] != cards["UNet"]["images"]["sha256"]:
     raise ValueError(
         f"resnet and unet must be trained on the same images, got {resnet} and {unet}."
     )
+known = {what: training_images(pair["UNet"]) for what, pair in PAIRS.items()}
 theirs = {}  # for each pair: ELS with the ResNet's windows, LS with the UNet's, both networks
 for what, pair in PAIRS.items():
-    known = training_images(pair["UNet"])
+    els, ls = load_scale(pair["ResNet"], "els"), load_scale(pair["UNet"], "ls")
     theirs[what] = {
-        "ELS": EquivariantLocalScore(known, load_scale(pair["ResNet"], "els"), edges="aware"),
-        "LS": LocalScore(known, load_scale(pair["UNet"], "ls")),
+        "ELS": EquivariantLocalScore(known[what], els, edges="aware"),
+        "LS": LocalScore(known[what], ls),
         **{kind: load_network(name) for kind, name in pair.items()},
     }
-denoisers, images = theirs["chosen"], training_images(unet)
+denoisers, images = theirs["chosen"], known["chosen"]
 schedule, shape = denoisers["UNet"].schedule, images.images.shape[1:]
 
 # %% [markdown]
@@ -92,12 +93,13 @@ for what, pair in PAIRS.items():
     picture = held_out.images[chosen]
     eps = torch.randn(picture.shape, generator=generator)
     clean[what] = picture, eps, labels
-    for d in distances:
+    by = distances if what == "chosen" else (distances[0], distances[-1])
+    for d in by:
         moved[what, d] = pad(picture, (d, 0, 0, 0), mode="replicate")[..., :width]
         noisy[what, d] = alpha * moved[what, d] + sigma * eps
     for name, denoise in theirs[what].items():
         error = []
-        for d in distances:
+        for d in by:
             with torch.no_grad():
                 estimates[what, name, d] = denoise(noisy[what, d], time, labels)
             error.append((estimates[what, name, d] - moved[what, d]).square().mean((1, 2, 3)))
@@ -196,30 +198,31 @@ image_grid(drawn, [f"seed {seed + i}" for i in range(n_seeds)], notes)
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 table = ["| networks | LS | ResNet | UNet | LS - ELS, ResNet | LS - ELS, UNet |"]
 table += ["| --- |" + " --- |" * 5]
+between = {}  # r of LS minus r of ELS with each network, seed by seed
 for what, pair in PAIRS.items():
     cells = [f"{disturbed[what, name][-1]:.2f}" for name in ("LS", *pair)]
     glue_all({f"{what}_{name}_disturbed": disturbed[what, name][-1] for name in denoisers})
     for kind, name in pair.items():
         rows = read_rows(name)
-        gap, ahead = values(rows, "LS") - values(rows, "ELS"), share_above(rows, "LS", "ELS")
-        cells.append(f"{median_interval(gap):+.2f}")
-        glue_all({f"{what}_{kind}_gap": median_interval(gap), f"{what}_{kind}_ahead": ahead})
+        between[name] = values(rows, "LS") - values(rows, "ELS")
+        gap, ahead = median_interval(between[name]), share_above(rows, "LS", "ELS")
+        cells.append(f"{gap:+.2f}")
+        glue_all({f"{what}_{kind}_gap": gap, f"{what}_{kind}_ahead": ahead})
     table.append(f"| {', '.join(pair.values())} | {' | '.join(cells)} |")
 Markdown("\n".join(table))
 
 # %% tags=["remove-cell"]
 shares = [load_card(name)["near_copies"] for pair in PAIRS.values() for name in pair.values()]
-high = times[1]
 glue_all(
     {
         "n_images": n_images,
         "far": distances[-1],
         "time": time,
-        "high": high,
+        "high": times[1],
         "what": images.class_names[label],
         "n_class": f"{len(images.subset(label)):,}",
         "updates": f"{cards['UNet']['training']['updates']:,}",
-        "n_new": len(values(read_rows(unet), "LS")),
+        "n_new": len(between[unet]),
         "copies": round(100 * sum(shares)),
         "n_copies": 100 * len(shares),
         "digits_side": max(load_scale(DIGITS["UNet"], "els").windows),
@@ -252,17 +255,13 @@ glue_all(
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-faces", "caption": "Smileys: same noise, four answers, as above. The ELS shown has the ResNet's windows; each r is with the windows of the network it names."}, "image": {"alt": "Grid of small colour pictures, one column for each noise image. Rows: ELS, yellow patchworks of any outline; ResNet, much the same, blurred; LS, round yellow faces with stray patches; UNet, blurred yellow faces, most of them round."}}
 emoji = {kind: read_pictures(name) for kind, name in FACES.items()}
-kinds = training_images(FACES["UNet"])
-is_face = torch.arange(len(emoji["UNet"]["LS"])) % len(kinds.class_names) == FACE
+is_face = torch.arange(len(emoji["UNet"]["LS"])) % len(known["emoji"].class_names) == FACE
 drawn = {"ELS": emoji["ResNet"]["ELS"], "LS": emoji["UNet"]["LS"]}
 drawn |= {kind: some["network"] for kind, some in emoji.items()}
 drawn = {row: drawn[row][is_face] for row in steps}
-faces = {}
 for kind, name in FACES.items():
-    some = values(read_rows(name), "LS") - values(read_rows(name), "ELS")
-    faces[kind] = median_interval(some[is_face])
-glue_all({f"faces_{name}": value for name, value in faces.items()})
-glue_all({"n_faces": len(kinds.subset(FACE)), "n_drawn": int(is_face.sum())})
+    glue_all({f"faces_{kind}": median_interval(between[name][is_face])})
+glue_all({"n_faces": len(known["emoji"].subset(FACE)), "n_drawn": int(is_face.sum())})
 r = {row: values(read_rows(FACES[kind]), one)[is_face] for row, (one, kind) in pairs.items()}
 notes = {row: [f"r = {v:.2f}" for v in some[:n_seeds].tolist()] for row, some in r.items()}
 image_grid({row: some[:n_seeds] for row, some in drawn.items()}, (), notes)

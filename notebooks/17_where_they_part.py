@@ -140,8 +140,8 @@ for name in names:
         x0 = sample(trained[name], course[name][0].x, schedule, labels[name], times=times)
         by[name][way] = pearson_r(x0, ends[name])
     by[name] |= {f"theory at first, then as {n}": r[name, n, 1] for n in NETWORK_STEPS}
-    begun = list(ddim(trained[name], course[name][0].x, long, schedule, labels[name]))[1].x
-    x0 = sample(theories[name], begun, schedule, labels[name], times=long[1:])
+    _, begun = ddim(trained[name], course[name][0].x, [1.0, cut, 0.0], schedule, labels[name])
+    x0 = sample(theories[name], begun.x, schedule, labels[name], times=grid[1:])
     by[name][f"as {few} at first, then theory"] = pearson_r(x0, ends[name])
 table = [f"| | {' | '.join(names)} |", "| --- |" + " --- |" * len(names)]
 for way in by[first]:
