@@ -4,8 +4,8 @@
 
 `elslib train` keeps weights of a UNet of clothes after ever more updates. Each of them draws from
 the noise of `elslib agree`, and is compared with what the theories drew from it, with the windows
-of the trained network, and with what a plain UNet and ELS with its windows drew (`--beside`). All
-pictures are clamped to [-1, 1].
+of the trained network, and with what other networks and ELS with their windows drew (`--beside`).
+All pictures are clamped to [-1, 1].
 Writes data/results/early-NETWORK.json: Pearson's r of each seed, and the loss on held-out images.
 """
 
@@ -59,14 +59,21 @@ def drawn(denoiser: NetworkDenoiser, images: ImageSet, seeds: int) -> Tensor:
 
 @click.command()
 @click.option("--network", default="fashion-unet-attention", show_default=True)
-@click.option("--beside", default="fashion-unet", show_default=True, help="Compared with it, too.")
-def main(network: str, beside: str) -> None:
+@click.option(
+    "--beside",
+    multiple=True,
+    default=("fashion-resnet", "fashion-unet"),
+    show_default=True,
+    help="Compared with it, too; repeatable.",
+)
+def main(network: str, beside: tuple[str, ...]) -> None:
     """Draw with every snapshot; the table is printed, the json written."""
     clock, images, final = Stopwatch(), training_images(network), load_network(network)
     kept = read_pictures(network)
     others = {"ELS": kept["ELS"], "LS": kept["LS"], "IS": kept["IS"]}
-    near = read_pictures(beside)
-    others |= {beside: near["network"], f"ELS of {beside}": near["ELS"]}
+    for name in beside:
+        near = read_pictures(name)
+        others |= {name: near["network"], f"ELS of {name}": near["ELS"]}
     rows = []
     for updates, path in tqdm(snapshots(network).items(), desc=f"early {network}", disable=None):
         state = {key: value.float() for key, value in load_file(path).items()}
@@ -80,7 +87,7 @@ def main(network: str, beside: str) -> None:
     config = {
         "network": network,
         "weights_sha256": weights_sha256(network),
-        "beside": {beside: weights_sha256(beside)},
+        "beside": {name: weights_sha256(name) for name in beside},
         "steps": STEPS,
     }
     record = RunRecord("benchmarks/early_training.py", config, images.sha256, clock.seconds)

@@ -5,10 +5,10 @@
 
 `sample` writes data/results/limbs-NETWORK.npz: 100 seeds for each kind of limb, or for some of them
 (`--kind`), shared evenly among its classes, drawn by the network (150 steps), by border-aware ELS
-(20 steps), by ELS whose windows have at least so many pixels (`--side`) at times below .3 and are
-the calibrated ones before, and by other networks of the same images (`--beside`). It keeps each
-batch and resumes. `sheet` draws 60 of the pictures, shuffled and numbered, for somebody to count by
-eye without knowing who drew which; the answers go to limbs-NETWORK-by-eye.csv.
+(20 steps), and by ELS whose windows have at least so many pixels (`--side`) at times below .3 and
+are the calibrated ones before. It keeps each batch and resumes. `sheet` draws 60 of the pictures,
+shuffled and numbered, for somebody to count by eye without knowing who drew which; the answers go
+to limbs-NETWORK-by-eye.csv.
 """
 
 import zipfile
@@ -52,13 +52,12 @@ def batches(kinds: Iterable[str]) -> list[tuple[str, int, list[int]]]:
 
 @dataclass(frozen=True)
 class Painters:
-    """Who draws: a network, its theory, theory with wider late windows, other networks."""
+    """Who draws: a network, its theory, theory with wider late windows."""
 
     network: NetworkDenoiser
     images: ImageSet
     scale: ScaleTable
     sides: tuple[int, ...]
-    beside: dict[str, NetworkDenoiser]
 
     def draw(self, seeds: list[int], label: int) -> dict[str, Tensor]:
         """What each draws from the noise of these seeds, [b, 1, h, w]."""
@@ -69,9 +68,10 @@ class Painters:
         times = uniform_times(THEORY_STEPS)
         with torch.no_grad():
             steps = list(ddim(theory, noise, times, schedule, labels))
-        found = {"theory": steps[-1].x0}
-        for name, painter in {"network": network, **self.beside}.items():
-            found[name] = sample(painter, noise, schedule, labels, max(NETWORK_STEPS))
+        found = {
+            "theory": steps[-1].x0,
+            "network": sample(network, noise, schedule, labels, max(NETWORK_STEPS)),
+        }
         late = next(step for step in steps if step.t < LATE)
         for side in self.sides:
             wider = self.scale.widened(side, LATE)
@@ -107,18 +107,12 @@ def main() -> None:
     default=list(EXPECTED),
     help="Of limbs; repeatable, all if none is given.",
 )
-@click.option("--beside", multiple=True, help="Another network; repeatable.")
-def draw_all(
-    network: str, sides: tuple[int, ...], kinds: tuple[str, ...], beside: tuple[str, ...]
-) -> None:
+def draw_all(network: str, sides: tuple[int, ...], kinds: tuple[str, ...]) -> None:
     """Draw the pictures; resumes an interrupted run."""
     images, scale, path = training_images(network), load_scale(network, "els"), limb_path(network)
     if wrong := [side for side in sides if side < 1 or side % 2 == 0]:
         raise click.UsageError(f"side must be odd and positive, got {wrong}.")
-    if wrong := [name for name in beside if training_images(name).sha256 != images.sha256]:
-        raise click.UsageError(f"beside must be trained on the images of {network}, got {wrong}.")
-    others = {name: load_network(name) for name in beside}
-    painters = Painters(load_network(network), images, scale, sides, others)
+    painters = Painters(load_network(network), images, scale, sides)
     config = {
         "network": network,
         "weights_sha256": weights_sha256(network),
@@ -127,7 +121,6 @@ def draw_all(
         "late": LATE,
         "sides": list(sides),
         "kinds": list(kinds),
-        "beside": {name: weights_sha256(name) for name in beside},
         "seeds": SEEDS,
     }
     kept = Kept(path.parent / ".state" / f"{path.stem}.json", config)

@@ -1,4 +1,4 @@
-"""Pictures whose limbs the book counts: the same noise through a network, its theory and others.
+"""Pictures whose limbs the book counts: the same noise through a network and its theory.
 
 `benchmarks/limb_samples.py` draws them; here they are read back.
 """
@@ -37,7 +37,7 @@ class LimbPictures:
     drawn      by painter ("theory", "network", others), in [-1, 1], off by 1/255
     sheet      which pictures were shown to be counted by eye: number of the noise image; 0 if the
                network drew it, 1 if the theory
-    run        how they were drawn: "windows", "seeds", "late", "sides", "kinds", "beside"
+    run        how they were drawn: "windows", "seeds", "late", "sides", "kinds"
     """
 
     kind: Mapping[Kind, Int[Tensor, " _"]]
@@ -69,9 +69,9 @@ def limb_path(network: str) -> Path:
 
 
 def read_limb_pictures(network: str) -> LimbPictures:
-    """The pictures of a network, and of what was drawn beside it.
+    """The pictures that a network and its theory drew.
 
-    Raises FileNotFoundError if none were drawn, ValueError if a network has other weights, other
+    Raises FileNotFoundError if none were drawn, ValueError if the network has other weights, other
     images or other windows now.
     """
     path = limb_path(network)
@@ -86,9 +86,8 @@ def read_limb_pictures(network: str) -> LimbPictures:
         "weights_sha256": weights_sha256(network),
         "images_sha256": training_images(network).sha256,
         "windows": list(load_scale(network, "els").windows),
-        "beside": {name: weights_sha256(name) for name in run.get("beside", {})},
     }
-    if other := [key for key, value in now.items() if run.get(key, {}) != value]:
+    if other := [key for key, value in now.items() if run.get(key) != value]:
         raise ValueError(
             f"{path} must be of what is in data/ now, but is of other {', '.join(other)}; delete "
             f"it and draw it again with `benchmarks/limb_samples.py`."

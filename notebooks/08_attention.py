@@ -21,9 +21,9 @@
 # draw fewer shoes in pieces? If so, does it mend the theory's picture or draw another one? And where does it look?
 
 # %% tags=["parameters"]
-network: str = "fashion-unet-attention"  # drawn by benchmarks/limb_samples.py
-plain: str = "fashion-unet"  # a network without attention, drawn beside it
-local: str = "fashion-resnet"  # whose narrow windows the theory has beside those of `network`
+network: str = "fashion-unet-attention"  # one with attention, drawn by benchmarks/limb_samples.py
+plain: str = "fashion-unet"  # a network without attention, likewise
+local: str = "fashion-resnet"  # one that sees little, likewise
 seed: int = 0  # first of the noise images on which attention is followed; also turns the check
 n_seeds: int = 8  # noise images on which attention is followed, at least 2
 n_live: int = 2  # pictures that are drawn anew as a check, at least 0
@@ -47,33 +47,29 @@ from elslib.networks import load_card, load_network, training_images
 from elslib.samplers import ddim, initial_noise, uniform_times
 from elslib.windows import admissible_count
 
-kept, scale = read_limb_pictures(network), load_scale(network, "els")
-narrow, denoiser = read_limb_pictures(local), load_network(network)
-images = training_images(network)
-shoes, same = kept.kind["bodies"], narrow.kind["bodies"]
-if plain not in kept.drawn or not kept.seed[shoes].equal(narrow.seed[same]):
-    raise ValueError(f"{plain}, {local} must have been drawn from the noise of {network}.")
-drawn = {
-    "theory, narrow windows": narrow.drawn["theory"][same],
-    "plain UNet": kept.drawn[plain][shoes],
-    "theory, wide windows": kept.drawn["theory"][shoes],
-    "with attention": kept.drawn["network"][shoes],
-}
-labels = kept.label[shoes]
-cards = {"plain": load_card(plain), "attention": load_card(network)}
-both = torch.tensor([narrow.run["windows"], load_scale(plain, "els").windows])
-windows = {"narrow": narrow.run["windows"], "wide": scale.windows}
+names = {"ResNet": local, "plain UNet": plain, "with attention": network}
+keys = dict(zip(names, ("local", "plain", "attention"), strict=True))  # of numbers in the text
+limbs = {title: read_limb_pictures(name) for title, name in names.items()}
+shoes = {title: some.kind["bodies"] for title, some in limbs.items()}
+kept, scale, denoiser = limbs["with attention"], load_scale(network, "els"), load_network(network)
+labels, seeds = (some[shoes["with attention"]] for some in (kept.label, kept.seed))
+if any(not limbs[title].seed[rows].equal(seeds) for title, rows in shoes.items()):
+    raise ValueError(f"{local}, {plain} must have been drawn from the noise of {network}.")
+theory, drawn = (
+    {title: limbs[title].drawn[who][rows] for title, rows in shoes.items()}
+    for who in ("theory", "network")
+)
+images, cards = training_images(network), {k: load_card(names[t]) for t, k in keys.items()}
+windows = {key: limbs[title].run["windows"] for title, key in keys.items()}
 size = images.images.shape[2:]  # who sees a border has fewer places to look for his like
 places = {key: admissible_count(*size, max(sides), "aware") for key, sides in windows.items()}
 glue_all({
-    **{f"{name}_width": card["network"]["width"] for name, card in cards.items()},
-    **{f"{name}_loss": card["loss"]["held_out"] for name, card in cards.items()},
-    **{f"{name}_updates": f"{card['training']['updates']:,}" for name, card in cards.items()},
-    **{f"{name}_batch": card["training"]["batch"] for name, card in cards.items()},
-    "windows_apart": int(both.diff(dim=0).abs().max()), "largest": max(scale.windows),
-    "narrow_largest": int(both[0].max()), "n_images": f"{len(images):,}",
+    **{f"{key}_width": card["network"]["width"] for key, card in cards.items()},
+    **{f"{key}_loss": card["loss"]["held_out"] for key, card in cards.items()},
+    **{f"largest_{key}": max(sides) for key, sides in windows.items()},
     **{f"late_{key}": " ".join(map(str, sides[4::-1])) for key, sides in windows.items()},
     **{f"sees_{key}": 100 * float((n < n.max()).float().mean()) for key, n in places.items()},
+    "updates": f"{cards['attention']['training']['updates']:,}", "n_images": f"{len(images):,}",
     "copies": share_interval(round(100 * cards["attention"]["near_copies"]), 100),
     "fell": 100 * cards["attention"]["loss"]["held_out_fell_in_last_fifth"],
 })  # fmt: skip
@@ -136,25 +132,25 @@ Markdown("\n".join(table))
 # to do with the noise, one in twenty would be like the theory's by chance.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-count = {name: count_limbs(pictures, "bodies") for name, pictures in drawn.items()}
-wrong = {name: found != EXPECTED["bodies"] for name, found in count.items()}
-pairs = {"plain UNet": "theory, narrow windows", "with attention": "theory, wide windows"}
-r = {name: pearson_r(drawn[name], drawn[theory]) for name, theory in pairs.items()}
-like = {name: torch.zeros_like(shoes, dtype=torch.bool) for name in pairs}
-for name, theory in pairs.items():
+in_pieces, wrong = (
+    {title: count_limbs(some, "bodies") != EXPECTED["bodies"] for title, some in by.items()}
+    for by in (theory, drawn)
+)
+n, numbers = len(labels), {"n_shoes": len(labels)}
+r = {title: pearson_r(drawn[title], theory[title]) for title in names}
+like = {title: torch.zeros_like(labels, dtype=torch.bool) for title in names}
+table = ["| network | windows | in pieces | theory in pieces | like the theory's | r with it |"]
+table += ["| --- |" + " --- |" * 5]
+for title, key in keys.items():
     for label in labels.unique():
         same = labels == label
-        like[name][same] = own_rank(drawn[name][same], drawn[theory][same]) > 0.95
-n, numbers = len(shoes), {"n_shoes": len(shoes)}
-table = ["| drawn by | in pieces | like the theory's | r with it |", "| --- | --- | --- | --- |"]
-for name, key in zip(drawn, ("narrow", "plain", "wide", "attention"), strict=True):
-    numbers[key] = share_interval(int(wrong[name].sum()), n)
-    cells = [name, f"{numbers[key]:.2f}", "", ""]
-    if name in pairs:
-        numbers[f"{key}_like"] = share_interval(int(like[name].sum()), n)
-        numbers[f"{key}_r"] = median_interval(r[name])
-        cells[2:] = [f"{numbers[f'{key}_like']:.2f}", f"{numbers[f'{key}_r']:.2f}"]
-    table.append(f"| {' | '.join(cells)} |")
+        like[title][same] = own_rank(drawn[title][same], theory[title][same]) > 0.95
+    shares = {"": wrong, "_theory": in_pieces, "_like": like}
+    found = {f"{key}{end}": share_interval(int(by[title].sum()), n) for end, by in shares.items()}
+    found[f"{key}_r"] = median_interval(r[title])
+    cells = [f"{windows[key][-1]} to {windows[key][0]}", *(f"{i:.2f}" for i in found.values())]
+    table.append(f"| {title} | {' | '.join(cells)} |")
+    numbers |= found
 before, after = wrong["plain UNet"], wrong["with attention"]
 glue_all(numbers | {"mended": int((before & ~after).sum()), "broken": int((~before & after).sum())})
 Markdown("\n".join(table))
@@ -175,8 +171,8 @@ Markdown("\n".join(table))
 # A whole shoe may be the theory's shoe with its pieces joined, or another shoe altogether.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-whole, alike = ~wrong["with attention"], like["with attention"]
-pieces = wrong["theory, wide windows"]
+whole, alike = ~after, like["with attention"]
+pieces = in_pieces["with attention"]
 outcomes = {"whole, like": whole & alike, "whole, unlike": whole & ~alike}
 outcomes |= {"in pieces, like": ~whole & alike, "in pieces, unlike": ~whole & ~alike}
 groups = {"whole in theory": ~pieces, "in pieces in theory": pieces}
@@ -189,23 +185,25 @@ glue_all({
     "carved": int((pieces & whole & alike).sum()), "n_pieces": int(pieces.sum()),
     "spoiled": int((~pieces & ~whole).sum()), "kappa": kappa_interval(pieces.long(), after.long()),
     "carved_share": share_interval(int((pieces & whole & alike).sum()), int(pieces.sum())),
-    **{f"white_{key}": int(((p > 0.9).sum((1, 2, 3)) > (p > -0.9).sum((1, 2, 3)) / 2).sum())
-       for key, p in (("attention", drawn["with attention"]), ("plain", drawn["plain UNet"]))},
+    **{f"white_{keys[title]}": int(((p > 0.9).sum((1, 2, 3)) > (p > -0.9).sum((1, 2, 3)) / 2).sum())
+       for title, p in drawn.items()},
 })  # fmt: skip
 Markdown("\n".join(table))
 
 # %% [markdown]
 # *Shoes by the network with attention, by what the theory with its windows makes of the same noise.*
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-outcomes", "caption": "The first shoes of each outcome, at most three. Each network stands under the theory with which it is compared. Under each picture the number of its pieces; for the networks also r with the theory's picture."}, "image": {"alt": "Four rows of shoes: theory with narrow windows, plain UNet, theory with wide windows, UNet with attention, in groups of columns, one for each outcome."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-outcomes", "caption": "The first shoes of each outcome, at most three. Each network stands under its theory. Under each picture the number of its pieces; for the networks also r with the theory's picture."}, "image": {"alt": "Rows of shoes: theory and ResNet, theory and plain UNet, theory and UNet with attention, in groups of columns, one for each outcome."}}
 picked = {name: which.nonzero()[:3, 0] for name, which in outcomes.items()}
-columns = torch.cat(list(picked.values()))
-notes = {name: [str(c) for c in found[columns].tolist()] for name, found in count.items()}
-for name, found in r.items():
-    both = zip(notes[name], found[columns].tolist(), strict=True)
-    notes[name] = [f"{pieces}; {value:.2f}" for pieces, value in both]
+columns, rows, notes = torch.cat(list(picked.values())), {}, {}
+for title in names:
+    for who, by in ((f"theory,\n{title}", theory), (title, drawn)):
+        rows[who] = by[title][columns]
+        notes[who] = [str(c) for c in count_limbs(rows[who], "bodies").tolist()]
+    agreed = r[title][columns].tolist()
+    notes[title] = [f"{c}; {value:.2f}" for c, value in zip(notes[title], agreed, strict=True)]
 heads = [name.replace(", ", ",\n") for name, some in picked.items() for _ in some]
-image_grid({name: pictures[columns] for name, pictures in drawn.items()}, heads, notes)
+image_grid(rows, heads, notes)
 
 # %% [markdown]
 # A share of {glue:text}`whole_like:.2f` [{glue:text}`whole_like_low:.2f`, {glue:text}`whole_like_high:.2f`] is whole
@@ -250,9 +248,9 @@ glue_all({"n_followed": n_seeds, "t_half": half.t})
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-looks", "caption": "The estimate of the clean picture on the way, that pixel in red; below, where its place looks in each layer. Brighter is more; each map is scaled to its own maximum."}, "image": {"alt": "Grid of small pictures, from much noise to little. Top row: a shoe that becomes clear, one pixel red. Below: three rows of coarse maps of attention."}}
 one = (outcomes["whole, like"] & pieces & before).nonzero()[:1, 0]
-apart = (drawn["with attention"][one] - drawn["theory, wide windows"][one]).abs()[0, 0]
+apart = (drawn["with attention"][one] - theory["with attention"][one]).abs()[0, 0]
 y, x = divmod(int(apart.argmax()), apart.shape[1])
-noise = initial_noise(kept.seed[shoes[one]].tolist(), images.images.shape[1:])
+noise = initial_noise(seeds[one].tolist(), images.images.shape[1:])
 with torch.no_grad():
     steps = list(ddim(denoiser, noise, times, denoiser.schedule, labels[one]))[1::3]
 grid = {name: [] for name in ("estimate", *LAYERS)}

@@ -21,6 +21,8 @@
 
 # %% tags=["parameters"]
 network: str = "fashion-unet-attention"  # a network that benchmarks/early_training.py was run on
+plain: str = "fashion-unet"  # one without attention that stood beside it there
+local: str = "fashion-resnet"  # one that sees little, likewise
 seed: int = 0  # first noise image of the check, counted on from there, at least 0
 n_live: int = 4  # pictures that are drawn anew as a check, at least 0
 
@@ -45,13 +47,14 @@ kept = json.loads(path.read_text())
 run, ages = kept["record"]["config"], kept["rows"]
 if run["weights_sha256"] != weights_sha256(network):
     raise ValueError(f"{path.name} is of other weights; make it again.")
-(beside,) = run["beside"]
+if missing := {plain, local} - set(run["beside"]):
+    raise ValueError(f"{' and '.join(missing)} must have stood beside {network} in {path.name}.")
 names = {"ELS": "ELS", "LS": "LS", "IS": "IS"}
-names |= {"ELS, narrow windows": f"ELS of {beside}", "plain UNet": beside}
+names |= {"ELS, narrow windows": f"ELS of {local}", "plain UNet": plain}
 updates = [row["updates"] for row in ages]
 r = {name: [torch.tensor(row["r"][key]) for row in ages] for name, key in names.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ages", "caption": "How well theories predict the network after so many updates, and how like it is to a trained UNet without attention: median r over the noise images, with 95% bootstrap interval. ELS, LS and IS have the windows calibrated on the network when trained, the narrow windows are those of the plain UNet."}, "image": {"alt": "Line plot of r against the number of updates on a logarithmic axis, one line each for ELS, LS, IS, ELS with narrow windows, and the plain UNet."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ages", "caption": "How well theories predict the network after so many updates, and how like it is to a trained UNet without attention: median r over the noise images, with 95% bootstrap interval. ELS, LS and IS have the windows calibrated on the network when trained, the narrow windows are those of our ResNet."}, "image": {"alt": "Line plot of r against the number of updates on a logarithmic axis, one line each for ELS, LS, IS, ELS with narrow windows, and the plain UNet."}}
 course = {name: [median_interval(some) for some in rows] for name, rows in r.items()}
 lines(
     {name: Line.through(updates, row) for name, row in course.items()},

@@ -121,8 +121,8 @@ image_grid(rows, [f"seed {s}" for s in seeds], notes)
 # {glue:text}`plain_alone_high:.2f`]. If the theory takes the first of its {glue:text}`few:d` steps and the network the
 # rest, r is {glue:text}`plain_handed:.2f` [{glue:text}`plain_handed_low:.2f`, {glue:text}`plain_handed_high:.2f`]. Turned
 # round, the network first and the theory from there on, r is {glue:text}`plain_turned:.2f`
-# [{glue:text}`plain_turned_low:.2f`, {glue:text}`plain_turned_high:.2f`], whoever goes on. So most of what separates the
-# two is lost at once, in a twentieth of the way.
+# [{glue:text}`plain_turned_low:.2f`, {glue:text}`plain_turned_high:.2f`]. Who takes the first step decides, whoever takes
+# the rest. So most of what separates the two is lost at once, in a twentieth of the way.
 #
 # That may also be why networks that take 150 steps agree better with the theory than those that take 20, which the
 # paper saw and left open. Here are both grids of times, and both mixed: one down to t = {glue:text}`cut:s`, the other

@@ -51,7 +51,7 @@ def test_plan_of_the_cpu_profile(no_images, dataset, network):
     assert (built.channels, built.classes, built.width) == (channels, classes, 64)
     assert built.padding == ("circular" if network == "resnet-circular" else "zeros")
     assert built.architecture == network.removesuffix("-circular")
-    assert plan.config.decay == "exponential" and plan.config.ema > 0
+    assert (plan.config.rate, plan.config.decay) == (1e-3, "cosine") and plan.config.ema > 0
     assert plan.config.weighting == "relative"
 
 
