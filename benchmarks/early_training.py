@@ -5,7 +5,7 @@
 `elslib train` keeps weights of a UNet of clothes after ever more updates. Each of them draws from
 the noise of `elslib agree`, and is compared with what the theories drew from it, with the windows
 of the trained network, and with what other networks and ELS with their windows drew (`--beside`).
-All pictures are clamped to [-1, 1].
+All pictures are clamped to [-1, 1]. The r of one that is constant counts as 0.
 Writes data/results/early-NETWORK.json: Pearson's r of each seed, and the loss on held-out images.
 """
 
@@ -57,6 +57,13 @@ def drawn(denoiser: NetworkDenoiser, images: ImageSet, seeds: int) -> Tensor:
     return x.clamp(-1, 1)
 
 
+def agreement(x: Tensor, other: Tensor) -> list[float]:
+    """Pearson's r of each pair, 0 where x is constant."""
+    varies, r = x.flatten(1).std(1) > 0, torch.zeros(len(x), dtype=torch.float64)
+    r[varies] = pearson_r(x[varies], other[varies])
+    return r.tolist()
+
+
 @click.command()
 @click.option("--network", default="fashion-unet-attention", show_default=True)
 @click.option(
@@ -79,9 +86,10 @@ def main(network: str, beside: tuple[str, ...]) -> None:
         state = {key: value.float() for key, value in load_file(path).items()}
         denoiser = NetworkDenoiser(rebuild(final.config, state), final.config)
         x = drawn(denoiser, images, len(kept["network"]))
-        r = {name: pearson_r(x, other).tolist() for name, other in others.items()}
+        r = {name: agreement(x, other) for name, other in others.items()}
         loss = held_out_loss(denoiser, held_out_images(network))
-        rows.append({"updates": updates, "held_out": loss, "r": r})
+        constant = int((x.flatten(1).std(1) == 0).sum())
+        rows.append({"updates": updates, "held_out": loss, "constant": constant, "r": r})
         medians = ", ".join(f"{k} {float(torch.tensor(v).median()):.3f}" for k, v in r.items())
         click.echo(f"{updates:,} updates: loss {loss:.4f}, median r: {medians}")
     config = {

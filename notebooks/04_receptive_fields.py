@@ -180,13 +180,17 @@ Markdown("\n".join(table))
 # {glue:text}`unet_upper:.0f`. The windows of these two are the nearest to the published ones,
 # {glue:text}`fashion_unet_apart:.1f` pixels off on average for clothes and {glue:text}`mnist_unet_apart:.1f` for digits. An
 # earlier UNet of clothes, trained with plain errors, saw no farther than the ResNet.
+#
+# With attention the field does not narrow, from {glue:text}`fashion_unet_attention_field_first` to
+# {glue:text}`fashion_unet_attention_field_last` pixels, but the window does, from
+# {glue:text}`fashion_unet_attention_window_first` to {glue:text}`fashion_unet_attention_window_last`.
 
 # %% [markdown]
 # ## What it means
 #
 # The window is a number that was fitted; the field was not. Where both narrow, the window stands for
-# something in the network, its shrinking sight. With the ResNet of emoji, and with circular padding on digits, the
-# field hardly narrows; there the window is no more than the number that fits best.
+# something in the network, its shrinking sight. With the ResNet of emoji the field hardly narrows, with circular padding
+# and with attention not at all; there the window is no more than the number that fits best.
 #
 # ## What could be wrong
 #
@@ -201,6 +205,6 @@ Markdown("\n".join(table))
 #   press little where noise is strong. That both UNets come nearer with other errors speaks for the last.
 # - **The correlations have no interval**: neighbouring steps are not independent of each other.
 # - **Calibration offers odd windows from 3 pixels on**, so the curve cannot fall below 3. It ends, too: at 17
-#   pixels, for `fashion-unet` at 31, for `mnist-unet` and `emoji-unet` at 23. The last two and `fashion-unet-attention`
-#   are at that end in the strongest noise and might take more. The latter's ELS windows rest on 8 noise images, not 16, those of
-#   `mnist-resnet-plain` and `mnist-resnet-circular` on 6.
+#   pixels, for the UNets of clothes at 31, for those of digits and emoji at 23. The last two and
+#   `fashion-unet-attention` are at that end in the strongest noise and might take more. The ELS windows of
+#   `mnist-resnet-plain` and `mnist-resnet-circular` rest on 6 noise images, not 16.

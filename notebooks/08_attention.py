@@ -15,10 +15,10 @@
 # # What attention adds
 #
 # A convolution sees a neighbourhood. *Self-attention* sees everything: each place of the picture takes what it needs
-# from any other place, chosen by content.  A network with attention is not local, so the theory of this book does not
+# from any other place, chosen by content. A network with attention is not local, so the theory of this book does not
 # apply to it. Still the paper finds that the theory predicts such a network in part, and that the network makes whole
-# objects where the theory leaves a mosaic. We ask four questions. How well is a UNet with attention predicted? Does it
-# draw fewer shoes in pieces? If so, does it mend the theory's picture or draw another one? And where does it look?
+# objects where the theory leaves a mosaic. We ask three questions. How well is a UNet with attention predicted? Does it
+# draw fewer shoes in pieces, and is it attention that joins them? And where does it look?
 
 # %% tags=["parameters"]
 network: str = "fashion-unet-attention"  # one with attention, drawn by benchmarks/limb_samples.py
@@ -42,7 +42,7 @@ from elslib.figures import image_grid
 from elslib.gluing import glue_all
 from elslib.limb_pictures import read_limb_pictures, redrawn_table
 from elslib.limbs import EXPECTED, count_limbs
-from elslib.metrics import kappa_interval, median_interval, own_rank, pearson_r, share_interval
+from elslib.metrics import median_interval, own_rank, pearson_r, share_interval
 from elslib.networks import load_card, load_network, training_images
 from elslib.samplers import ddim, initial_noise, uniform_times
 from elslib.windows import admissible_count
@@ -75,22 +75,21 @@ glue_all({
 })  # fmt: skip
 
 # %% [markdown]
-# Both networks are UNets of three scales that learned the same {glue:text}`n_images:s` pictures of clothes. One has
-# self-attention after the blocks of its two coarser scales, at 16 x 16 and 8 x 8 places. It is narrower,
-# {glue:text}`attention_width` channels against {glue:text}`plain_width`, and was trained for less long,
-# {glue:text}`attention_updates:s` updates of {glue:text}`attention_batch` pictures, not {glue:text}`plain_updates:s` of
-# {glue:text}`plain_batch`. Its error on held-out images is {glue:text}`attention_loss:.4f`, the plain UNet's
-# {glue:text}`plain_loss:.4f`. Of a hundred of its pictures a share of {glue:text}`copies:.2f`
-# [{glue:text}`copies_low:.2f`, {glue:text}`copies_high:.2f`] nearly copies a training image.
+# Both networks are UNets of three scales that learned the same {glue:text}`n_images:s` pictures of clothes in the same
+# way, {glue:text}`updates:s` updates each. One has self-attention after the blocks of its two coarser scales, at 16 x 16
+# and 8 x 8 places. It is narrower, {glue:text}`attention_width` channels against {glue:text}`plain_width`. Its error on
+# held-out images is {glue:text}`attention_loss:.4f`, the plain UNet's {glue:text}`plain_loss:.4f`. Of a hundred of its
+# pictures a share of {glue:text}`copies:.2f` [{glue:text}`copies_low:.2f`, {glue:text}`copies_high:.2f`] nearly copies a
+# training image.
 #
 # ## Is it still predicted?
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 published = json.loads((data_folder() / "published_agreement.json").read_text())["networks"]
 rows, numbers = {"plain": read_rows(plain), "attention": read_rows(network)}, {}
-table = ["| UNet | ELS | LS | IS | Wiener | ELS above IS |", "| --- |" + " --- |" * 5]
+table = ["| UNet | ELS | LS | IS | Wiener | PCA | ELS above IS |", "| --- |" + " --- |" * 6]
 for name, title in (("plain", "plain"), ("attention", "with attention")):
-    agreed = {theory: median(rows[name], theory) for theory in ("ELS", "LS", "IS", "Wiener")}
+    agreed = {theory: median(rows[name], theory) for theory in ("ELS", "LS", "IS", "Wiener", "PCA")}
     n = len(values(rows[name], "ELS"))
     agreed["above"] = share_interval(round(n * share_above(rows[name], "ELS")), n)
     table.append(f"| {title} | " + " | ".join(f"{i:.2f}" for i in agreed.values()) + " |")
@@ -99,7 +98,7 @@ for name, title in (("plain", "plain"), ("attention", "with attention")):
     numbers[f"{name}_LS_ahead"] = median_interval(ahead)
 for key, title in (("fashion-unet", "plain"), ("cifar10-unet-attention", "attention, CIFAR10")):
     cells = [f"{published[key][column][0]:.2f}" for column in ("ELS", "LS", "IS", "above")]
-    table.append(f"| *published, {title}* | {' | '.join(cells[:3])} | | {cells[3]} |")
+    table.append(f"| *published, {title}* | {' | '.join(cells[:3])} | | | {cells[3]} |")
 less = values(rows["plain"], "ELS") - values(rows["attention"], "ELS")
 glue_all(numbers | {"less": median_interval(less), "n_pairs": n})
 Markdown("\n".join(table))
@@ -109,24 +108,22 @@ Markdown("\n".join(table))
 # have windows calibrated on the network of the row. The paper's network with attention was trained by others, on
 # photographs. All pairs are in [the chapter on agreement](06_agreement).*
 #
-# It is, if less well: r is lower by {glue:text}`less:.2f` [{glue:text}`less_low:.2f`, {glue:text}`less_high:.2f`] on
-# the same noise. And the order changes. For the plain UNet ELS is far ahead of all others. Here we cannot tell LS from
-# ELS: the median of r of LS minus r of ELS is {glue:text}`attention_LS_ahead:+.3f`
-# [{glue:text}`attention_LS_ahead_low:+.3f`, {glue:text}`attention_LS_ahead_high:+.3f`], where for the plain UNet it is
-# {glue:text}`plain_LS_ahead:+.2f` [{glue:text}`plain_LS_ahead_low:+.2f`, {glue:text}`plain_LS_ahead_high:+.2f`]. The
-# paper found LS and ELS alike with attention, too. It need not mean that this network uses its place. In windows of
-# {glue:text}`largest` pixels {glue:text}`sees_wide:.0f`% of all pixels see a border, with {glue:text}`narrow_largest`
-# {glue:text}`sees_narrow:.0f`%, and who sees a border knows his place. So here ELS knows nearly what LS knows. [Moving
-# pictures](09_breaking_equivariance) could tell; we have not done it. IS, which compares whole pictures, gains, too,
-# and so does the [Wiener filter](13_baselines), which is linear. Where so many different theories fit, that one of them
-# fits says less.
+# It is, if less well: r is lower by {glue:text}`less:.3f` [{glue:text}`less_low:.3f`, {glue:text}`less_high:.3f`] on the
+# same noise. LS is close behind ELS, as in the paper: the median of r of LS minus r of ELS is
+# {glue:text}`attention_LS_ahead:+.3f` [{glue:text}`attention_LS_ahead_low:+.3f`,
+# {glue:text}`attention_LS_ahead_high:+.3f`], for the plain UNet {glue:text}`plain_LS_ahead:+.3f`
+# [{glue:text}`plain_LS_ahead_low:+.3f`, {glue:text}`plain_LS_ahead_high:+.3f`]. Both networks call for windows up to
+# {glue:text}`largest_attention` and {glue:text}`largest_plain` pixels. In such windows {glue:text}`sees_attention:.0f`% and
+# {glue:text}`sees_plain:.0f`% of all pixels see a border, and who sees one knows his place. So here ELS knows nearly what
+# LS knows. And theories that have nothing to do with networks [do as well](13_baselines): the Wiener filter, which is
+# linear, and PCA locality, which is local only as far as the images are. Where so many different theories fit, that one
+# of them fits says less.
 #
 # ## Whole objects?
 #
 # [Another chapter](07_limb_counts) counts legs, sleeves and pieces of shoes, and finds that its counter can be trusted
-# on shoes, if at all. So here it looks at shoes: by the two networks, and by the theory with two sets of windows: the
-# *wide* ones of the network with attention, up to {glue:text}`largest` pixels, and the *narrow* ones of our ResNet, up
-# to {glue:text}`narrow_largest`, which are within {glue:text}`windows_apart` pixels of the plain UNet's. And we ask
+# on shoes, if at all. So here it looks at shoes: by three networks, and by the theory with the windows of each of them.
+# The third is our ResNet, whose windows are narrow, up to {glue:text}`largest_local` pixels. And we ask
 # whether a network's picture is *like the theory's*. It is if it agrees better with the theory's picture from the same
 # noise than with 19 in 20 of the theory's pictures from other noise, of the same class. Of pictures that have nothing
 # to do with the noise, one in twenty would be like the theory's by chance.
@@ -151,70 +148,42 @@ for title, key in keys.items():
     cells = [f"{windows[key][-1]} to {windows[key][0]}", *(f"{i:.2f}" for i in found.values())]
     table.append(f"| {title} | {' | '.join(cells)} |")
     numbers |= found
-before, after = wrong["plain UNet"], wrong["with attention"]
-glue_all(numbers | {"mended": int((before & ~after).sum()), "broken": int((~before & after).sum())})
+whole_like = ~wrong["with attention"] & like["with attention"]
+numbers["whole_like"] = share_interval(int(whole_like.sum()), n)
+for title, key in keys.items():  # shoes that are mostly flat and white
+    bright, lit = ((drawn[title] > level).sum((1, 2, 3)) for level in (0.9, -0.9))
+    numbers[f"{key}_white"] = int((bright > lit / 2).sum())
+glue_all(numbers)
 Markdown("\n".join(table))
 
 # %% [markdown]
-# *Share of {glue:text}`n_shoes` shoes that are not in one piece, share that is like the theory's, and median r with it,
-# with 95% intervals. All from the same noise images.*
+# *Sides of the windows in pure noise and at the last step; share of {glue:text}`n_shoes` shoes that are not in one piece,
+# by the network and by the theory with its windows; share of the network's that is like the theory's, and median r with
+# it, with 95% intervals. All from the same noise images.*
 #
-# With attention far fewer shoes are in pieces, {glue:text}`attention:.2f` instead of {glue:text}`plain:.2f`: it mends
-# {glue:text}`mended` and breaks {glue:text}`broken`. But the theory with this network's windows has only
-# {glue:text}`wide:.2f` in pieces, too, against {glue:text}`narrow:.2f` with narrow windows, and the theory has no
-# attention. Each network has about as many as the theory with windows like its own. And in the last five steps, from
-# the first of them to the last, the wide windows are {glue:text}`late_wide:s` pixels, the narrow ones
-# {glue:text}`late_narrow:s`. So wide *late* windows are not the only cure.
-#
-# ## Mended, or another picture?
-#
-# A whole shoe may be the theory's shoe with its pieces joined, or another shoe altogether.
+# With attention a share of {glue:text}`attention:.2f` is in pieces, with our ResNet {glue:text}`local:.2f`. That is what
+# the paper saw. But the plain UNet, which has no attention, has {glue:text}`plain:.2f`, and the theory with the windows of
+# either {glue:text}`plain_theory:.2f` and {glue:text}`attention_theory:.2f`, with those of the ResNet
+# {glue:text}`local_theory:.2f`. So attention is not what makes a shoe whole. Seeing far is enough, in the theory as in
+# a network. It need not be far *late*. In the last five steps, from the first of them to the last, the windows of the
+# network with attention are {glue:text}`late_attention:s` pixels, those of the ResNet {glue:text}`late_local:s`. Shoes are
+# joined before, while there is still much noise.
 
-# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-whole, alike = ~after, like["with attention"]
-pieces = in_pieces["with attention"]
-outcomes = {"whole, like": whole & alike, "whole, unlike": whole & ~alike}
-outcomes |= {"in pieces, like": ~whole & alike, "in pieces, unlike": ~whole & ~alike}
-groups = {"whole in theory": ~pieces, "in pieces in theory": pieces}
-table = ["| | number | " + " | ".join(outcomes) + " |", "| --- | --- |" + " --- |" * len(outcomes)]
-for group, some in groups.items():
-    cells = [int((which & some).sum()) for which in outcomes.values()]
-    table.append(f"| {group} | {int(some.sum())} | {' | '.join(map(str, cells))} |")
-glue_all({
-    "whole_like": share_interval(int((whole & alike).sum()), n),
-    "carved": int((pieces & whole & alike).sum()), "n_pieces": int(pieces.sum()),
-    "spoiled": int((~pieces & ~whole).sum()), "kappa": kappa_interval(pieces.long(), after.long()),
-    "carved_share": share_interval(int((pieces & whole & alike).sum()), int(pieces.sum())),
-    **{f"white_{keys[title]}": int(((p > 0.9).sum((1, 2, 3)) > (p > -0.9).sum((1, 2, 3)) / 2).sum())
-       for title, p in drawn.items()},
-})  # fmt: skip
-Markdown("\n".join(table))
-
-# %% [markdown]
-# *Shoes by the network with attention, by what the theory with its windows makes of the same noise.*
-
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-outcomes", "caption": "The first shoes of each outcome, at most three. Each network stands under its theory. Under each picture the number of its pieces; for the networks also r with the theory's picture."}, "image": {"alt": "Rows of shoes: theory and ResNet, theory and plain UNet, theory and UNet with attention, in groups of columns, one for each outcome."}}
-picked = {name: which.nonzero()[:3, 0] for name, which in outcomes.items()}
-columns, rows, notes = torch.cat(list(picked.values())), {}, {}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-whole", "caption": "The first shoes that the ResNet has in pieces. Each network stands under the theory with its windows. Under each picture the number of its pieces; for the networks also r with the theory's picture."}, "image": {"alt": "Rows of shoes: theory and ResNet, in pieces; theory and plain UNet, theory and UNet with attention, all whole."}}
+rows, notes, columns = {}, {}, wrong["ResNet"].nonzero()[:8, 0]
 for title in names:
     for who, by in ((f"theory,\n{title}", theory), (title, drawn)):
         rows[who] = by[title][columns]
         notes[who] = [str(c) for c in count_limbs(rows[who], "bodies").tolist()]
     agreed = r[title][columns].tolist()
     notes[title] = [f"{c}; {value:.2f}" for c, value in zip(notes[title], agreed, strict=True)]
-heads = [name.replace(", ", ",\n") for name, some in picked.items() for _ in some]
-image_grid(rows, heads, notes)
+image_grid(rows, (), notes)
 
 # %% [markdown]
-# A share of {glue:text}`whole_like:.2f` [{glue:text}`whole_like_low:.2f`, {glue:text}`whole_like_high:.2f`] is whole
-# and like the theory's; the paper, too, found most of its pictures there. But nearly all of these are whole in the
-# theory already. Of the {glue:text}`n_pieces` that the theory has in pieces, {glue:text}`carved` were made whole and
-# like it, a share of {glue:text}`carved_share:.2f` [{glue:text}`carved_share_low:.2f`,
-# {glue:text}`carved_share_high:.2f`]; of those that it has whole, {glue:text}`spoiled` came apart. Kappa of the two
-# verdicts is {glue:text}`kappa:.2f` [{glue:text}`kappa_low:.2f`, {glue:text}`kappa_high:.2f`]. And many pictures in the
-# last row are flat and too white. In {glue:text}`white_attention` of the {glue:text}`n_shoes` more than half of all
-# pixels that are not black are nearly white (above .9), in {glue:text}`white_plain` of the plain UNet's. This network
-# ends its pictures badly.
+# With attention a share of {glue:text}`whole_like:.2f` [{glue:text}`whole_like_low:.2f`, {glue:text}`whole_like_high:.2f`]
+# is whole and like the theory's. The paper, too, found most of its pictures there. One fault is this network's own: in
+# {glue:text}`attention_white` of its {glue:text}`n_shoes` shoes more than half of all pixels that are not black are nearly
+# white (above .9), in {glue:text}`plain_white` of the plain UNet's.
 #
 # ## Where it looks
 #
@@ -236,19 +205,21 @@ for i, weights in enumerate(maps):
 glue_all({"n_followed": n_seeds, "t_half": half.t})
 
 # %% [markdown]
-# Nearly as much as if it were spread evenly. Half way, at t = {glue:text}`t_half`, it is {glue:text}`far_0:.3f`
+# About as much as if it were spread evenly. Half way, at t = {glue:text}`t_half`, it is {glue:text}`far_0:.3f`
 # [{glue:text}`far_0_low:.3f`, {glue:text}`far_0_high:.3f`] in the first layer, {glue:text}`far_1:.3f`
 # [{glue:text}`far_1_low:.3f`, {glue:text}`far_1_high:.3f`] in the second, {glue:text}`far_2:.3f`
 # [{glue:text}`far_2_low:.3f`, {glue:text}`far_2_high:.3f`] in the third. An even spread would give
-# {glue:text}`even_0:.3f`, {glue:text}`even_1:.3f` and {glue:text}`even_2:.3f`. So the near is hardly favoured. The
-# spread itself is anything but even:
+# {glue:text}`even_0:.3f`, {glue:text}`even_1:.3f` and {glue:text}`even_2:.3f`. So the near is favoured in the coarse layer
+# alone, and by little. The spread itself is anything but even:
 #
-# Now one pixel. Take the first shoe that its theory and the plain UNet have in pieces, and that the network with
-# attention made whole and like its theory's. In it take the pixel at which it differs most from the theory's.
+# Now one pixel. Take the first shoe that the ResNet has in pieces and the network with attention has whole, and in it
+# the pixel at which the two differ most.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-looks", "caption": "The estimate of the clean picture on the way, that pixel in red; below, where its place looks in each layer. Brighter is more; each map is scaled to its own maximum."}, "image": {"alt": "Grid of small pictures, from much noise to little. Top row: a shoe that becomes clear, one pixel red. Below: three rows of coarse maps of attention."}}
-one = (outcomes["whole, like"] & pieces & before).nonzero()[:1, 0]
-apart = (drawn["with attention"][one] - theory["with attention"][one]).abs()[0, 0]
+one = (wrong["ResNet"] & ~wrong["with attention"]).nonzero()[:1, 0]
+if len(one) == 0:
+    raise ValueError(f"{local} must have a shoe in pieces that {network} has whole.")
+apart = (drawn["with attention"][one] - drawn["ResNet"][one]).abs()[0, 0]
 y, x = divmod(int(apart.argmax()), apart.shape[1])
 noise = initial_noise(seeds[one].tolist(), images.images.shape[1:])
 with torch.no_grad():
@@ -266,10 +237,9 @@ shown = {name: torch.stack(some) for name, some in grid.items()}
 image_grid(shown, [f"t = {step.t:.2f}" for step in steps])
 
 # %% [markdown]
-# In strong noise the pixel, which lies in the shoe, looks here and there. Then its place in the first layer looks at
-# the *background* above and below. The coarse layer and the last one look at the left and the right border of the
-# picture: the border alone tells places apart. None of the maps shows another part of the shoe from which the missing
-# piece could have been taken. Most pictures of this page were kept. A few are drawn again now:
+# The pixel lies in the background, where the ResNet has drawn a second piece. In the first layer its place looks at the
+# *background* above and below the shoe, at the shoe only in the end. The coarse layer and the last one look at the
+# borders of the picture: they tell places apart. Most pictures of this page were kept. A few are drawn again now:
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 Markdown(redrawn_table(network, kept, n_live, seed))
@@ -279,20 +249,20 @@ Markdown(redrawn_table(network, kept, n_live, seed))
 #
 # ## What it means
 #
-# The local theory predicts a network that is not local. And where this network does better than one without attention,
-# in keeping shoes whole, the theory does as well, with the windows that fit this network. So far as shoes in pieces go,
-# what attention adds is what wider windows would add: context, while there is still much noise. How attention, which
-# here does not favour the near, comes to act like a window we cannot say. That it makes whole objects of what the
-# theory leaves in pieces we saw in {glue:text}`carved` pictures, the reverse in {glue:text}`spoiled`. So few cannot
-# settle it.
+# The local theory predicts a network that is not local, nearly as well as one that is. And the whole objects that
+# attention is said to make a UNet makes without it, and so does the theory with windows as wide. On clothes we find
+# nothing that attention adds. How attention, which here hardly favours the near, comes to act like a window we cannot
+# say. An earlier pair of this book, trained with plain errors, seemed to show what the paper describes. But there the
+# plain UNet had not learned [to look far](04_receptive_fields).
 #
 # ## What could be wrong
 #
+# - **Clothes are easy.** They are centred and fill their frame, so that borders tell places. In photographs attention
+#   may well add what no window can.
 # - **Our network is small and not finished.** Its error still fell by {glue:text}`fell:.1f`% over the last fifth of its
 #   training. It differs from the plain UNet in width, too.
 # - **Shoes only.** On shoes that the ResNet or a theory drew counter and eye agree moderately, on legs and sleeves
-#   hardly. On pictures with attention nobody checked it; in flat white ones a gap is easily filled.
-# - **The windows** were calibrated on the network itself, with 8 noise images for ELS, and those above
-#   {glue:text}`largest` pixels were not tried; the plain UNet had 16, and windows to 31. No window fits a network that
-#   sees everything.
+#   hardly. On pictures of UNets nobody checked it; in flat white ones a gap is easily filled.
+# - **The windows** were calibrated on the networks themselves, and those above 31 pixels were not tried. No window fits
+#   a network that sees everything.
 # - **Maps are not causes.** That a place looks somewhere does not prove that it uses what it sees.

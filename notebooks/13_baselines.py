@@ -155,9 +155,8 @@ Markdown("\n".join(table))
 #
 # ## Who draws what the network draws?
 #
-# Being good at the task is one thing. The theory claims more: that it makes the *network's* choices, also the wrong
-# ones. Here every denoiser starts from the same noise as the network and goes all the way to a picture, as in the
-# chapter on agreement. The samples are those of `elslib agree`.
+# Being good at the task is one thing. The theory claims more: that it makes the *network's* choices, also wrong ones.
+# Here every denoiser goes from the network's noise to a picture. The samples are those of `elslib agree`.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 table = [
@@ -192,16 +191,17 @@ Markdown("\n".join(table))
 # {glue:text}`gap:.2f` [{glue:text}`gap_low:.2f`, {glue:text}`gap_high:.2f`] in the median. A linear filter removes
 # noise well, but it does not draw what this network draws.
 #
-# The UNet with attention is the exception. There ELS is ahead on {glue:text}`fashion_unet_attention_share:.2f`
-# [{glue:text}`fashion_unet_attention_share_low:.2f`, {glue:text}`fashion_unet_attention_share_high:.2f`] of the seeds,
-# and by no more than {glue:text}`fashion_unet_attention_gap:.3f` [{glue:text}`fashion_unet_attention_gap_low:.3f`,
-# {glue:text}`fashion_unet_attention_gap_high:.3f`]. Its pictures are [flatter](08_attention), and a filter that knows
-# the place of every pixel nearly draws them, too. Here the sceptic is almost right.
-#
-# For the UNet of digits ELS is ahead of the filter by {glue:text}`mnist_unet_gap:.2f`
-# [{glue:text}`mnist_unet_gap_low:.2f`, {glue:text}`mnist_unet_gap_high:.2f`], but of PCA locality by no more than
-# {glue:text}`mnist_unet_PCA:.2f` [{glue:text}`mnist_unet_PCA_low:.2f`, {glue:text}`mnist_unet_PCA_high:.2f`]. Both networks
-# have [wide windows](04_receptive_fields) in strong noise. The wider they are, it seems, the less ELS adds.
+# The wider the windows, it seems, the less ELS adds. For the UNet of digits it is ahead of the filter by
+# {glue:text}`mnist_unet_gap:.2f` [{glue:text}`mnist_unet_gap_low:.2f`, {glue:text}`mnist_unet_gap_high:.2f`], of PCA
+# locality by {glue:text}`mnist_unet_PCA:.2f` [{glue:text}`mnist_unet_PCA_low:.2f`,
+# {glue:text}`mnist_unet_PCA_high:.2f`]. For the UNet of clothes, whose windows hold nearly the whole picture, it is
+# {glue:text}`fashion_unet_gap:.3f` [{glue:text}`fashion_unet_gap_low:.3f`, {glue:text}`fashion_unet_gap_high:.3f`] and
+# {glue:text}`fashion_unet_PCA:.3f` [{glue:text}`fashion_unet_PCA_low:.3f`, {glue:text}`fashion_unet_PCA_high:.3f`], with
+# attention {glue:text}`fashion_unet_attention_gap:.3f` [{glue:text}`fashion_unet_attention_gap_low:.3f`,
+# {glue:text}`fashion_unet_attention_gap_high:.3f`] and {glue:text}`fashion_unet_attention_PCA:.3f`
+# [{glue:text}`fashion_unet_attention_PCA_low:.3f`, {glue:text}`fashion_unet_attention_PCA_high:.3f`]: there PCA locality
+# predicts the network as well as ELS does. These networks [go by places](09_breaking_equivariance), and means and
+# covariances of every place say much of what is usual there. Here the sceptic is almost right.
 #
 # ## A filter that knows no places
 #
@@ -277,7 +277,7 @@ Markdown("\n".join(table))
 # *R² of theory and network from the same noise. Ours: medians with 95% bootstrap intervals, and means. Theirs: means,
 # without intervals; 128 samples of UNets without classes, 10 steps.*
 #
-# In our rows without attention ELS comes first, in means too; with attention it cannot be told from the filter, with a
+# In our rows without attention ELS comes first, in means, too. With attention it cannot be told from the filter, with a
 # median of the differences of {glue:text}`attention_R2:.3f` [{glue:text}`attention_R2_low:.3f`,
 # {glue:text}`attention_R2_high:.3f`]; in theirs it comes last. Much differs. Our ELS has windows measured on the very
 # network that it predicts; how theirs were chosen we do not know. Ours knows the class. Their images are photographs,
@@ -286,8 +286,8 @@ Markdown("\n".join(table))
 # ## What it means
 #
 # To be a good denoiser and to be a good account of a network are two things. Where noise is strong a linear filter is
-# the better denoiser. But on every network here without attention ELS draws more nearly what the network draws than the
-# filter does. So what ELS adds is not in the covariances.
+# the better denoiser. But ELS draws more nearly what our networks draw than the filter does: by far for those that see
+# little, by little for those that see nearly everything. What it adds, where it adds much, is not in the covariances.
 #
 # ## What could be wrong
 #
