@@ -210,7 +210,7 @@ glue_all({"n_followed": n_seeds, "t_half": half.t})
 # [{glue:text}`far_1_low:.3f`, {glue:text}`far_1_high:.3f`] in the second, {glue:text}`far_2:.3f`
 # [{glue:text}`far_2_low:.3f`, {glue:text}`far_2_high:.3f`] in the third. An even spread would give
 # {glue:text}`even_0:.3f`, {glue:text}`even_1:.3f` and {glue:text}`even_2:.3f`. So the near is favoured in the coarse layer
-# alone, and by little. The spread itself is anything but even:
+# alone, and by little. The spread itself is anything but even.
 #
 # Now one pixel. Take the first shoe that the ResNet has in pieces and the network with attention has whole, and in it
 # the pixel at which the two differ most.

@@ -20,7 +20,7 @@
 #
 # That could be useful. Where all training images are aligned, an eye belongs where eyes are, and patches from elsewhere
 # only mislead. The machine that knows its place is LS: it compares a pixel only with the same pixel of the training
-# images. ELS compares it with pixels from all over, and so obeys *equivariance*: a moved picture is treated like it.
+# images. ELS compares it with pixels from all over, and so obeys *equivariance*: move the picture, and the answer moves.
 #
 # For faces the paper reports that its UNet breaks equivariance: LS predicts it better than ELS, while its ResNet is
 # predicted better by ELS. For clothes it reports no difference with the UNet. What do our UNets do? We begin with one
@@ -199,7 +199,7 @@ image_grid(drawn, [f"seed {seed + i}" for i in range(n_seeds)], notes)
 # Two more pairs. Clothes first, to compare.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = ["| networks | LS | ELS, wide | ResNet | UNet | r with ResNet | r with UNet |"]
+table = ["| networks | LS | ELS, wide | ResNet | UNet | r, ResNet | r, UNet |"]
 table += ["| --- |" + " --- |" * 6]
 between = {}  # r of LS minus r of ELS with each network, seed by seed
 for what, pair in PAIRS.items():
