@@ -132,7 +132,7 @@ lines(
 # [{glue:text}`chosen_ELS_disturbed_low:.2f`, {glue:text}`chosen_ELS_disturbed_high:.2f`], with the UNet's to
 # {glue:text}`chosen_wide_disturbed:.2f` [{glue:text}`chosen_wide_disturbed_low:.2f`,
 # {glue:text}`chosen_wide_disturbed_high:.2f`]. Near a border ELS, too, compares only what has the same place. The
-# UNet's windows are [up to {glue:text}`chosen_side:d` pixels wide](04_receptive_fields) in a picture of 28. They hold a
+# UNet's windows are [up to {glue:text}`chosen_side:d` pixels wide](04_receptive_fields) in a picture of 32. They hold a
 # border almost everywhere. With them ELS knows places as well.
 #
 # ## Would it help?
