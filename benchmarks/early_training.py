@@ -57,9 +57,9 @@ def drawn(denoiser: NetworkDenoiser, images: ImageSet, seeds: int) -> Tensor:
     return x.clamp(-1, 1)
 
 
-def agreement(x: Tensor, other: Tensor) -> list[float]:
-    """Pearson's r of each pair, 0 where x is constant."""
-    varies, r = x.flatten(1).std(1) > 0, torch.zeros(len(x), dtype=torch.float64)
+def agreement(x: Tensor, other: Tensor, varies: Tensor) -> list[float]:
+    """Pearson's r of each pair, 0 where x does not vary."""
+    r = torch.zeros(len(x), dtype=torch.float64)
     r[varies] = pearson_r(x[varies], other[varies])
     return r.tolist()
 
@@ -76,7 +76,7 @@ def agreement(x: Tensor, other: Tensor) -> list[float]:
 def main(network: str, beside: tuple[str, ...]) -> None:
     """Draw with every snapshot; the table is printed, the json written."""
     clock, images, final = Stopwatch(), training_images(network), load_network(network)
-    kept = read_pictures(network)
+    kept, held_out = read_pictures(network), held_out_images(network)
     others = {"ELS": kept["ELS"], "LS": kept["LS"], "IS": kept["IS"]}
     for name in beside:
         near = read_pictures(name)
@@ -86,9 +86,9 @@ def main(network: str, beside: tuple[str, ...]) -> None:
         state = {key: value.float() for key, value in load_file(path).items()}
         denoiser = NetworkDenoiser(rebuild(final.config, state), final.config)
         x = drawn(denoiser, images, len(kept["network"]))
-        r = {name: agreement(x, other) for name, other in others.items()}
-        loss = held_out_loss(denoiser, held_out_images(network))
-        constant = int((x.flatten(1).std(1) == 0).sum())
+        varies = x.flatten(1).std(1) > 0
+        r = {name: agreement(x, other, varies) for name, other in others.items()}
+        loss, constant = held_out_loss(denoiser, held_out), int((~varies).sum())
         rows.append({"updates": updates, "held_out": loss, "constant": constant, "r": r})
         medians = ", ".join(f"{k} {float(torch.tensor(v).median()):.3f}" for k, v in r.items())
         click.echo(f"{updates:,} updates: loss {loss:.4f}, median r: {medians}")

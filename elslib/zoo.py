@@ -57,11 +57,10 @@ KINDS: dict[str, dict] = {
 
 @dataclass(frozen=True)
 class Profile:
-    """How the networks of a profile are trained; `width` and `updates` of ResNets and of UNets."""
+    """How the networks of a profile are trained; `width` of ResNets and of UNets."""
 
     full: bool
     width: dict[str, int]
-    updates: dict[str, int]
     recipe: dict
 
 
@@ -70,8 +69,8 @@ PROFILES = {
     "cpu": Profile(
         full=False,
         width={"resnet": 64, "unet": 64},
-        updates={"resnet": 7_000, "unet": 7_000},
         recipe={
+            "updates": 7_000,
             "batch": 32,
             "rate": 1e-3,
             "decay": "cosine",
@@ -83,8 +82,13 @@ PROFILES = {
     "paper": Profile(
         full=True,
         width={"resnet": 256, "unet": 64},
-        updates={"resnet": 140_000, "unet": 140_000},
-        recipe={"batch": 128, "rate": 1e-4, "decay": "exponential", "ema": 0.0},
+        recipe={
+            "updates": 140_000,
+            "batch": 128,
+            "rate": 1e-4,
+            "decay": "exponential",
+            "ema": 0.0,
+        },
     ),
 }
 
@@ -143,12 +147,11 @@ def plan(dataset: str, network: str, profile: str = "cpu", name: str = "", **cha
             f"{'embedded' if how.full else 'full'} images, take another profile."
         )
     images, held_out = (load(part) for part in names)
-    family = network.split("-")[0]
     classes = len(images.class_names) if subject.conditional else None
     changes = {k: v for k, v in changes.items() if v is not None}
-    width = changes.pop("width", how.width[family])
+    width = changes.pop("width", how.width[network.split("-")[0]])
     built = NetworkConfig(images.images.shape[1], width, classes=classes, **KINDS[network])
-    config = replace(TrainConfig(built, updates=how.updates[family], **how.recipe), **changes)
+    config = replace(TrainConfig(built, **how.recipe), **changes)
     suffix = "-paper" if profile == "paper" else ""
     return Plan(name or f"{dataset}-{network}{suffix}", images, held_out, config)
 

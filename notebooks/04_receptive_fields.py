@@ -120,6 +120,7 @@ for name in names:
     glue_all({f"{key}_falls": falls, f"{key}_steps": len(windows) - 1})
     glue_all({f"{key}_field_first": sides[name][-1], f"{key}_field_last": sides[name][0]})
     glue_all({f"{key}_window_first": scales[name].windows[-1]})
+    glue_all({f"{key}_lower": scales[name].lower[-1], f"{key}_upper": scales[name].upper[-1]})
     glue_all({f"{key}_window_last": scales[name].windows[0]})
     field = f"{sides[name][-1]} to {sides[name][0]}"
     window = f"{scales[name].windows[-1]} to {scales[name].windows[0]}"
@@ -138,8 +139,6 @@ glue_all(
         "window_last": scale.windows[0],
         "upper_first": scale.upper[-1],
         "lower_first": scale.lower[-1],
-        "unet_lower": scales.get("fashion-unet", scale).lower[-1],
-        "unet_upper": scales.get("fashion-unet", scale).upper[-1],
     }
 )
 Markdown("\n".join(table))
@@ -176,8 +175,8 @@ Markdown("\n".join(table))
 # {glue:text}`mnist_unet_window_first` to {glue:text}`mnist_unet_window_last`. The UNet of clothes sees farther yet, and its
 # window narrows most: field from {glue:text}`fashion_unet_field_first` to {glue:text}`fashion_unet_field_last`, window from
 # {glue:text}`fashion_unet_window_first` to {glue:text}`fashion_unet_window_last`. It widens in one step, the first. In pure
-# noise a picture hardly depends on the window, and the runs disagree: quartiles {glue:text}`unet_lower:.0f` and
-# {glue:text}`unet_upper:.0f`. The windows of these two are the nearest to the published ones,
+# noise a picture hardly depends on the window, and the runs disagree: quartiles {glue:text}`fashion_unet_lower:.0f` and
+# {glue:text}`fashion_unet_upper:.0f`. The windows of these two are the nearest to the published ones,
 # {glue:text}`fashion_unet_apart:.1f` pixels off on average for clothes and {glue:text}`mnist_unet_apart:.1f` for digits. An
 # earlier UNet of clothes, trained with plain errors, saw no farther than the ResNet.
 #

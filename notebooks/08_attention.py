@@ -129,9 +129,12 @@ Markdown("\n".join(table))
 # to do with the noise, one in twenty would be like the theory's by chance.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+theory_count, count = (
+    {title: count_limbs(some, "bodies") for title, some in by.items()} for by in (theory, drawn)
+)
 in_pieces, wrong = (
-    {title: count_limbs(some, "bodies") != EXPECTED["bodies"] for title, some in by.items()}
-    for by in (theory, drawn)
+    {title: some != EXPECTED["bodies"] for title, some in by.items()}
+    for by in (theory_count, count)
 )
 n, numbers = len(labels), {"n_shoes": len(labels)}
 r = {title: pearson_r(drawn[title], theory[title]) for title in names}
@@ -150,9 +153,9 @@ for title, key in keys.items():
     numbers |= found
 whole_like = ~wrong["with attention"] & like["with attention"]
 numbers["whole_like"] = share_interval(int(whole_like.sum()), n)
-for title, key in keys.items():  # shoes that are mostly flat and white
+for title in ("plain UNet", "with attention"):  # shoes that are mostly flat and white
     bright, lit = ((drawn[title] > level).sum((1, 2, 3)) for level in (0.9, -0.9))
-    numbers[f"{key}_white"] = int((bright > lit / 2).sum())
+    numbers[f"{keys[title]}_white"] = int((bright > lit / 2).sum())
 glue_all(numbers)
 Markdown("\n".join(table))
 
@@ -172,11 +175,11 @@ Markdown("\n".join(table))
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-whole", "caption": "The first shoes that the ResNet has in pieces. Each network stands under the theory with its windows. Under each picture the number of its pieces; for the networks also r with the theory's picture."}, "image": {"alt": "Rows of shoes: theory and ResNet, in pieces; theory and plain UNet, theory and UNet with attention, all whole."}}
 rows, notes, columns = {}, {}, wrong["ResNet"].nonzero()[:8, 0]
 for title in names:
-    for who, by in ((f"theory,\n{title}", theory), (title, drawn)):
-        rows[who] = by[title][columns]
-        notes[who] = [str(c) for c in count_limbs(rows[who], "bodies").tolist()]
-    agreed = r[title][columns].tolist()
-    notes[title] = [f"{c}; {value:.2f}" for c, value in zip(notes[title], agreed, strict=True)]
+    above = f"theory,\n{title}"
+    rows |= {above: theory[title][columns], title: drawn[title][columns]}
+    notes[above] = [str(pieces) for pieces in theory_count[title][columns].tolist()]
+    both = zip(count[title][columns].tolist(), r[title][columns].tolist(), strict=True)
+    notes[title] = [f"{pieces}; {value:.2f}" for pieces, value in both]
 image_grid(rows, (), notes)
 
 # %% [markdown]

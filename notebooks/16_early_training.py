@@ -45,10 +45,9 @@ if not path.is_file():
     raise FileNotFoundError(f"no {path}; run `benchmarks/early_training.py --network {network}`.")
 kept = json.loads(path.read_text())
 run, ages = kept["record"]["config"], kept["rows"]
-if run["weights_sha256"] != weights_sha256(network):
-    raise ValueError(f"{path.name} is of other weights; make it again.")
-if missing := {plain, local} - set(run["beside"]):
-    raise ValueError(f"{' and '.join(missing)} must have stood beside {network} in {path.name}.")
+compared = {network: run["weights_sha256"], **run["beside"]}
+if other := [n for n in (network, plain, local) if compared.get(n) != weights_sha256(n)]:
+    raise ValueError(f"{path.name} is not of {', '.join(other)} with these weights; make it again.")
 names = {"ELS": "ELS", "LS": "LS", "IS": "IS"}
 names |= {"ELS, narrow windows": f"ELS of {local}", "ResNet": local, "plain UNet": plain}
 updates = [row["updates"] for row in ages]
@@ -69,17 +68,17 @@ table = ["| updates | held-out loss | " + " | ".join(names) + " |", "| --- | ---
 for i, row in enumerate(ages):
     cells = [f"{course[name][i]:.2f}" for name in names]
     table.append(f"| {row['updates']:,} | {row['held_out']:.4f} | {' | '.join(cells)} |")
-keys = {"narrow": "ELS, narrow windows", "local": "ResNet", "plain": "plain UNet"}
-keys |= {"wide": "ELS", "LS": "LS", "IS": "IS"}
-for key, name in keys.items():
+narrow = "ELS, narrow windows"
+for key, name in {"narrow": narrow, "local": "ResNet"}.items():  # these rise and fall
     best = max(range(len(updates)), key=lambda i, name=name: course[name][i].estimate)
-    glue_all({
-        f"{key}_first": course[name][0], f"{key}_best": course[name][best],
-        f"{key}_last": course[name][-1], f"{key}_when": f"{updates[best]:,}",
-        f"{key}_lost": median_interval(r[name][best] - r[name][-1]),
-    })  # fmt: skip
-compared = zip(updates, r[keys["wide"]], r[keys["narrow"]], strict=True)
-gap = {n: median_interval(wide - narrow) for n, wide, narrow in compared}
+    lost = median_interval(r[name][best] - r[name][-1])
+    glue_all({f"{key}_best": course[name][best], f"{key}_lost": lost})
+    glue_all({f"{key}_when": f"{updates[best]:,}"})
+glue_all({"narrow_first": course[narrow][0], "wide_first": course["ELS"][0]})
+last = {"wide": "ELS", "LS": "LS", "IS": "IS", "plain": "plain UNet"}
+glue_all({f"{key}_last": course[name][-1] for key, name in last.items()})
+pairs = zip(updates, r["ELS"], r[narrow], strict=True)
+gap = {n: median_interval(wide - small) for n, wide, small in pairs}
 sure = [n for n, interval in gap.items() if interval.low > 0]
 glue_all({"n_seeds": len(r["ELS"][0]), "steps": run["steps"], "n_live": n_live})
 glue_all({"first": f"{updates[0]:,}", "last": f"{updates[-1]:,}"})
