@@ -172,8 +172,8 @@ Markdown("\n".join(table))
 #
 # The UNet of digits, trained like `mnist-resnet`, sees far in strong noise: its field goes from
 # {glue:text}`mnist_unet_field_first` to {glue:text}`mnist_unet_field_last` pixels, its window from
-# {glue:text}`mnist_unet_window_first` to {glue:text}`mnist_unet_window_last`. The UNet of clothes sees farther yet, and its
-# window narrows most: field from {glue:text}`fashion_unet_field_first` to {glue:text}`fashion_unet_field_last`, window from
+# {glue:text}`mnist_unet_window_first` to {glue:text}`mnist_unet_window_last`. The UNet of clothes sees farther
+# yet: field from {glue:text}`fashion_unet_field_first` to {glue:text}`fashion_unet_field_last`, window from
 # {glue:text}`fashion_unet_window_first` to {glue:text}`fashion_unet_window_last`. It widens in one step, the first. In pure
 # noise a picture hardly depends on the window, and the runs disagree: quartiles {glue:text}`fashion_unet_lower:.0f` and
 # {glue:text}`fashion_unet_upper:.0f`. The windows of these two are the nearest to the published ones,

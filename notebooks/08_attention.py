@@ -115,9 +115,9 @@ Markdown("\n".join(table))
 # [{glue:text}`plain_LS_ahead_low:+.3f`, {glue:text}`plain_LS_ahead_high:+.3f`]. Both networks call for windows up to
 # {glue:text}`largest_attention` and {glue:text}`largest_plain` pixels. In such windows {glue:text}`sees_attention:.0f`% and
 # {glue:text}`sees_plain:.0f`% of all pixels see a border, and who sees one knows his place. So here ELS knows nearly what
-# LS knows. And theories that have nothing to do with networks [do as well](13_baselines): the Wiener filter, which is
-# linear, and PCA locality, which is local only as far as the images are. Where so many different theories fit, that one
-# of them fits says less.
+# LS knows. And theories that have nothing to do with networks [come near](13_baselines): the Wiener filter, which is
+# linear, and, with attention as near as ELS, PCA locality, which is local only as far as the images are. Where so many
+# different theories fit, that one of them fits says less.
 #
 # ## Whole objects?
 #
