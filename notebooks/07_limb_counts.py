@@ -252,7 +252,7 @@ Markdown(redrawn_table(network, kept, n_live, seed))
 # A shoe in pieces is no accident of one training run. A formula that was never trained breaks up about as
 # many, much the same ones, and fewer as soon as its late windows grow. That fits the paper's account: parts
 # are settled by pixels that do not see each other. But late windows are not the only cure. Windows that are
-# as narrow at late times and wider before [mend nearly as many](08_attention). For legs and sleeves we cannot say as
+# nearly as narrow at late times and wider before [mend about as many](08_attention). For legs and sleeves we cannot say as
 # much, since there we cannot count well enough.
 #
 # ## What could be wrong

@@ -69,18 +69,19 @@ glue_all({
     **{f"largest_{key}": max(sides) for key, sides in windows.items()},
     **{f"late_{key}": " ".join(map(str, sides[4::-1])) for key, sides in windows.items()},
     **{f"sees_{key}": 100 * float((n < n.max()).float().mean()) for key, n in places.items()},
+    **{f"knows_{key}": 100 * float((n == n.min()).float().mean()) for key, n in places.items()},
     "updates": f"{cards['attention']['training']['updates']:,}", "n_images": f"{len(images):,}",
     "copies": share_interval(round(100 * cards["attention"]["near_copies"]), 100),
     "fell": 100 * cards["attention"]["loss"]["held_out_fell_in_last_fifth"],
 })  # fmt: skip
 
 # %% [markdown]
-# Both networks are UNets of three scales that learned the same {glue:text}`n_images:s` pictures of clothes in the same
-# way, {glue:text}`updates:s` updates each. One has self-attention after the blocks of its two coarser scales, at 16 x 16
-# and 8 x 8 places. It is narrower, {glue:text}`attention_width` channels against {glue:text}`plain_width`. Its error on
-# held-out images is {glue:text}`attention_loss:.4f`, the plain UNet's {glue:text}`plain_loss:.4f`. Of a hundred of its
-# pictures a share of {glue:text}`copies:.2f` [{glue:text}`copies_low:.2f`, {glue:text}`copies_high:.2f`] nearly copies a
-# training image.
+# The UNet with attention and the plain one beside it have three scales. They learned the same {glue:text}`n_images:s`
+# pictures of clothes in the same way, {glue:text}`updates:s` updates each. One has self-attention after the blocks of
+# its two coarser scales, at 16 x 16 and 8 x 8 places. It is narrower, {glue:text}`attention_width` channels against
+# {glue:text}`plain_width`. Its error on held-out images is {glue:text}`attention_loss:.4f`, the plain UNet's
+# {glue:text}`plain_loss:.4f`. Of a hundred of its pictures a share of {glue:text}`copies:.2f`
+# [{glue:text}`copies_low:.2f`, {glue:text}`copies_high:.2f`] nearly copies a training image.
 #
 # ## Is it still predicted?
 
@@ -108,16 +109,17 @@ Markdown("\n".join(table))
 # have windows calibrated on the network of the row. The paper's network with attention was trained by others, on
 # photographs. All pairs are in [the chapter on agreement](06_agreement).*
 #
-# It is, if less well: r is lower by {glue:text}`less:.3f` [{glue:text}`less_low:.3f`, {glue:text}`less_high:.3f`] on the
-# same noise. LS is close behind ELS, as in the paper: the median of r of LS minus r of ELS is
+# It is, if less well: r is lower by {glue:text}`less:.3f` [{glue:text}`less_low:.3f`, {glue:text}`less_high:.3f`] on
+# the same noise. LS is close behind ELS, as in the paper: the median of r of LS minus r of ELS is
 # {glue:text}`attention_LS_ahead:+.3f` [{glue:text}`attention_LS_ahead_low:+.3f`,
 # {glue:text}`attention_LS_ahead_high:+.3f`], for the plain UNet {glue:text}`plain_LS_ahead:+.3f`
 # [{glue:text}`plain_LS_ahead_low:+.3f`, {glue:text}`plain_LS_ahead_high:+.3f`]. Both networks call for windows up to
-# {glue:text}`largest_attention` and {glue:text}`largest_plain` pixels. In such windows {glue:text}`sees_attention:.0f`% and
-# {glue:text}`sees_plain:.0f`% of all pixels see a border, and who sees one knows his place. So here ELS knows nearly what
-# LS knows. And theories that have nothing to do with networks [come near](13_baselines): the Wiener filter, which is
-# linear, and, with attention as near as ELS, PCA locality, which is local only as far as the images are. Where so many
-# different theories fit, that one of them fits says less.
+# {glue:text}`largest_attention` and {glue:text}`largest_plain` pixels. In such windows
+# {glue:text}`sees_attention:.0f`% and {glue:text}`sees_plain:.0f`% of all pixels see a border,
+# {glue:text}`knows_attention:.0f`% and {glue:text}`knows_plain:.0f`% one in each direction, and who sees both knows
+# his place. So in strong noise ELS knows nearly what LS knows. And theories that have nothing to do with networks
+# [come near](13_baselines): the Wiener filter, which is linear, and, with attention as near as ELS, PCA locality,
+# which is local only as far as the images are. Where so many different theories fit, that one of them fits says less.
 #
 # ## Whole objects?
 #
@@ -164,15 +166,16 @@ Markdown("\n".join(table))
 # by the network and by the theory with its windows; share of the network's that is like the theory's, and median r with
 # it, with 95% intervals. All from the same noise images.*
 #
-# With attention a share of {glue:text}`attention:.2f` is in pieces, with our ResNet {glue:text}`local:.2f`. That is what
-# the paper saw. But the plain UNet, which has no attention, has {glue:text}`plain:.2f`, and the theory with the windows of
-# either {glue:text}`plain_theory:.2f` and {glue:text}`attention_theory:.2f`, with those of the ResNet
-# {glue:text}`local_theory:.2f`. So attention is not what makes a shoe whole. Seeing far is enough, in the theory as in
-# a network. It need not be far *late*. In the last five steps, from the first of them to the last, the windows of the
-# network with attention are {glue:text}`late_attention:s` pixels, those of the ResNet {glue:text}`late_local:s`. Shoes are
-# joined before, while there is still much noise.
+# With attention a share of {glue:text}`attention:.2f` is in pieces, with our ResNet {glue:text}`local:.2f`. That is
+# what the paper would make one expect. But the plain UNet, which has no attention, has {glue:text}`plain:.2f`, and
+# the theory with the windows of either {glue:text}`plain_theory:.2f` and {glue:text}`attention_theory:.2f`, with
+# those of the ResNet {glue:text}`local_theory:.2f`. So attention is not what makes a shoe whole. In the theory wide
+# windows are enough, though they also bring places, and [make it copy more](07_limb_counts). The networks fit this,
+# but they differ in training, too. They need not be wide *late*. In the last five steps, from the first of them to
+# the last, the windows of the network with attention are {glue:text}`late_attention:s` pixels, those of the ResNet
+# {glue:text}`late_local:s`. Shoes are joined before, while there is still much noise.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-whole", "caption": "The first shoes that the ResNet has in pieces. Each network stands under the theory with its windows. Under each picture the number of its pieces; for the networks also r with the theory's picture."}, "image": {"alt": "Rows of shoes: theory and ResNet, in pieces; theory and plain UNet, theory and UNet with attention, all whole."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-whole", "caption": "The first shoes that the ResNet has in pieces. Each network stands under the theory with its windows. Under each picture the number of its pieces; for the networks also r with the theory's picture."}, "image": {"alt": "Rows of shoes: theory and ResNet, in pieces; theory and plain UNet, theory and UNet with attention, nearly all whole."}}
 rows, notes, columns = {}, {}, wrong["ResNet"].nonzero()[:8, 0]
 for title in names:
     above = f"theory,\n{title}"
@@ -183,10 +186,10 @@ for title in names:
 image_grid(rows, (), notes)
 
 # %% [markdown]
-# With attention a share of {glue:text}`whole_like:.2f` [{glue:text}`whole_like_low:.2f`, {glue:text}`whole_like_high:.2f`]
-# is whole and like the theory's. The paper, too, found most of its pictures there. One fault is this network's own: in
-# {glue:text}`attention_white` of its {glue:text}`n_shoes` shoes more than half of all pixels that are not black are nearly
-# white (above .9), in {glue:text}`plain_white` of the plain UNet's.
+# With attention a share of {glue:text}`whole_like:.2f` [{glue:text}`whole_like_low:.2f`,
+# {glue:text}`whole_like_high:.2f`] is whole and like the theory's. In the paper, too, this was the largest class. One
+# fault is this network's own: in {glue:text}`attention_white` of its {glue:text}`n_shoes` shoes more than half of all
+# pixels that are not black are nearly white (above .9), in {glue:text}`plain_white` of the plain UNet's.
 #
 # ## Where it looks
 #
@@ -240,9 +243,10 @@ shown = {name: torch.stack(some) for name, some in grid.items()}
 image_grid(shown, [f"t = {step.t:.2f}" for step in steps])
 
 # %% [markdown]
-# The pixel lies in the background, where the ResNet has drawn a second piece. In the first layer its place looks at the
-# *background* above and below the shoe, at the shoe only in the end. The coarse layer and the last one look at the
-# borders of the picture: they tell places apart. Most pictures of this page were kept. A few are drawn again now:
+# The pixel lies in the background, where the ResNet has drawn a second piece. In the first layer its place looks at
+# the *background* above and below the shoe, at the shoe only in the end. The last layer looks mostly at the borders
+# of the picture. The coarse one looks at the pixel's own place, which is at the border, and at another on the same
+# side. Most pictures of this page were kept. A few are drawn again now:
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 Markdown(redrawn_table(network, kept, n_live, seed))
@@ -253,10 +257,10 @@ Markdown(redrawn_table(network, kept, n_live, seed))
 # ## What it means
 #
 # The local theory predicts a network that is not local, nearly as well as one that is. And the whole objects that
-# attention is said to make a UNet makes without it, and so does the theory with windows as wide. On clothes we find
-# nothing that attention adds. How attention, which here hardly favours the near, comes to act like a window we cannot
-# say. An earlier pair of this book, trained with plain errors, seemed to show what the paper describes. But there the
-# plain UNet had not learned [to look far](04_receptive_fields).
+# attention is said to make a UNet makes without it, and so does the theory with windows as wide. On shoes we find
+# nothing that attention adds but a fault. How attention, which here hardly favours the near, comes to act like a
+# window we cannot say. An earlier pair of this book, trained with plain errors, seemed to show what the paper
+# describes. But there the plain UNet had not learned [to look far](04_receptive_fields).
 #
 # ## What could be wrong
 #

@@ -109,15 +109,10 @@ shown = {"moved": moved["chosen", far], "noisy": noisy["chosen", far]}
 shown |= {name: estimates["chosen", name, far] for name in denoisers}
 image_grid({name: some[:5] for name, some in shown.items()})
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-disturbed", "caption": "By which factor the error grows when a picture is moved: median over the pictures, with the 95% bootstrap interval as a band. Who goes by places rises; some of every rise is the border, and the part that was cut off."}, "image": {"alt": "Line plot of relative error against the number of pixels moved, one line each for ELS, ELS with wide windows, LS, ResNet and UNet. LS rises most, then the UNet."}}
-lines(
-    {name: Line.through(distances, disturbed["chosen", name]) for name in denoisers},
-    "moved by, pixels",
-    "error / error before it was moved",
-    level=1.0,
-    log=False,
-    bottom=0.5,
-)
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-disturbed", "caption": "By which factor the error grows when a picture is moved: median over the pictures, with the 95% bootstrap interval as a band. Who goes by places rises; some of every rise is the border, and the part that was cut off."}, "image": {"alt": "Line plot of relative error against the number of pixels moved, one line each for ELS, ELS with wide windows, LS, ResNet and UNet. LS rises most, then ELS with wide windows, then the UNet; ELS with narrow windows and the ResNet hardly rise."}}
+curves = {name: Line.through(distances, disturbed["chosen", name]) for name in denoisers}
+axes = ("moved by, pixels", "error / error before it was moved")
+lines(curves, *axes, level=1.0, log=False, bottom=0.5)
 
 # %% [markdown]
 # LS is disturbed: with the pictures moved by {glue:text}`far` pixels its error grows by a factor of
@@ -131,9 +126,10 @@ lines(
 # ELS with the ResNet's windows comes to {glue:text}`chosen_ELS_disturbed:.2f`
 # [{glue:text}`chosen_ELS_disturbed_low:.2f`, {glue:text}`chosen_ELS_disturbed_high:.2f`], with the UNet's to
 # {glue:text}`chosen_wide_disturbed:.2f` [{glue:text}`chosen_wide_disturbed_low:.2f`,
-# {glue:text}`chosen_wide_disturbed_high:.2f`]. Near a border ELS, too, compares only what has the same place. The
-# UNet's windows are [up to {glue:text}`chosen_side:d` pixels wide](04_receptive_fields) in a picture of 32. They hold a
-# border almost everywhere. With them ELS knows places as well.
+# {glue:text}`chosen_wide_disturbed_high:.2f`]. Near a border ELS, too, compares only what lies equally far from it.
+# The UNet's [window](04_receptive_fields) is {glue:text}`chosen_side:d` pixels wide here, in a picture of 32. So
+# {glue:text}`sees:.0f`% of all pixels see a border, {glue:text}`sees_both:.0f`% one in each direction. With such
+# windows ELS knows places as well.
 #
 # ## Would it help?
 #
@@ -152,26 +148,23 @@ for t in times:
         }
     for name, rows in relative.items():
         rows.append(median_interval(off[name].mean((1, 2, 3)) / off["ELS"].mean((1, 2, 3))))
-lines(
-    {name: Line.through(times, row) for name, row in relative.items()},
-    "time t (0 = image, 1 = noise)",
-    "error / error of ELS",
-)
+curves = {name: Line.through(times, row) for name, row in relative.items()}
+lines(curves, "time t (0 = image, 1 = noise)", "error / error of ELS")
 
 # %% [markdown]
-# It would help, and the UNet has the gain. In strong noise, at t = {glue:text}`high`, the error of LS is
-# {glue:text}`LS_relative:.2f` [{glue:text}`LS_relative_low:.2f`, {glue:text}`LS_relative_high:.2f`] of that of ELS with
-# narrow windows. Coarse shapes are settled there, and a shape has its place. That of the UNet is
-# {glue:text}`UNet_relative:.2f` [{glue:text}`UNet_relative_low:.2f`, {glue:text}`UNet_relative_high:.2f`], of ELS with
-# wide windows {glue:text}`wide_relative:.2f` [{glue:text}`wide_relative_low:.2f`, {glue:text}`wide_relative_high:.2f`],
-# of the ResNet {glue:text}`ResNet_relative:.2f` [{glue:text}`ResNet_relative_low:.2f`,
-# {glue:text}`ResNet_relative_high:.2f`].
+# Seeing far would help, and the UNet has the gain. In strong noise, at t = {glue:text}`high`, the error of LS is
+# {glue:text}`LS_relative:.2f` [{glue:text}`LS_relative_low:.2f`, {glue:text}`LS_relative_high:.2f`] of that of ELS
+# with narrow windows. That of the UNet is {glue:text}`UNet_relative:.2f` [{glue:text}`UNet_relative_low:.2f`,
+# {glue:text}`UNet_relative_high:.2f`], of ELS with wide windows {glue:text}`wide_relative:.2f`
+# [{glue:text}`wide_relative_low:.2f`, {glue:text}`wide_relative_high:.2f`], of the ResNet
+# {glue:text}`ResNet_relative:.2f` [{glue:text}`ResNet_relative_low:.2f`, {glue:text}`ResNet_relative_high:.2f`]. LS
+# and ELS with wide windows both see far and know places. Which of the two helps this does not say.
 #
 # ## What they draw
 #
-# A network may know its place because it has stored whole images. Ours have not: when they were trained, 100 samples
-# were drawn of each, of those in this chapter {glue:text}`n_copies` in all, and {glue:text}`copies` of them nearly copy a
-# training image.
+# A network may know its place because it has stored whole images. We see no sign of it: when they were trained, 100
+# samples were drawn of each, of those in this chapter {glue:text}`n_copies` in all, and {glue:text}`copies` of them
+# nearly copy a training image.
 #
 # Now from noise to picture, as in [the chapter on pairs](05_theory_and_network). One column is one
 # noise image; the class is always "{glue:text}`what:s`". ELS and ResNet piece together what nobody could
@@ -199,7 +192,7 @@ image_grid(drawn, [f"seed {seed + i}" for i in range(n_seeds)], notes)
 # Two more pairs. Clothes first, to compare.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = ["| networks | LS | ELS, wide | ResNet | UNet | r, ResNet | r, UNet |"]
+table = ["| networks | LS | ELS, UNet's windows | ResNet | UNet | r, ResNet | r, UNet |"]
 table += ["| --- |" + " --- |" * 6]
 between = {}  # r of LS minus r of ELS with each network, seed by seed
 for what, pair in PAIRS.items():
@@ -217,6 +210,8 @@ Markdown("\n".join(table))
 
 # %% tags=["remove-cell"]
 shares = [load_card(name)["near_copies"] for pair in PAIRS.values() for name in pair.values()]
+wide = {w: load_scale(pair["UNet"], "els").window_at(time) for w, pair in PAIRS.items()}
+blind = max(shape[-1] - wide["chosen"] + 1, 0) / shape[-1]  # of the places along an edge
 glue_all(
     {
         "n_images": n_images,
@@ -228,7 +223,9 @@ glue_all(
         "n_new": len(between[unet]),
         "copies": round(100 * sum(shares)),
         "n_copies": 100 * len(shares),
-        "chosen_side": max(load_scale(unet, "els").windows),
+        **{f"{what}_side": side for what, side in wide.items()},
+        "sees": 100 * (1 - blind**2),
+        "sees_both": 100 * (1 - blind) ** 2,
         **{f"{name.split(', ')[-1]}_relative": row[1] for name, row in relative.items()},
     }
 )
@@ -238,25 +235,27 @@ glue_all(
 # {glue:text}`time`. Then r of LS with the network minus r of ELS with it, over all samples. Medians with 95% bootstrap
 # intervals.*
 #
-# The UNet of digits goes by places, too. Moved pictures disturb it by a factor of
+# The UNet of digits seems to go by places, too. Moved pictures disturb it by a factor of
 # {glue:text}`digits_UNet_disturbed:.2f` [{glue:text}`digits_UNet_disturbed_low:.2f`,
 # {glue:text}`digits_UNet_disturbed_high:.2f`], where the ResNet hardly notices,
 # {glue:text}`digits_ResNet_disturbed:.2f` [{glue:text}`digits_ResNet_disturbed_low:.2f`,
 # {glue:text}`digits_ResNet_disturbed_high:.2f`]. LS trails by little, and is closer than ELS on a share of
-# {glue:text}`digits_UNet_ahead:.2f` of the noise images. ELS with the UNet's windows is disturbed a little, too,
+# {glue:text}`digits_UNet_ahead:.2f` of the noise images. ELS with the UNet's windows comes to
 # {glue:text}`digits_wide_disturbed:.2f` [{glue:text}`digits_wide_disturbed_low:.2f`,
-# {glue:text}`digits_wide_disturbed_high:.2f`].
+# {glue:text}`digits_wide_disturbed_high:.2f`]; at this noise level they are only {glue:text}`digits_side:d` pixels
+# wide, for emoji {glue:text}`emoji_side:d`.
 #
-# The UNet of emoji of all kinds does not: {glue:text}`emoji_UNet_disturbed:.2f` [{glue:text}`emoji_UNet_disturbed_low:.2f`,
-# {glue:text}`emoji_UNet_disturbed_high:.2f`], LS {glue:text}`emoji_LS_disturbed:.2f`
-# [{glue:text}`emoji_LS_disturbed_low:.2f`, {glue:text}`emoji_LS_disturbed_high:.2f`].
+# The UNet of emoji of all kinds is not disturbed here: {glue:text}`emoji_UNet_disturbed:.2f`
+# [{glue:text}`emoji_UNet_disturbed_low:.2f`, {glue:text}`emoji_UNet_disturbed_high:.2f`], LS
+# {glue:text}`emoji_LS_disturbed:.2f` [{glue:text}`emoji_LS_disturbed_low:.2f`,
+# {glue:text}`emoji_LS_disturbed_high:.2f`].
 #
 # ## And faces?
 #
 # We have small ones: {glue:text}`n_faces` smileys among our emoji, round, centred, eyes above the mouth.
 # The networks learned emoji of all kinds and are told the kind.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-faces", "caption": "Smileys: same noise, five answers, as above."}, "image": {"alt": "Grid of small colour pictures, one column for each noise image. Rows: ELS, yellow patchworks of any outline; ResNet, much the same, blurred; ELS with wide windows, patchworks too; LS, round yellow faces with stray patches; UNet, blurred yellow faces, most of them round."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-faces", "caption": "Smileys: same noise, five answers, as above."}, "image": {"alt": "Grid of small colour pictures, one column for each noise image. Rows: ELS, yellow patchworks of any outline; ResNet, much the same, blurred; ELS with wide windows, patchworks too; LS, round yellow faces with stray patches; UNet, blurred yellow faces, some of them round."}}
 emoji = {kind: read_pictures(name) for kind, name in FACES.items()}
 is_face = torch.arange(len(emoji["UNet"]["LS"])) % len(known["emoji"].class_names) == FACE
 drawn = {name: emoji[kind][machine] for name, (machine, kind) in THEORIES.items()}
@@ -270,29 +269,30 @@ notes = {row: [f"r = {v:.2f}" for v in some[:n_seeds].tolist()] for row, some in
 image_grid({row: some[:n_seeds] for row, some in drawn.items()}, (), notes)
 
 # %% [markdown]
-# LS knows that a face is round, and where its eyes belong. ELS does not, nor does the ResNet. Most faces by the UNet are
-# round: the outline is that of LS, what is inside looks more like ELS. Over {glue:text}`n_drawn` smileys r of LS minus that
-# of ELS is {glue:text}`faces_ResNet:+.2f` [{glue:text}`faces_ResNet_low:+.2f`, {glue:text}`faces_ResNet_high:+.2f`] for the
-# ResNet and {glue:text}`faces_UNet:+.2f` [{glue:text}`faces_UNet_low:+.2f`, {glue:text}`faces_UNet_high:+.2f`] for the UNet.
-# LS trails by less with the UNet, which is the direction of the paper's result. But it trails.
+# LS knows that a face is round, and where its eyes belong. ELS does not, nor does the ResNet. Of those by the UNet
+# some are round, as most by LS are, others as odd as those of ELS. Over {glue:text}`n_drawn` smileys r of LS minus
+# that of ELS is {glue:text}`faces_ResNet:+.2f` [{glue:text}`faces_ResNet_low:+.2f`,
+# {glue:text}`faces_ResNet_high:+.2f`] for the ResNet and {glue:text}`faces_UNet:+.2f`
+# [{glue:text}`faces_UNet_low:+.2f`, {glue:text}`faces_UNet_high:+.2f`] for the UNet. LS trails by less with the UNet,
+# which is the direction of the paper's result. But it trails.
 #
 # ## What it means
 #
-# A UNet can know its place. Those of clothes and of digits use it, and that of emoji does where faces are concerned.
-# For clothes we find what the paper finds: LS and ELS predict the UNet about equally well. Here this does not say that
-# it is equivariant. It is not, and ELS with windows like these is not either. No network of ours is predicted *better*
-# by LS, as the paper's of faces is. So there we find the direction, but not the size.
+# A UNet can know its place. That of clothes uses it, that of digits seems to, and that of emoji perhaps where faces
+# are concerned. For clothes we find what the paper finds: LS and ELS predict the UNet about equally well. Here this
+# does not say that it is equivariant. It is not, and ELS with windows like these is not either. No network of ours is
+# predicted *better* by LS, as the paper's of faces is. So there we find the direction, but not the size.
 #
 # Being *able* to break equivariance is not yet breaking it. An earlier UNet of clothes, of the same build but trained
 # with plain errors, for longer, was not disturbed by moved pictures, and LS trailed far. In strong noise it looked no
-# farther than the ResNet. What it lacked, it seems, were [errors that count by noise level](17_where_they_part): where
-# noise is strong, places tell. But its rate of learning was another one, too.
+# farther than the ResNet. What it lacked, it seems, were [relative errors](17_where_they_part): where noise is
+# strong, places tell. But its rate of learning was another one, too.
 #
 # ## What could be wrong
 #
 # - **The pair of clothes differs in more than sight.** The ResNet was trained with plain errors, the UNet was not. So
-#   the right end of the ResNet's line in {numref}`fig-place-helps` may be due to its training. Those of digits were
-#   trained alike, and so were those of emoji but for the rate.
+#   the right end of the ResNet's line in {numref}`fig-place-helps` may be due to its training. Those of digits
+#   and of emoji were trained alike but for the rate and how it falls.
 # - **One training each.** Another run might use places more, or less.
 # - **LS has few patches**, one from each of {glue:text}`n_class:s` images of the class; the paper's has six
 #   times as many. With more it might be more like the UNet. But the first test does not depend on LS.

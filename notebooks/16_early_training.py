@@ -53,7 +53,7 @@ names |= {"ELS, narrow windows": f"ELS of {local}", "ResNet": local, "plain UNet
 updates = [row["updates"] for row in ages]
 r = {name: [torch.tensor(row["r"][key]) for row in ages] for name, key in names.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ages", "caption": "How well theories predict the network after so many updates, and how like it is to two trained networks without attention: median r over the noise images, with 95% bootstrap interval. ELS, LS and IS have the windows calibrated on the network when trained, the narrow windows are those of the ResNet."}, "image": {"alt": "Line plot of r against the number of updates on a logarithmic axis. ELS with narrow windows and ResNet rise, have their top at some hundred updates, and fall; ELS, LS, IS and the plain UNet rise to the end and overtake them."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ages", "caption": "How well theories predict the network after so many updates, and how like it is to two trained networks without attention: median r over the noise images, with 95% bootstrap interval. ELS and LS have the windows calibrated on the trained network, IS has none; the narrow windows are those of the ResNet."}, "image": {"alt": "Line plot of r against the number of updates on a logarithmic axis. ELS with narrow windows and ResNet rise, have their top at some hundred updates, and fall; ELS, LS, IS and the plain UNet rise to the end and overtake them."}}
 course = {name: [median_interval(some) for some in rows] for name, rows in r.items()}
 lines(
     {name: Line.through(updates, row) for name, row in course.items()},
@@ -130,10 +130,11 @@ Markdown("\n".join(table))
 # %% [markdown]
 # ## What it means
 #
-# Growing older means looking farther. A young network draws much like one that sees little, however long that
-# one was trained, and the theory with narrow windows describes it. The old one is described by the theory with wide
-# windows. So this network grows out of its windows, not out of the theory. IS, which sees the whole picture and can only
-# memorise, is behind to the end, but it catches up.
+# Growing older seems to mean looking farther; how far each age looks we have not measured. A young network draws much
+# like one that sees little, however long that one was trained, and the theory with narrow windows describes it. The
+# old one is described by the theory with wide windows. So this network grows out of narrow windows, and nothing shows
+# that it grows out of the theory. But in the end other theories [fit nearly as well](08_attention). IS, which sees
+# the whole picture and can only memorise, is behind to the end, but it catches up.
 #
 # ## What could be wrong
 #
