@@ -237,13 +237,12 @@ glue_all(
 #
 # The UNet of digits seems to go by places, too. Moved pictures disturb it by a factor of
 # {glue:text}`digits_UNet_disturbed:.2f` [{glue:text}`digits_UNet_disturbed_low:.2f`,
-# {glue:text}`digits_UNet_disturbed_high:.2f`], where the ResNet hardly notices,
-# {glue:text}`digits_ResNet_disturbed:.2f` [{glue:text}`digits_ResNet_disturbed_low:.2f`,
-# {glue:text}`digits_ResNet_disturbed_high:.2f`]. LS trails by little, and is closer than ELS on a share of
-# {glue:text}`digits_UNet_ahead:.2f` of the noise images. ELS with the UNet's windows comes to
-# {glue:text}`digits_wide_disturbed:.2f` [{glue:text}`digits_wide_disturbed_low:.2f`,
-# {glue:text}`digits_wide_disturbed_high:.2f`]; at this noise level they are only {glue:text}`digits_side:d` pixels
-# wide, for emoji {glue:text}`emoji_side:d`.
+# {glue:text}`digits_UNet_disturbed_high:.2f`], the ResNet by {glue:text}`digits_ResNet_disturbed:.2f`
+# [{glue:text}`digits_ResNet_disturbed_low:.2f`, {glue:text}`digits_ResNet_disturbed_high:.2f`]; with so few pictures
+# that is not certain. LS trails by little, and is closer than ELS on a share of {glue:text}`digits_UNet_ahead:.2f` of
+# the noise images. ELS with the UNet's windows comes to {glue:text}`digits_wide_disturbed:.2f`
+# [{glue:text}`digits_wide_disturbed_low:.2f`, {glue:text}`digits_wide_disturbed_high:.2f`]; at this noise level they
+# are only {glue:text}`digits_side:d` pixels wide, for emoji {glue:text}`emoji_side:d`.
 #
 # The UNet of emoji of all kinds is not disturbed here: {glue:text}`emoji_UNet_disturbed:.2f`
 # [{glue:text}`emoji_UNet_disturbed_low:.2f`, {glue:text}`emoji_UNet_disturbed_high:.2f`], LS

@@ -273,8 +273,8 @@ Markdown("\n".join(table))
 # seed by seed by {glue:text}`rise:.2f` [{glue:text}`rise_low:.2f`, {glue:text}`rise_high:.2f`]. So the low number was the
 # network's fault, not the theory's. Even its plain error on held-out images falls, from {glue:text}`first_loss:.4f` to
 # {glue:text}`fast_loss:.4f`. That is more than strong noise can account for: the network is better at most noise levels. At half
-# the rate it falls further, to {glue:text}`last_loss:.4f`, and ELS rises seed by seed by {glue:text}`rate:.3f`
-# [{glue:text}`rate_low:.3f`, {glue:text}`rate_high:.3f`].
+# the rate it falls further, to {glue:text}`last_loss:.4f`. For ELS that makes no difference we can tell, seed by seed
+# {glue:text}`rate:.3f` [{glue:text}`rate_low:.3f`, {glue:text}`rate_high:.3f`].
 #
 # The second training gives a network that agrees with the same theory with r = {glue:text}`again_ELS:.3f`
 # [{glue:text}`again_ELS_low:.3f`, {glue:text}`again_ELS_high:.3f`]. From the same noise the two networks draw nearly the same, r
