@@ -132,8 +132,7 @@ agreement_scatter(pairs, ("IS", "ELS"))
 # [{glue:text}`fashion_resnet_ELS_low:.2f`, {glue:text}`fashion_resnet_ELS_high:.2f`], but LS and IS are lower. It saw a
 # sixth of the images, and was trained for less long and with plain errors, the UNet with [relative
 # ones](17_where_they_part), which count by noise level. An earlier UNet trained with plain ones had LS and IS far below
-# the paper's, too. So it may be the errors, or the rate, on which LS depends [with digits](17_where_they_part), too;
-# with this ResNet we have tried neither.
+# the paper's, too. So it may be the errors; with this ResNet we have not tried it.
 #
 # Digits with circular padding are where locality and equivariance matter most. ELS has
 # {glue:text}`mnist_resnet_circular_ELS:.2f` [{glue:text}`mnist_resnet_circular_ELS_low:.2f`,
