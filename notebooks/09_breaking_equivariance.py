@@ -50,6 +50,7 @@ from elslib.machines import EquivariantLocalScore, LocalScore
 from elslib.metrics import median_interval, pearson_r
 from elslib.networks import load_card, load_network, training_images
 from elslib.samplers import initial_noise, sample, uniform_times
+from elslib.windows import admissible_count
 
 names = {"ResNet": resnet, "UNet": unet}
 FACES, FACE = {"ResNet": "emoji-resnet", "UNet": "emoji-unet"}, 5
@@ -211,7 +212,7 @@ Markdown("\n".join(table))
 # %% tags=["remove-cell"]
 shares = [load_card(name)["near_copies"] for pair in PAIRS.values() for name in pair.values()]
 wide = {w: load_scale(pair["UNet"], "els").window_at(time) for w, pair in PAIRS.items()}
-blind = max(shape[-1] - wide["chosen"] + 1, 0) / shape[-1]  # of the places along an edge
+n = admissible_count(*shape[1:], wide["chosen"], "aware")  # fewer places for who sees a border
 glue_all(
     {
         "n_images": n_images,
@@ -224,8 +225,8 @@ glue_all(
         "copies": round(100 * sum(shares)),
         "n_copies": 100 * len(shares),
         **{f"{what}_side": side for what, side in wide.items()},
-        "sees": 100 * (1 - blind**2),
-        "sees_both": 100 * (1 - blind) ** 2,
+        "sees": 100 * float((n < n.max()).float().mean()),
+        "sees_both": 100 * float((n == n.min()).float().mean()),
         **{f"{name.split(', ')[-1]}_relative": row[1] for name, row in relative.items()},
     }
 )

@@ -234,34 +234,34 @@ spans = {(i + 0.5) / 100: 0.01 for i in range(5)} | {(i + 0.5) / 20: 0.05 for i 
 shown = (0.005, 0.045, 0.525)  # of these times, each with how long it stands for
 times = " | ".join(f"at t = {t}" for t in shown)
 table = [f"| network | errors, rate | held-out error | {times} | ELS |", "| --- " * 7 + "|"]
-alike, off = {}, {}
+alike, off, losses = {}, {}, {name: card["loss"]["held_out"] for name, card in cards.items()}
 for word, name in (("first", first), ("fast", fast), ("last", last), ("again", again)):
     alike[name] = pearson_r(kept[name]["ELS"], kept[name]["network"])
-    off[name, 0], recipe = cards[name]["loss"]["held_out"], cards[name]["training"]
-    glue_all({f"{word}_ELS": median_interval(alike[name]), f"{word}_loss": off[name, 0]})
-    for t in spans:
+    glue_all({f"{word}_ELS": median_interval(alike[name]), f"{word}_loss": losses[name]})
+    for t in spans if name in (last, again) else shown:
         levels = schedule.levels(t)
         x = levels[0] * held + levels[1] * eps
         with torch.no_grad():
             x0 = trained[name](x, t, None)
         off[name, t] = float((noise_from_denoised(x, x0, *levels) - eps).square().mean())
+    recipe = cards[name]["training"]
     how = f"{recipe['weighting'].replace('none', 'plain')}, {recipe['rate']:g}"
-    cells = " | ".join(f"{off[name, t]:.4f}" for t in (0, *shown))  # at 0: over all times
+    cells = " | ".join(f"{error:.4f}" for error in (losses[name], *(off[name, t] for t in shown)))
     table.append(f"| {name} | {how} | {cells} | {median_interval(alike[name]):.3f} |")
 gap = [(off[last, t] - off[again, t]) * span for t, span in spans.items()]
-change = {t: 100 * (off[again, t] / off[last, t] - 1) for t in (0, *spans)}
+change = {t: 100 * (off[again, t] / off[last, t] - 1) for t in spans}
 glue_all(
     {
         "rise": median_interval(alike[fast] - alike[first]),
         "rate": median_interval(alike[last] - alike[fast]),
         "same": median_interval(pearson_r(kept[last]["network"], kept[again]["network"])),
-        "change": change[0],
+        "change": 100 * (losses[again] / losses[last] - 1),
         "change_weak": change[0.005],
         "change_most": max(abs(change[t]) for t in spans if t > 0.05),
         "share_weak": 100 * sum(gap[:5]) / sum(gap),
-        **{"fast": fast, "again": again, "n_kept": len(start)},
     }
 )
+glue_all({"fast": fast, "again": again, "n_kept": len(start)})
 Markdown("\n".join(table))
 
 # %% [markdown]
