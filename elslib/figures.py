@@ -128,8 +128,9 @@ class Line:
 
     @classmethod
     def through(cls, x: Sequence[float], intervals: Iterable[Interval]) -> "Line":
-        """The line of the estimates at x, with the band of their intervals."""
-        y, low, high = zip(*((i.estimate, i.low, i.high) for i in intervals), strict=True)
+        """The line of the estimates at x, with the band of their intervals; x may be empty."""
+        rows = [(i.estimate, i.low, i.high) for i in intervals]
+        y, low, high = zip(*rows, strict=True) if rows else ((), (), ())
         return cls(x, y, low, high)
 
 

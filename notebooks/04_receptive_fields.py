@@ -200,8 +200,8 @@ Markdown("\n".join(table))
 #   not across it.
 # - **Only the middle pixel** was measured. Near a border a network also sees the border itself.
 # - **Our windows of the ResNet of clothes are smaller than the published ones** at most noise levels, by
-#   {glue:text}`fashion_resnet_apart:.1f` pixels. It saw fewer images, was trained for less long, and with plain errors,
-#   which press little where noise is strong. Which of these it is we have not tried one by one.
+#   {glue:text}`fashion_resnet_apart:.1f` pixels. It saw fewer images and was trained for less long. An earlier one,
+#   trained with plain errors, had narrower windows still in strong noise.
 # - **The correlations have no interval**: neighbouring steps are not independent of each other.
 # - **Calibration offers odd windows from 3 pixels on**, so the curve cannot fall below 3. It ends, too: at 17
 #   pixels, for the UNets of clothes at 31, for those of digits and emoji at 23. The last two and

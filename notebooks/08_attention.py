@@ -42,7 +42,7 @@ from elslib.figures import image_grid
 from elslib.gluing import glue_all
 from elslib.limb_pictures import read_limb_pictures, redrawn_table
 from elslib.limbs import EXPECTED, count_limbs
-from elslib.metrics import median_interval, own_rank, pearson_r, share_interval
+from elslib.metrics import median_interval, nearest_image, own_rank, pearson_r, share_interval
 from elslib.networks import load_card, load_network, training_images
 from elslib.samplers import ddim, initial_noise, uniform_times
 from elslib.windows import admissible_count
@@ -144,15 +144,17 @@ like = {title: torch.zeros_like(labels, dtype=torch.bool) for title in names}
 table = ["| network | windows | in pieces | theory in pieces | like the theory's | r with it |"]
 table += ["| --- |" + " --- |" * 5]
 for title, key in keys.items():
+    apart = torch.empty(n, dtype=torch.float64)
     for label in labels.unique():
         same = labels == label
+        apart[same] = nearest_image(theory[title][same], images.subset(int(label)).images)[1]
         like[title][same] = own_rank(drawn[title][same], theory[title][same]) > 0.95
     shares = {"": wrong, "_theory": in_pieces, "_like": like}
     found = {f"{key}{end}": share_interval(int(by[title].sum()), n) for end, by in shares.items()}
     found[f"{key}_r"] = median_interval(r[title])
     cells = [f"{windows[key][-1]} to {windows[key][0]}", *(f"{i:.2f}" for i in found.values())]
     table.append(f"| {title} | {' | '.join(cells)} |")
-    numbers |= found
+    numbers |= found | {f"{key}_apart": median_interval(apart)}
 whole_like = ~wrong["with attention"] & like["with attention"]
 numbers["whole_like"] = share_interval(int(whole_like.sum()), n)
 for title in ("plain UNet", "with attention"):  # shoes that are mostly flat and white
@@ -170,9 +172,12 @@ Markdown("\n".join(table))
 # what the paper would make one expect. But the plain UNet, which has no attention, has {glue:text}`plain:.2f`, and
 # the theory with the windows of either {glue:text}`plain_theory:.2f` and {glue:text}`attention_theory:.2f`, with
 # those of the ResNet {glue:text}`local_theory:.2f`. So attention is not what makes a shoe whole. In the theory wide
-# windows are enough, though they also bring places, and [make it copy more](07_limb_counts). The networks fit this,
-# but they differ in training, too. They need not be wide *late*. In the last five steps, from the first of them to
-# the last, the windows of the network with attention are {glue:text}`late_attention:s` pixels, those of the ResNet
+# windows are enough, though they also bring places, and make it copy more: its shoes are
+# {glue:text}`attention_apart:.2f` [{glue:text}`attention_apart_low:.2f`, {glue:text}`attention_apart_high:.2f`] from
+# the nearest training image with them (median root mean square), {glue:text}`local_apart:.2f`
+# [{glue:text}`local_apart_low:.2f`, {glue:text}`local_apart_high:.2f`] with narrow ones. The networks fit this, but
+# they differ in training, too. They need not be wide *late*. In the last five steps, from the first of them to the
+# last, the windows of the network with attention are {glue:text}`late_attention:s` pixels, those of the ResNet
 # {glue:text}`late_local:s`. Shoes are joined before, while there is still much noise.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-whole", "caption": "The first shoes that the ResNet has in pieces. Each network stands under the theory with its windows. Under each picture the number of its pieces; for the networks also r with the theory's picture."}, "image": {"alt": "Rows of shoes: theory and ResNet, in pieces; theory and plain UNet, theory and UNet with attention, nearly all whole."}}
@@ -243,10 +248,10 @@ shown = {name: torch.stack(some) for name, some in grid.items()}
 image_grid(shown, [f"t = {step.t:.2f}" for step in steps])
 
 # %% [markdown]
-# The pixel lies in the background, where the ResNet has drawn a second piece. In the first layer its place looks at
-# the *background* above and below the shoe, at the shoe only in the end. The last layer looks mostly at the borders
-# of the picture. The coarse one looks at the pixel's own place, which is at the border, and at another on the same
-# side. Most pictures of this page were kept. A few are drawn again now:
+# The pixel lies in the toe, where the ResNet has drawn nothing. In the first layer its place looks at the
+# *background* above and below the shoe, and at last along the upper edge of the toe. The coarse layer looks at the
+# shoe itself, first at its top, then more to its front and its heel. The last layer looks at the borders of the
+# picture, and for a while at that edge. Most pictures of this page were kept. A few are drawn again now:
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 Markdown(redrawn_table(network, kept, n_live, seed))

@@ -142,13 +142,12 @@ Markdown("\n".join(table))
 # [{glue:text}`ELS_top_low:.2f`, {glue:text}`ELS_top_high:.2f`] times. But its windows are a little wider there, too,
 # {glue:text}`LS_side` pixels against {glue:text}`ELS_side`. So far the sceptic is right about ELS.
 #
-# But look at the black line. The *network* is better than the linear filter at these t: {glue:text}`network_better:s`; and
-# worse at these: {glue:text}`network_worse:s`. Like the theory it is good in weak noise and beaten in strong noise. The
-# ratio of the two errors, ELS over network, lies between {glue:text}`least:.2f` [{glue:text}`least_low:.2f`,
+# But look at the black line. The *network* is better than the linear filter at these t: {glue:text}`network_better:s`;
+# and worse at these: {glue:text}`network_worse:s`. Like the theory it is good in weak noise and beaten in strong noise.
+# The ratio of the two errors, ELS over network, lies between {glue:text}`least:.2f` [{glue:text}`least_low:.2f`,
 # {glue:text}`least_high:.2f`] and {glue:text}`most:.2f` [{glue:text}`most_low:.2f`, {glue:text}`most_high:.2f`] over the
 # noise levels. A theory of the network need not be good at the task. It should be as good, and as bad, as the network is,
-# and at most levels it nearly is. In the strongest noise they part: the network's estimate of the image divides by a small
-# $\alpha$ there, and its errors grow. It was trained with plain errors, which count little there.
+# and over all these levels it nearly is.
 #
 # ## Who draws what the network draws?
 #

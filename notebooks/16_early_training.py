@@ -53,7 +53,7 @@ names |= {"ELS, narrow windows": f"ELS of {local}", "ResNet": local, "plain UNet
 updates = [row["updates"] for row in ages]
 r = {name: [torch.tensor(row["r"][key]) for row in ages] for name, key in names.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ages", "caption": "How well theories predict the network after so many updates, and how like it is to two trained networks without attention: median r over the noise images, with 95% bootstrap interval. ELS and LS have the windows calibrated on the trained network, IS has none; the narrow windows are those of the ResNet."}, "image": {"alt": "Line plot of r against the number of updates on a logarithmic axis. ELS with narrow windows and ResNet rise, have their top at some hundred updates, and fall; ELS, LS, IS and the plain UNet rise to the end and overtake them."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ages", "caption": "How well theories predict the network after so many updates, and how like it is to two trained networks without attention: median r over the noise images, with 95% bootstrap interval. ELS and LS have the windows calibrated on the trained network, IS has none; the narrow windows are those of the ResNet."}, "image": {"alt": "Line plot of r against the number of updates on a logarithmic axis. ELS with narrow windows and ResNet rise, have their top at some hundred updates, fall, and rise a little at the end; ELS, LS, IS and the plain UNet rise to the end and overtake them."}}
 course = {name: [median_interval(some) for some in rows] for name, rows in r.items()}
 lines(
     {name: Line.through(updates, row) for name, row in course.items()},
@@ -74,6 +74,8 @@ for key, name in {"narrow": narrow, "local": "ResNet"}.items():  # these rise an
     lost = median_interval(r[name][best] - r[name][-1])
     glue_all({f"{key}_best": course[name][best], f"{key}_lost": lost})
     glue_all({f"{key}_when": f"{updates[best]:,}"})
+    low = min(range(best, len(updates)), key=lambda i, name=name: course[name][i].estimate)
+    glue_all({f"{key}_low_when": f"{updates[low]:,}", f"{key}_least": course[name][low]})
 glue_all({"narrow_first": course[narrow][0], "wide_first": course["ELS"][0]})
 last = {"wide": "ELS", "LS": "LS", "IS": "IS", "plain": "plain UNet"}
 glue_all({f"{key}_last": course[name][-1] for key, name in last.items()})
@@ -97,11 +99,14 @@ Markdown("\n".join(table))
 # windows, those of a network that sees little, with r {glue:text}`narrow_first:.2f` [{glue:text}`narrow_first_low:.2f`,
 # {glue:text}`narrow_first_high:.2f`]. It comes closer as it learns, until after {glue:text}`narrow_when:s` updates it
 # reaches {glue:text}`narrow_best:.2f` [{glue:text}`narrow_best_low:.2f`, {glue:text}`narrow_best_high:.2f`]. From there to
-# the end r falls by {glue:text}`narrow_lost:.2f` [{glue:text}`narrow_lost_low:.2f`, {glue:text}`narrow_lost_high:.2f`],
-# the median of the differences. With the ResNet itself it is the same: most alike after {glue:text}`local_when:s` updates,
+# the end r falls by {glue:text}`narrow_lost:.2f` [{glue:text}`narrow_lost_low:.2f`, {glue:text}`narrow_lost_high:.2f`], the
+# median of the differences. With the ResNet itself it is the same: most alike after {glue:text}`local_when:s` updates,
 # {glue:text}`local_best:.2f` [{glue:text}`local_best_low:.2f`, {glue:text}`local_best_high:.2f`], and
-# {glue:text}`local_lost:.2f` [{glue:text}`local_lost_low:.2f`, {glue:text}`local_lost_high:.2f`] less at the end. So it
-# passes by: it comes near, and goes on. That is what the talk says, but for the beginning.
+# {glue:text}`local_lost:.2f` [{glue:text}`local_lost_low:.2f`, {glue:text}`local_lost_high:.2f`] less at the end. The
+# lowest r since, {glue:text}`narrow_least:.2f` [{glue:text}`narrow_least_low:.2f`, {glue:text}`narrow_least_high:.2f`] and
+# {glue:text}`local_least:.2f` [{glue:text}`local_least_low:.2f`, {glue:text}`local_least_high:.2f`], are those after
+# {glue:text}`narrow_low_when:s` and {glue:text}`local_low_when:s` updates; then, while the rate of learning runs out, both
+# rise a little. So it passes by: it comes near, and goes on. That is what the talk says, but for the beginning.
 #
 # The theory with *wide* windows, those that fit the trained network, is far from the young one, with
 # {glue:text}`wide_first:.2f` [{glue:text}`wide_first_low:.2f`, {glue:text}`wide_first_high:.2f`]. After

@@ -80,6 +80,7 @@ def test_a_line_through_intervals():
     """Estimates are its y, the bounds its band."""
     line = figures.Line.through([1, 2], (Interval(y, y - 1, y + 2) for y in (3.0, 5.0)))
     assert line == figures.Line([1, 2], (3.0, 5.0), (2.0, 4.0), (5.0, 7.0))
+    assert figures.Line.through([], []) == figures.Line([], (), (), ())
 
 
 def test_panels():

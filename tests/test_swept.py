@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from elslib import agreement, swept
+from elslib import agreement, notebooks, swept
 from elslib.swept import Point, Swept, at, curve, read_sweep
 from elslib.windows import ScaleTable
 
@@ -116,3 +116,11 @@ def test_where_no_knob_is_turned_a_sweep_is_what_agree_found(machine, steps):
     found = at(read_sweep("windows"), Point("fashion-resnet", machine, 1.0, 0, 20), steps)
     kept = agreement.values(agreement.read_rows("fashion-resnet"), machine.upper(), steps)
     assert torch.allclose(found, kept[: len(found)], atol=5e-3, rtol=0)
+
+
+def test_the_chapter_is_swept_before_there_is_a_sweep(tmp_path):
+    """Its printed commands say `sweeps=none`: it runs to its end then, at any of its points."""
+    source = notebooks.ROOT / "notebooks" / "12_sweep.py"
+    page = notebooks.Notebook(source, tmp_path / "12_sweep.ipynb")
+    small = {"machine": "ls", "n_images": 2, "theory_steps": 2, "n_seeds": 1, "sweeps": "none"}
+    assert notebooks.execute(page, small)
