@@ -69,7 +69,7 @@ middle = tuple(side // 2 for side in shape[1:])
 # pixel. The mean of its absolute value is the network's *receptive field* at that noise level. The
 # middle pixel itself is left out, since it would outshine the rest.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-fields", "caption": "Receptive fields of the middle pixel from much noise (left) to little (right), one network a row. Each picture is scaled to its own maximum; brighter is more. Under it: the side of the window that holds 95% of the field."}, "image": {"alt": "Rows of small heat maps, one row for each network. For the ResNet of clothes the bright blob in the middle shrinks from left to right; for those of emoji and digits it changes less; UNets have a wide faint halo that fades, but for the one with attention."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-fields", "caption": "Receptive fields of the middle pixel from much noise (left) to little (right), one network a row. Each picture is scaled to its own maximum; brighter is more. Under it: the side of the window that holds 95% of the field."}, "image": {"alt": "Rows of small heat maps, one row for each network. For the ResNet of clothes the bright blob in the middle shrinks from left to right; for those of emoji and digits it changes less; UNets have a wide faint halo that fades; with attention some of it stays."}}
 rows, notes = {}, {}
 for name in names:
     maps = torch.stack([fields[name, t] for t in shown])
@@ -170,7 +170,7 @@ Markdown("\n".join(table))
 # padding: the first [was trained otherwise](17_where_they_part). Trained like the second, `mnist-resnet-plain` has a
 # field that goes from {glue:text}`mnist_resnet_plain_field_first` to {glue:text}`mnist_resnet_plain_field_last` pixels.
 #
-# The UNet of digits, trained much like `mnist-resnet`, sees far in strong noise: its field goes from
+# The UNet of digits, trained like `mnist-resnet-fast`, sees far in strong noise: its field goes from
 # {glue:text}`mnist_unet_field_first` to {glue:text}`mnist_unet_field_last` pixels, its window from
 # {glue:text}`mnist_unet_window_first` to {glue:text}`mnist_unet_window_last`. The UNet of clothes sees farther
 # yet: field from {glue:text}`fashion_unet_field_first` to {glue:text}`fashion_unet_field_last`, window from
@@ -200,8 +200,8 @@ Markdown("\n".join(table))
 #   not across it.
 # - **Only the middle pixel** was measured. Near a border a network also sees the border itself.
 # - **Our windows of the ResNet of clothes are smaller than the published ones** at most noise levels, by
-#   {glue:text}`fashion_resnet_apart:.1f` pixels. It saw fewer images and was trained for less long. An earlier one,
-#   trained with plain errors, had narrower windows still in strong noise.
+#   {glue:text}`fashion_resnet_apart:.1f` pixels on average. It saw fewer images and was trained for less long. An earlier one,
+#   trained with plain errors, had narrower windows still, from t = .35 on.
 # - **The correlations have no interval**: neighbouring steps are not independent of each other.
 # - **Calibration offers odd windows from 3 pixels on**, so the curve cannot fall below 3. It ends, too: at 17
 #   pixels, for the UNets of clothes at 31, for those of digits and emoji at 23. The last two and

@@ -141,10 +141,10 @@ image_grid({row: samples[name] for row, name in names.items()}, titles, notes)
 # ## Watch them draw
 #
 # Move the slider, or press play. The upper row is what the theory sees: noise that slowly becomes a
-# picture. Below is what theory and network take the finished picture to be, at each time. At the
-# far left neither says much: the theory answers with nearly flat grey, the mean over all places, and the
+# picture. Below is what theory and network take the finished picture to be, at each time. At the far
+# left neither says much: the theory answers with nearly flat grey, the mean over all places, and the
 # network with speckle, for its estimate is divided by a tiny $\alpha$ there. Soon both show the same
-# outline; details come last. The network's pictures are whiter, which r does not count. Here both take {glue:text}`theory_steps` steps.
+# outline; details come last. Here both take {glue:text}`theory_steps` steps.
 #
 # In a notebook that is running, not on this page, controls above the figure change images, network,
 # class, seed, window and steps; then {glue:text}`n_live` pictures are drawn anew.
@@ -205,8 +205,6 @@ glue_all(
         "train_hardware": card["record"]["hardware"],
         "r_same_steps": median_interval(pearson_r(samples["ELS"], same_steps)),
         "rms_nearest": float(distance.quantile(0.5)),
-        "above_white": 100 * float((truth > 1).float().mean()),
-        "above_white_els": 100 * float((samples["ELS"] > 1).float().mean()),
         "r_min": float(r["ELS"].min()),
         "r_max": float(r["ELS"].max()),
         "hardware": hardware(),
@@ -291,8 +289,7 @@ lines(
 # - **Few seeds.** Intervals say how sure the median is for this network, and nothing about others.
 # - **Not the perfect network.** The theory describes a network that has learned all its
 #   architecture can learn. A small one, trained briefly, has not, and part of the mismatch is
-#   its own. Of its pixels {glue:text}`above_white:.0f`% lie beyond white, which no training image
-#   does; of the theory's {glue:text}`above_white_els:.0f`%.
+#   its own.
 # - **r is kind.** Pictures of one class resemble each other, so even a wrong garment earns some r:
 #   {glue:text}`other_noise_r:.2f` [{glue:text}`other_noise_r_low:.2f`,
 #   {glue:text}`other_noise_r_high:.2f`] for the network's own picture from other noise.

@@ -249,19 +249,19 @@ Markdown(redrawn_table(network, kept, n_live, seed))
 # ## What it means
 #
 # A shoe in pieces is no accident of one training run. A formula that was never trained breaks up about as
-# many, much the same ones, and fewer as soon as its late windows grow. That fits the paper's account: parts
+# many, much the same ones, and fewer the wider its late windows. That fits the paper's account: parts
 # are settled by pixels that do not see each other. But late windows are not the only cure. Windows that are
 # nearly as narrow at late times and wider before [mend about as many](08_attention). For legs and sleeves we cannot say as
 # much, since there we cannot count well enough.
 #
 # ## What could be wrong
 #
-# - **The counter and the eye disagree** on generated legs and sleeves, as said above. Where a picture is
+# - **The counter and the eye disagree** on generated sleeves, and may on legs, as said above. Where a picture is
 #   half faded, two people would disagree too. The eyes here were one pair, of a language model that
 #   helped to make this book, looking at enlarged pictures.
 # - **A wrong count is coarse.** Two pictures may both have three legs and little else in common. How
 #   alike they are is measured in [the chapter on agreement](06_agreement).
-# - **This network seems to break up more** than the paper's; we have not counted theirs.
+# - **One network.** Others may break up more or fewer; the paper's we have not counted.
 # - **Wider windows change more than sight.** With the widest {glue:text}`sees:.0f`% of the pixels see a
 #   border, and so know more of their place, with the narrowest {glue:text}`saw:.0f`%. And they remember: the
 #   pictures lie {glue:text}`widened_apart:.2f` [{glue:text}`widened_apart_low:.2f`,

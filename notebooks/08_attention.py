@@ -250,8 +250,9 @@ image_grid(shown, [f"t = {step.t:.2f}" for step in steps])
 # %% [markdown]
 # The pixel lies in the toe, where the ResNet has drawn nothing. In the first layer its place looks at the
 # *background* above and below the shoe, and at last along the upper edge of the toe. The coarse layer looks at the
-# shoe itself, first at its top, then more to its front and its heel. The last layer looks at the borders of the
-# picture, and for a while at that edge. Most pictures of this page were kept. A few are drawn again now:
+# shoe itself: once there is less noise first at its top, then more to its front and its heel. The last layer looks at
+# the borders of the picture, and for a while at that edge. Most pictures of this page were kept. A few are drawn
+# again now:
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 Markdown(redrawn_table(network, kept, n_live, seed))
@@ -273,8 +274,8 @@ Markdown(redrawn_table(network, kept, n_live, seed))
 #   may well add what no window can.
 # - **Our network is small and not finished.** Its error still fell by {glue:text}`fell:.1f`% over the last fifth of its
 #   training. It differs from the plain UNet in width, too.
-# - **Shoes only.** On shoes that the ResNet or a theory drew counter and eye agree moderately, on legs and sleeves
-#   hardly. On pictures of UNets nobody checked it; in flat white ones a gap is easily filled.
+# - **Shoes only.** On shoes that the ResNet or a theory drew counter and eye agree moderately, on legs perhaps,
+#   on sleeves not. On pictures of UNets nobody checked it; in flat white ones a gap is easily filled.
 # - **The windows** were calibrated on the networks themselves, and those above 31 pixels were not tried. No window fits
 #   a network that sees everything.
 # - **Maps are not causes.** That a place looks somewhere does not prove that it uses what it sees.

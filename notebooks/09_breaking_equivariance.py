@@ -117,21 +117,20 @@ axes = ("moved by, pixels", "error / error before it was moved")
 lines(curves, *axes, level=1.0, log=False, bottom=0.5)
 
 # %% [markdown]
-# LS is disturbed: with the pictures moved by {glue:text}`far` pixels its error grows by a factor of
+# LS is disturbed: if pictures move by {glue:text}`far` pixels, its error grows by a factor of
 # {glue:text}`chosen_LS_disturbed:.2f` [{glue:text}`chosen_LS_disturbed_low:.2f`,
-# {glue:text}`chosen_LS_disturbed_high:.2f`]. So is the UNet, if less, by {glue:text}`chosen_UNet_disturbed:.2f`
+# {glue:text}`chosen_LS_disturbed_high:.2f`]. So is the UNet, by {glue:text}`chosen_UNet_disturbed:.2f`
 # [{glue:text}`chosen_UNet_disturbed_low:.2f`, {glue:text}`chosen_UNet_disturbed_high:.2f`]. The ResNet, which *cannot*
 # know its place in the middle, hardly notices, {glue:text}`chosen_ResNet_disturbed:.2f`
 # [{glue:text}`chosen_ResNet_disturbed_low:.2f`, {glue:text}`chosen_ResNet_disturbed_high:.2f`]. So the UNet goes by
-# places. No theory was needed to see this.
+# places.
 #
 # ELS with the ResNet's windows comes to {glue:text}`chosen_ELS_disturbed:.2f`
 # [{glue:text}`chosen_ELS_disturbed_low:.2f`, {glue:text}`chosen_ELS_disturbed_high:.2f`], with the UNet's to
 # {glue:text}`chosen_wide_disturbed:.2f` [{glue:text}`chosen_wide_disturbed_low:.2f`,
-# {glue:text}`chosen_wide_disturbed_high:.2f`]. Near a border ELS, too, compares only what lies equally far from it.
-# The UNet's [window](04_receptive_fields) is {glue:text}`chosen_side:d` pixels wide here, in a picture of 32. So
-# {glue:text}`sees:.0f`% of all pixels see a border, {glue:text}`sees_both:.0f`% one in each direction. With such
-# windows ELS knows places as well.
+# {glue:text}`chosen_wide_disturbed_high:.2f`]. Near a border ELS, too, compares only what lies equally far from it. The
+# UNet's [window](04_receptive_fields) is {glue:text}`chosen_side:d` pixels wide here. So {glue:text}`sees:.0f`% of all
+# pixels see a border, {glue:text}`sees_both:.0f`% one in each direction. With such windows ELS knows places as well.
 #
 # ## Would it help?
 #
@@ -154,13 +153,15 @@ curves = {name: Line.through(times, row) for name, row in relative.items()}
 lines(curves, "time t (0 = image, 1 = noise)", "error / error of ELS")
 
 # %% [markdown]
-# Seeing far would help, and the UNet has the gain. In strong noise, at t = {glue:text}`high`, the error of LS is
-# {glue:text}`LS_relative:.2f` [{glue:text}`LS_relative_low:.2f`, {glue:text}`LS_relative_high:.2f`] of that of ELS
-# with narrow windows. That of the UNet is {glue:text}`UNet_relative:.2f` [{glue:text}`UNet_relative_low:.2f`,
+# Seeing far would help, and helps the UNet. In strong noise, at t = {glue:text}`high`, the error of LS is
+# {glue:text}`LS_relative:.2f` [{glue:text}`LS_relative_low:.2f`, {glue:text}`LS_relative_high:.2f`] of that of ELS with
+# narrow windows. That of the UNet is {glue:text}`UNet_relative:.2f` [{glue:text}`UNet_relative_low:.2f`,
 # {glue:text}`UNet_relative_high:.2f`], of ELS with wide windows {glue:text}`wide_relative:.2f`
 # [{glue:text}`wide_relative_low:.2f`, {glue:text}`wide_relative_high:.2f`], of the ResNet
-# {glue:text}`ResNet_relative:.2f` [{glue:text}`ResNet_relative_low:.2f`, {glue:text}`ResNet_relative_high:.2f`]. LS
-# and ELS with wide windows both see far and know places. Which of the two helps this does not say.
+# {glue:text}`ResNet_relative:.2f` [{glue:text}`ResNet_relative_low:.2f`, {glue:text}`ResNet_relative_high:.2f`]. LS and
+# ELS with wide windows both see far and know places. Which of the two helps this does not say. In weak noise, at t =
+# {glue:text}`low`, both networks are better than ELS, the ResNet with {glue:text}`ResNet_weak:.2f`
+# [{glue:text}`ResNet_weak_low:.2f`, {glue:text}`ResNet_weak_high:.2f`] of its error.
 #
 # ## What they draw
 #
@@ -182,12 +183,11 @@ notes = {row: [f"r = {value:.2f}" for value in some.tolist()] for row, some in r
 image_grid(drawn, [f"seed {seed + i}" for i in range(n_seeds)], notes)
 
 # %% [markdown]
-# Over all {glue:text}`n_new` samples of `elslib agree`, ten of each class, each theory with the windows of the network
-# it is compared with, r of LS minus that of ELS is
-# {glue:text}`chosen_ResNet_gap:+.2f` [{glue:text}`chosen_ResNet_gap_low:+.2f`, {glue:text}`chosen_ResNet_gap_high:+.2f`]
-# with the ResNet and {glue:text}`chosen_UNet_gap:+.2f` [{glue:text}`chosen_UNet_gap_low:+.2f`,
-# {glue:text}`chosen_UNet_gap_high:+.2f`] with the UNet, in the median. LS is closer to the UNet on a share of
-# {glue:text}`chosen_UNet_ahead:.2f` of them.
+# Over all {glue:text}`n_new` samples of `elslib agree`, ten of each class, each theory with the windows of the
+# network it is compared with, r of LS minus that of ELS is {glue:text}`chosen_ResNet_gap:+.2f`
+# [{glue:text}`chosen_ResNet_gap_low:+.2f`, {glue:text}`chosen_ResNet_gap_high:+.2f`] with the ResNet and
+# {glue:text}`chosen_UNet_gap:+.2f` [{glue:text}`chosen_UNet_gap_low:+.2f`, {glue:text}`chosen_UNet_gap_high:+.2f`]
+# with the UNet, in the median. LS is closer to the UNet on a share of {glue:text}`chosen_UNet_ahead:.2f` of them.
 #
 # ## Digits and emoji
 #
@@ -230,13 +230,14 @@ glue_all(
         "sees": 100 * float((n < n.max()).float().mean()),
         "sees_both": 100 * float((n == n.min()).float().mean()),
         **{f"{name.split(', ')[-1]}_relative": row[1] for name, row in relative.items()},
+        "low": times[-1],
+        "ResNet_weak": relative["ResNet"][-1],
     }
 )
 
 # %% [markdown]
-# *First by which factor the error of each grows when pictures are moved by {glue:text}`far:d` pixels, as above, at t =
-# {glue:text}`time`. Then r of LS with the network minus r of ELS with it, over all samples. Medians with 95% bootstrap
-# intervals.*
+# *First by which factor the error of each grows when pictures are moved by {glue:text}`far:d` pixels, at t =
+# {glue:text}`time`. Then r of LS with the network minus r of ELS with it. Medians with 95% bootstrap intervals.*
 #
 # The UNet of digits goes by places, too. Moved pictures disturb it by a factor of
 # {glue:text}`digits_UNet_disturbed:.2f` [{glue:text}`digits_UNet_disturbed_low:.2f`,
@@ -271,12 +272,11 @@ notes = {row: [f"r = {v:.2f}" for v in some[:n_seeds].tolist()] for row, some in
 image_grid({row: some[:n_seeds] for row, some in drawn.items()}, (), notes)
 
 # %% [markdown]
-# LS knows that a face is round, and where its eyes belong. ELS does not, nor does the ResNet. Of those by the UNet
-# some are round, as most by LS are, others as odd as those of ELS. Over {glue:text}`n_drawn` smileys r of LS minus
-# that of ELS is {glue:text}`faces_ResNet:+.2f` [{glue:text}`faces_ResNet_low:+.2f`,
-# {glue:text}`faces_ResNet_high:+.2f`] for the ResNet and {glue:text}`faces_UNet:+.2f`
-# [{glue:text}`faces_UNet_low:+.2f`, {glue:text}`faces_UNet_high:+.2f`] for the UNet. LS trails by less with the UNet,
-# which is the direction of the paper's result. But it trails.
+# LS knows that a face is round, and where its eyes belong. ELS does not, nor does the ResNet. Of those by the UNet some
+# are round, as most by LS are, others as odd as those of ELS. Over {glue:text}`n_drawn` smileys r of LS minus that of
+# ELS is {glue:text}`faces_ResNet:+.2f` [{glue:text}`faces_ResNet_low:+.2f`, {glue:text}`faces_ResNet_high:+.2f`] for
+# the ResNet and {glue:text}`faces_UNet:+.2f` [{glue:text}`faces_UNet_low:+.2f`, {glue:text}`faces_UNet_high:+.2f`] for
+# the UNet. LS trails by less with the UNet: the direction of the paper's result. But it trails.
 #
 # ## What it means
 #

@@ -123,7 +123,7 @@ for axis in ("window_factor", "n_images", "theory_steps"):
     on_it = replace(point, **{axis: getattr(base, axis), "machine": "els"}) == base
     drawn[axis, "here"] = Line([x], [live.estimate]) if on_it else Line([], [])
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-factor", "caption": "Agreement with the network when all calibrated windows are multiplied by a factor: median r over the noise images with its 95% bootstrap interval as a band. The dashed line is the calibrated ELS. Single mark: the point computed on this page, from fewer noise images, so it need not lie on the line."}, "image": {"alt": "Line plot of agreement against window factor on a logarithmic axis, one line for ELS and one for LS, with bands. Both are highest at a factor of 1 and fall to both sides; from a factor of 3 on they nearly meet."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-factor", "caption": "Agreement with the network when all calibrated windows are multiplied by a factor: median r over the noise images with its 95% bootstrap interval as a band. The dashed line is the calibrated ELS. Single mark: the point computed on this page, from fewer noise images, so it need not lie on the line."}, "image": {"alt": "Line plot of agreement against window factor on a logarithmic axis, one line for ELS and one for LS, with bands. Both are highest at a factor of 1 and fall to both sides; at a factor of 0.5 and from 3 on they nearly meet."}}
 lines(
     {key: drawn["window_factor", key] for key in ("ELS", "LS")}
     | {"computed here": drawn["window_factor", "here"]},
@@ -210,7 +210,7 @@ lines(
 # that take 20, as the paper found too. The theory took 20 steps both times. One would rather expect the same number
 # of steps to agree best. Does it?
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-steps", "caption": "Agreement of ELS with the network for other numbers of steps of the theory, against the network with few steps and with many: median r over the noise images with its 95% bootstrap interval as a band. Single mark: the point computed on this page, from fewer noise images, so it need not lie on the line, against the network with many steps. The axis does not begin at 0."}, "image": {"alt": "Line plot of agreement against the number of steps of the theory on a logarithmic axis, one line for each number of steps of the network, with bands. From ten steps on all points lie within two hundredths of each other. With five steps of the theory the network with few steps lies higher, from twenty on the one with many."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-steps", "caption": "Agreement of ELS with the network for other numbers of steps of the theory, against the network with few steps and with many: median r over the noise images with its 95% bootstrap interval as a band. Single mark: the point computed on this page, from fewer noise images, so it need not lie on the line, against the network with many steps. The axis does not begin at 0."}, "image": {"alt": "Line plot of agreement against the number of steps of the theory on a logarithmic axis, one line for each number of steps of the network, with bands. From ten steps on the lines lie within two hundredths of each other. At five and ten steps of the theory that of few steps lies higher, from twenty on that of many."}}
 lines(
     {f"network, {NETWORK_STEPS[1]} steps": drawn["theory_steps", "ELS"]}
     | {f"network, {NETWORK_STEPS[0]} steps": drawn["theory_steps", "20"]}
@@ -223,18 +223,18 @@ lines(
 )
 
 # %% [markdown]
-# A little. Let the theory take {glue:text}`most_steps` steps instead of {glue:text}`usual_steps`, and r with the
+# Not as a rule. Let the theory take {glue:text}`most_steps` steps instead of {glue:text}`usual_steps`, and r with the
 # {glue:text}`slow`-step network changes by {glue:text}`gain_150:+.3f` [{glue:text}`gain_150_low:+.3f`,
 # {glue:text}`gain_150_high:+.3f`], with the {glue:text}`fast`-step network by {glue:text}`gain_20:+.3f`
-# [{glue:text}`gain_20_low:+.3f`, {glue:text}`gain_20_high:+.3f`] (median over the noise images, each with itself).
-# And r with the first network minus r with the second is {glue:text}`gap:+.3f` [{glue:text}`gap_low:+.3f`,
-# {glue:text}`gap_high:+.3f`], not certain here, but over [a hundred noise images](06_agreement). If the theory
-# takes only {glue:text}`least_steps` steps, it is {glue:text}`gap_least:+.3f` [{glue:text}`gap_least_low:+.3f`,
-# {glue:text}`gap_least_high:+.3f`].
+# [{glue:text}`gain_20_low:+.3f`, {glue:text}`gain_20_high:+.3f`] (median over the noise images, each with itself). As
+# to the network's own steps, r with {glue:text}`slow` minus r with {glue:text}`fast` is {glue:text}`gap:+.3f`
+# [{glue:text}`gap_low:+.3f`, {glue:text}`gap_high:+.3f`]. That is not certain here; over [a hundred noise
+# images](06_agreement) it is. If the theory takes only {glue:text}`least_steps` steps, it is
+# {glue:text}`gap_least:+.3f` [{glue:text}`gap_least_low:+.3f`, {glue:text}`gap_least_high:+.3f`].
 #
-# So few steps do go with few, but by little. At twenty the theory is as good as finished, and the network is
-# not: with more its pictures move towards the theory. [Another chapter](17_where_they_part) finds that it is
-# the first step which has to be short.
+# So only very few steps of the theory go better with few of the network. At twenty the theory is as good as finished,
+# and the network is not: with more its pictures move towards the theory. [Another chapter](17_where_they_part) finds,
+# for a network trained with plain errors, that it is the first step which has to be short.
 #
 # ## The commands
 #

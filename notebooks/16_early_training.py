@@ -53,7 +53,7 @@ names |= {"ELS, narrow windows": f"ELS of {local}", "ResNet": local, "plain UNet
 updates = [row["updates"] for row in ages]
 r = {name: [torch.tensor(row["r"][key]) for row in ages] for name, key in names.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ages", "caption": "How well theories predict the network after so many updates, and how like it is to two trained networks without attention: median r over the noise images, with 95% bootstrap interval. ELS and LS have the windows calibrated on the trained network, IS has none; the narrow windows are those of the ResNet."}, "image": {"alt": "Line plot of r against the number of updates on a logarithmic axis. ELS with narrow windows and ResNet rise, have their top at some hundred updates, fall, and rise a little at the end; ELS, LS, IS and the plain UNet rise to the end and overtake them."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ages", "caption": "How well theories predict the network after so many updates, and how like it is to two trained networks without attention: median r over the noise images, with 95% bootstrap interval. ELS and LS have the windows calibrated on the trained network, IS has none; the narrow windows are those of the ResNet."}, "image": {"alt": "Line plot of r against the number of updates on a logarithmic axis. ELS with narrow windows and ResNet rise, have their top at some hundred updates, and fall; the last points are a little higher again, within the bands; ELS, LS, IS and the plain UNet rise to the end and overtake them."}}
 course = {name: [median_interval(some) for some in rows] for name, rows in r.items()}
 lines(
     {name: Line.through(updates, row) for name, row in course.items()},
@@ -73,9 +73,9 @@ for key, name in {"narrow": narrow, "local": "ResNet"}.items():  # these rise an
     best = max(range(len(updates)), key=lambda i, name=name: course[name][i].estimate)
     lost = median_interval(r[name][best] - r[name][-1])
     glue_all({f"{key}_best": course[name][best], f"{key}_lost": lost})
-    glue_all({f"{key}_when": f"{updates[best]:,}"})
     low = min(range(best, len(updates)), key=lambda i, name=name: course[name][i].estimate)
-    glue_all({f"{key}_low_when": f"{updates[low]:,}", f"{key}_least": course[name][low]})
+    glue_all({f"{key}_when": f"{updates[best]:,}", f"{key}_least": course[name][low]})
+    glue_all({f"{key}_least_when": f"{updates[low]:,}"})
 glue_all({"narrow_first": course[narrow][0], "wide_first": course["ELS"][0]})
 last = {"wide": "ELS", "LS": "LS", "IS": "IS", "plain": "plain UNet"}
 glue_all({f"{key}_last": course[name][-1] for key, name in last.items()})
@@ -102,11 +102,10 @@ Markdown("\n".join(table))
 # the end r falls by {glue:text}`narrow_lost:.2f` [{glue:text}`narrow_lost_low:.2f`, {glue:text}`narrow_lost_high:.2f`], the
 # median of the differences. With the ResNet itself it is the same: most alike after {glue:text}`local_when:s` updates,
 # {glue:text}`local_best:.2f` [{glue:text}`local_best_low:.2f`, {glue:text}`local_best_high:.2f`], and
-# {glue:text}`local_lost:.2f` [{glue:text}`local_lost_low:.2f`, {glue:text}`local_lost_high:.2f`] less at the end. The
-# lowest r since, {glue:text}`narrow_least:.2f` [{glue:text}`narrow_least_low:.2f`, {glue:text}`narrow_least_high:.2f`] and
-# {glue:text}`local_least:.2f` [{glue:text}`local_least_low:.2f`, {glue:text}`local_least_high:.2f`], are those after
-# {glue:text}`narrow_low_when:s` and {glue:text}`local_low_when:s` updates; then, while the rate of learning runs out, both
-# rise a little. So it passes by: it comes near, and goes on. That is what the talk says, but for the beginning.
+# {glue:text}`local_lost:.2f` [{glue:text}`local_lost_low:.2f`, {glue:text}`local_lost_high:.2f`] less at the end. Between,
+# after {glue:text}`narrow_least_when:s` updates, r with ELS is lower still, {glue:text}`narrow_least:.2f`
+# [{glue:text}`narrow_least_low:.2f`, {glue:text}`narrow_least_high:.2f`]; that it rises from there may be chance. So it
+# passes by: it comes near, and goes on. That is what the talk says, but for the beginning.
 #
 # The theory with *wide* windows, those that fit the trained network, is far from the young one, with
 # {glue:text}`wide_first:.2f` [{glue:text}`wide_first_low:.2f`, {glue:text}`wide_first_high:.2f`]. After
@@ -136,14 +135,14 @@ Markdown("\n".join(table))
 # ## What it means
 #
 # Growing older seems to mean looking farther; how far each age looks we have not measured. A young network draws much
-# like one that sees little, however long that one was trained, and the theory with narrow windows describes it. The
-# old one is described by the theory with wide windows. So this network grows out of narrow windows, and nothing shows
-# that it grows out of the theory. But in the end other theories [fit nearly as well](08_attention). IS, which sees
-# the whole picture and can only memorise, is behind to the end, but it catches up.
+# like a trained one that sees little, and the theory with narrow windows describes it. The old one is described by the
+# theory with wide windows. So this network grows out of narrow windows, and nothing shows that it grows out of the
+# theory. But in the end other theories [fit nearly as well](08_attention). IS, which sees the whole picture and can
+# only memorise, is behind to the end, but it catches up.
 #
 # ## What could be wrong
 #
-# - **Windows of two ages only.** Those of each age could be calibrated, and might fit it better.
+# - **Windows of one age, and of another network.** Each age could have its own, and they might fit it better.
 # - **The best age was chosen** by the same noise images on which the loss since then is measured. That makes
 #   the loss look a little larger.
 # - **One network, one run**, and a small one. A larger one, trained for longer, may go farther, and leave the theory.

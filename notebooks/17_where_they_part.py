@@ -146,8 +146,8 @@ Markdown("\n".join(table))
 # {glue:text}`plain_begin:.2f` [{glue:text}`plain_begin_low:.2f`, {glue:text}`plain_begin_high:.2f`], where only the rest has by
 # {glue:text}`plain_rest:.2f` [{glue:text}`plain_rest_low:.2f`, {glue:text}`plain_rest_high:.2f`]. What few steps lose they lose
 # in the first. {glue:text}`last:s` loses far less: {glue:text}`last_gain:.3f` [{glue:text}`last_gain_low:.3f`,
-# {glue:text}`last_gain_high:.3f`]. So does {glue:text}`other:s`: {glue:text}`other_gain:.3f` [{glue:text}`other_gain_low:.3f`,
-# {glue:text}`other_gain_high:.3f`].
+# {glue:text}`last_gain_high:.3f`]. With {glue:text}`other:s` it is {glue:text}`other_gain:.3f`
+# [{glue:text}`other_gain_low:.3f`, {glue:text}`other_gain_high:.3f`], which may be nothing.
 #
 # ## Why at once?
 #
