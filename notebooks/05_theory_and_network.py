@@ -72,7 +72,7 @@ other_noise = initial_noise([s + 2000 * n_classes for s in seeds], images.images
 # {glue:text}`width` channels wide. It was trained on {glue:text}`n_images:s` images of
 # {glue:text}`side:s` pixels from {glue:text}`data:s` and is told which of {glue:text}`n_classes`
 # classes to draw. It took {glue:text}`updates:s` updates, {glue:text}`minutes:.0f` minutes on
-# {glue:text}`train_hardware:s`, beside other work. Its error on held-out images fell by
+# {glue:text}`train_hardware:s`. Its error on held-out images fell by
 # {glue:text}`fell:.1f`% over the last fifth of them; below 1% we call a network finished. The
 # paper's networks are larger, 256 channels wide, and were trained for about 140,000 updates on the
 # whole set.

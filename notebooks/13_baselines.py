@@ -147,7 +147,7 @@ Markdown("\n".join(table))
 # The ratio of the two errors, ELS over network, lies between {glue:text}`least:.2f` [{glue:text}`least_low:.2f`,
 # {glue:text}`least_high:.2f`] and {glue:text}`most:.2f` [{glue:text}`most_low:.2f`, {glue:text}`most_high:.2f`] over the
 # noise levels. A theory of the network need not be good at the task. It should be as good, and as bad, as the network is,
-# and at these levels it nearly is. Between them, at t = .15, [it is better than ELS](09_breaking_equivariance).
+# and at these levels it nearly is. Between them, at t = .15, [the network is better](09_breaking_equivariance).
 #
 # ## Who draws what the network draws?
 #
