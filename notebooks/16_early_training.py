@@ -102,10 +102,12 @@ Markdown("\n".join(table))
 # the end r falls by {glue:text}`narrow_lost:.2f` [{glue:text}`narrow_lost_low:.2f`, {glue:text}`narrow_lost_high:.2f`], the
 # median of the differences. With the ResNet itself it is the same: most alike after {glue:text}`local_when:s` updates,
 # {glue:text}`local_best:.2f` [{glue:text}`local_best_low:.2f`, {glue:text}`local_best_high:.2f`], and
-# {glue:text}`local_lost:.2f` [{glue:text}`local_lost_low:.2f`, {glue:text}`local_lost_high:.2f`] less at the end. Between,
-# after {glue:text}`narrow_least_when:s` updates, r with ELS is lower still, {glue:text}`narrow_least:.2f`
-# [{glue:text}`narrow_least_low:.2f`, {glue:text}`narrow_least_high:.2f`]; that it rises from there may be chance. So it
-# passes by: it comes near, and goes on. That is what the talk says, but for the beginning.
+# {glue:text}`local_lost:.2f` [{glue:text}`local_lost_low:.2f`, {glue:text}`local_lost_high:.2f`] less at the end. Between
+# it is lower still, with ELS {glue:text}`narrow_least:.2f` [{glue:text}`narrow_least_low:.2f`,
+# {glue:text}`narrow_least_high:.2f`] after {glue:text}`narrow_least_when:s` updates, with the ResNet
+# {glue:text}`local_least:.2f` [{glue:text}`local_least_low:.2f`, {glue:text}`local_least_high:.2f`] after
+# {glue:text}`local_least_when:s`; that it rises from there may be chance. So it passes by: it comes near, and goes on. That
+# is what the talk says, but for the beginning.
 #
 # The theory with *wide* windows, those that fit the trained network, is far from the young one, with
 # {glue:text}`wide_first:.2f` [{glue:text}`wide_first_low:.2f`, {glue:text}`wide_first_high:.2f`]. After

@@ -133,8 +133,8 @@ for name in names:
 table = [f"| | {' | '.join(names)} |", "| --- |" + " --- |" * len(names)]
 for way in by[first]:
     table.append(f"| {way} | {' | '.join(f'{median_interval(by[n][way]):.2f}' for n in names)} |")
-errors = (cards[n]["training"]["weighting"].replace("none", "plain") for n in names)
-table.append(f"| *errors in training* | {' | '.join(errors)} |")
+errors = {n: card["training"]["weighting"].replace("none", "plain") for n, card in cards.items()}
+table.append(f"| *errors in training* | {' | '.join(errors[n] for n in names)} |")
 Markdown("\n".join(table))
 
 # %% [markdown]
@@ -245,8 +245,7 @@ for word, name in (("first", first), ("fast", fast), ("last", last), ("again", a
         with torch.no_grad():
             x0 = trained[name](x, t, None)
         off[name, t] = float((noise_from_denoised(x, x0, *levels) - eps).square().mean())
-    recipe = cards[name]["training"]
-    how = f"{recipe['weighting'].replace('none', 'plain')}, {recipe['rate']:g}"
+    how = f"{errors[name]}, {cards[name]['training']['rate']:g}"
     cells = " | ".join(f"{error:.4f}" for error in (losses[name], *(off[name, t] for t in shown)))
     table.append(f"| {name} | {how} | {cells} | {median_interval(alike[name]):.3f} |")
 gap = [(off[last, t] - off[again, t]) * span for t, span in spans.items()]
