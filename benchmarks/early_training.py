@@ -17,22 +17,19 @@ from safetensors.torch import load_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from elslib.agreement import NETWORK_STEPS, batches, read_pictures
-from elslib.architectures import rebuild
-from elslib.datasets import data_folder
-from elslib.images import ImageSet
-from elslib.metrics import pearson_r
-from elslib.networks import (
-    NetworkDenoiser,
-    load_network,
-    network_paths,
-    training_images,
-    weights_sha256,
-)
-from elslib.records import RunRecord, Stopwatch, write_json
+from elslib.analysis.agreement import NETWORK_STEPS, batches
+from elslib.analysis.metrics import pearson_r
+from elslib.data.folders import data_folder
+from elslib.data.image_set import ImageSet
+from elslib.experiments.agreement_results import read_pictures
+from elslib.experiments.provenance import RunRecord, Stopwatch
+from elslib.experiments.recipes import held_out_images
+from elslib.experiments.store import load_network, network_paths, training_images, weights_sha256
+from elslib.io import write_json
+from elslib.networks.architectures import rebuild
+from elslib.networks.network_denoiser import NetworkDenoiser
+from elslib.networks.training import held_out_loss
 from elslib.samplers import initial_noise, sample
-from elslib.training import held_out_loss
-from elslib.zoo import held_out_images
 
 STEPS = NETWORK_STEPS[0]
 

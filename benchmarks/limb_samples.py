@@ -22,17 +22,19 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from elslib.agreement import NETWORK_STEPS, THEORY_STEPS
-from elslib.calibration import load_scale
-from elslib.figures import image_grid
-from elslib.images import ImageSet, to_pixels
-from elslib.limb_pictures import limb_path, read_limb_pictures
-from elslib.limbs import EXPECTED, KINDS
-from elslib.machines import EquivariantLocalScore
-from elslib.networks import NetworkDenoiser, load_network, training_images, weights_sha256
-from elslib.records import Kept, RunRecord, Stopwatch, write_arrays, write_json
+from elslib.analysis.agreement import NETWORK_STEPS, THEORY_STEPS
+from elslib.analysis.limbs import EXPECTED, KINDS
+from elslib.data.image_set import ImageSet, to_pixels
+from elslib.denoisers.machines import EquivariantLocalScore
+from elslib.experiments.limb_results import limb_path, read_limb_pictures
+from elslib.experiments.provenance import RunRecord, Stopwatch
+from elslib.experiments.resume_log import Kept
+from elslib.experiments.store import load_network, load_scale, training_images, weights_sha256
+from elslib.figures.plots import image_grid
+from elslib.io import write_arrays, write_json
+from elslib.networks.network_denoiser import NetworkDenoiser
 from elslib.samplers import ddim, initial_noise, sample, uniform_times
-from elslib.windows import ScaleTable
+from elslib.scales import ScaleTable
 
 SEEDS, BATCH = 100, 10
 LATE = 0.3

@@ -16,12 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elslib.datasets import FASHION_CLASSES, data_folder, load
-from elslib.figures import image_grid
-from elslib.images import ImageSet
-from elslib.limbs import EXPECTED, KINDS, Kind, count_limbs
-from elslib.metrics import share_interval
-from elslib.records import RunRecord, Stopwatch, write_json
+from elslib.analysis.intervals import share_interval
+from elslib.analysis.limbs import EXPECTED, KINDS, Kind, count_limbs
+from elslib.data.folders import data_folder
+from elslib.data.full_sets import FASHION_CLASSES
+from elslib.data.image_set import ImageSet
+from elslib.data.named import load
+from elslib.experiments.provenance import RunRecord, Stopwatch
+from elslib.figures.plots import image_grid
+from elslib.io import write_json
 
 REAL, PLANTED, SHOWN = 300, 200, 20
 # A picture and another one of its class, brightness 0..1 on 32 x 32, and numbers that the seed

@@ -21,13 +21,15 @@ from dense import dense_posterior
 from torch import Tensor
 from tqdm import tqdm
 
-from elslib.calibration import published_scale
-from elslib.datasets import data_folder, load
+from elslib.data.folders import data_folder
+from elslib.data.named import load
+from elslib.experiments.provenance import RunRecord, Stopwatch
+from elslib.io import write_json
 from elslib.posterior import patch_posterior
 from elslib.posterior.groups import forget_groups
 from elslib.posterior.reference import reference_posterior
-from elslib.records import RunRecord, Stopwatch, write_json
 from elslib.samplers import initial_noise
+from elslib.scales import published_scale
 from elslib.schedules import cosine
 from elslib.windows import Border, admissible_count
 

@@ -28,12 +28,14 @@ from skipping import every_comparison
 from torch import Tensor
 from tqdm import tqdm
 
-from elslib.calibration import published_scale
-from elslib.datasets import data_folder, load
-from elslib.images import ImageSet
+from elslib.data.folders import data_folder
+from elslib.data.image_set import ImageSet
+from elslib.data.named import load
+from elslib.experiments.provenance import RunRecord, Stopwatch
+from elslib.io import write_json
 from elslib.posterior import cpu, patch_posterior
-from elslib.records import RunRecord, Stopwatch, write_json
 from elslib.samplers import initial_noise
+from elslib.scales import published_scale
 from elslib.schedules import cosine
 
 SCALE = published_scale("fmnist-resnet-zeros")

@@ -19,12 +19,14 @@ import click
 import numpy as np
 import torch
 
-from elslib.datasets import data_folder, load
-from elslib.distributed import place, spread
-from elslib.machines import EquivariantLocalScore, LocalScore
-from elslib.records import RunRecord, Stopwatch, write_json
+from elslib.data.folders import data_folder
+from elslib.data.named import load
+from elslib.denoisers.machines import EquivariantLocalScore, LocalScore
+from elslib.denoisers.sharded import place, spread
+from elslib.experiments.provenance import RunRecord, Stopwatch
+from elslib.io import write_json
 from elslib.samplers import initial_noise
-from elslib.windows import constant_scale
+from elslib.scales import constant_scale
 
 IMAGES, WINDOW, REPEATS = 2**20, 17, 3
 

@@ -29,11 +29,13 @@ from posterior import SCALE, TIMES, noisy, seconds, window_at
 from torch import Tensor
 from tqdm import tqdm
 
-from elslib.datasets import data_folder, load
-from elslib.images import ImageSet
+from elslib.data.folders import data_folder
+from elslib.data.image_set import ImageSet
+from elslib.data.named import load
+from elslib.experiments.provenance import RunRecord, Stopwatch
+from elslib.io import write_json
 from elslib.posterior import leaves, patch_posterior, skipping
 from elslib.posterior.groups import forget_groups, grouped
-from elslib.records import RunRecord, Stopwatch, write_json
 from elslib.schedules import cosine
 
 TOLERANCE, BATCH, REPEATS = 1e-3, 8, 3

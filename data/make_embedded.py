@@ -28,16 +28,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from elslib.datasets import (
-    CIFAR10_CLASSES,
-    CIFAR10_SHA256,
-    FASHION_CLASSES,
-    SHEET_COLUMNS,
-    cache_folder,
-    check_cifar10,
-    read_arrays,
-)
-from elslib.records import write_arrays, write_json, write_whole
+from elslib.data.folders import cache_folder
+from elslib.data.full_sets import CIFAR10_CLASSES, CIFAR10_SHA256, FASHION_CLASSES, check_cifar10
+from elslib.data.named import SHEET_COLUMNS, read_arrays
+from elslib.io import write_arrays, write_json, write_whole
 
 HERE = Path(__file__).parent
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -243,7 +237,7 @@ def main(sources: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description="Make the embedded image sets.")
     parser.add_argument("sources", type=Path)
     parser.add_argument("--full-cifar10", action="store_true")
     parser.add_argument("--celeba", type=Path)

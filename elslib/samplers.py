@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from elslib.machines import Denoiser
+from elslib.denoisers.machines import Denoiser
 from elslib.schedules import Schedule, noise_from_denoised
 
 

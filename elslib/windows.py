@@ -5,11 +5,8 @@ when their clipped windows coincide in shape and offset. A coordinate whose wind
 border is fixed; otherwise it is interior and ranges over all interior coordinates (eq. 41, Fig. 9).
 """
 
-import json
-import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -99,104 +96,3 @@ def admissible_count(height: int, width: int, window: int | None, border: Border
     for rows, cols in position_classes(height, width, window, border):
         count[rows.start : rows.stop, cols.start : cols.stop] = rows.size * cols.size
     return count
-
-
-@dataclass(frozen=True)
-class ScaleTable:
-    """The locality scale over time: t -> odd window side, None meaning the whole image.
-
-    `times` increases (low noise first). `lower` and `upper` hold the quartiles of a calibration,
-    `source` says where the table is from. Between entries the nearest one holds (ties: the lower
-    t); below the first entry its window holds; above the last the table raises.
-    """
-
-    times: tuple[float, ...]
-    windows: tuple[int | None, ...]
-    source: str
-    lower: tuple[float, ...] | None = None
-    upper: tuple[float, ...] | None = None
-
-    def __post_init__(self):
-        if not self.times or len(self.times) != len(self.windows):
-            raise ValueError(
-                f"times and windows must have the same length of at least 1, got "
-                f"{len(self.times)} and {len(self.windows)}; give one window per time."
-            )
-        if not all(0 <= t <= 1 for t in self.times):
-            raise ValueError(f"times must lie in [0, 1], got {self.times}; 1 is pure noise.")
-        if any(b <= a for a, b in zip(self.times, self.times[1:], strict=False)):
-            raise ValueError(f"times must increase, got {self.times}; list low noise first.")
-        for window in self.windows:
-            check_window(window, 1, 1, "fixed")
-
-    def window_at(self, t: float) -> int | None:
-        """The window side at time t. ValueError above the last entry."""
-        if t > self.times[-1] + 1e-6:  # a float32 time may stand a little above its entry
-            raise ValueError(
-                f"t must be at most {self.times[-1]}, the last entry of the scale table "
-                f"({self.source}), got {t}; calibrate up to t = 1."
-            )
-        nearest = min(range(len(self.times)), key=lambda i: round(abs(self.times[i] - t), 6))
-        return self.windows[nearest]
-
-    def widened(self, smallest: int, below: float) -> "ScaleTable":
-        """The same table with windows of at least `smallest` (odd) at times under `below`.
-
-        Quartiles are dropped: they belong to the windows as calibrated. Raises ValueError for an
-        even window, and if no entry lies under `below`.
-        """
-        if not any(t < below for t in self.times):
-            raise ValueError(f"below must exceed the first entry, {self.times[0]}, got {below}.")
-        wider = tuple(
-            max(window, smallest) if window is not None and t < below else window
-            for t, window in zip(self.times, self.windows, strict=True)
-        )
-        source = f"{self.source}, at least {smallest} below t = {below}"
-        return ScaleTable(self.times, wider, source)
-
-    def scaled(self, factor: float) -> "ScaleTable":
-        """The same table with each side times `factor`: the nearest odd side, at least 1.
-
-        Ties take the smaller side, as calibration does, so a factor of 2 doubles the reach
-        r = (side - 1) / 2. The whole image stays whole. Quartiles are dropped: they belong to the
-        windows as calibrated. Raises ValueError unless `factor` is positive and finite.
-        """
-        if not 0 < factor < math.inf:
-            raise ValueError(
-                f"factor must be positive and finite, got {factor}; 1 leaves the windows as is."
-            )
-        sides = (
-            None if window is None else max(1, 2 * math.ceil(factor * window / 2) - 1)
-            for window in self.windows
-        )
-        return ScaleTable(self.times, tuple(sides), f"{self.source}, sides times {factor:g}")
-
-    def json(self) -> dict:
-        """The table as a dictionary that `json.dump` takes and `load` reads back."""
-        return asdict(self)
-
-    @classmethod
-    def load(cls, path: Path) -> "ScaleTable":
-        """Read a table from a json file that holds its fields, and perhaps more.
-
-        Raises FileNotFoundError for a missing file and ValueError for one that is no scale table.
-        """
-        try:
-            content = json.loads(Path(path).read_text())
-            return cls(
-                times=tuple(content["times"]),
-                windows=tuple(content["windows"]),
-                source=content["source"],
-                lower=content["lower"] and tuple(content["lower"]),
-                upper=content["upper"] and tuple(content["upper"]),
-            )
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{path} must hold a scale table with times, windows and source ({error}); "
-                f"calibrate again."
-            ) from error
-
-
-def constant_scale(window: int | None) -> ScaleTable:
-    """The same window at every t in [0, 1]."""
-    return ScaleTable((1.0,), (window,), "constant")

@@ -34,13 +34,14 @@ import math
 
 import torch
 
-from elslib.datasets import load
-from elslib.figures import Line, image_grid, lines
-from elslib.gluing import glue_all
-from elslib.machines import IdealScore
-from elslib.memorisation import onset
-from elslib.metrics import median_interval, nearest_image, share_interval
-from elslib.mosaic import posteriors_along
+from elslib.analysis.intervals import median_interval, share_interval
+from elslib.analysis.memorisation import onset
+from elslib.analysis.metrics import nearest_image
+from elslib.analysis.mosaic import posteriors_along
+from elslib.book.glue import glue_all
+from elslib.data.named import load
+from elslib.denoisers.machines import IdealScore
+from elslib.figures.plots import Line, image_grid, lines
 from elslib.samplers import initial_noise, uniform_times
 
 images, held_out = load("fashion_mnist_10k"), load("fashion_mnist_test_1k")

@@ -40,13 +40,14 @@ network_steps: int = 150  # steps of the network's reverse process
 import torch
 from IPython.display import Markdown
 
-from elslib.agreement import median, read_pictures, read_rows
-from elslib.calibration import load_scale
-from elslib.figures import image_grid
-from elslib.gluing import glue_all
-from elslib.machines import EquivariantLocalScore, LocalScore
-from elslib.metrics import median_interval, pearson_r
-from elslib.networks import load_network, training_images
+from elslib.analysis.agreement import median
+from elslib.analysis.intervals import median_interval
+from elslib.analysis.metrics import pearson_r
+from elslib.book.glue import glue_all
+from elslib.denoisers.machines import EquivariantLocalScore, LocalScore
+from elslib.experiments.agreement_results import read_pictures, read_rows
+from elslib.experiments.store import load_network, load_scale, training_images
+from elslib.figures.plots import image_grid
 from elslib.samplers import initial_noise, sample
 from elslib.windows import position_classes
 

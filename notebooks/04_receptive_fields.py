@@ -32,13 +32,13 @@ from math import isnan
 import torch
 from IPython.display import Markdown
 
-from elslib.agreement import with_results
-from elslib.calibration import load_scale, published_scale
-from elslib.figures import Line, image_grid, lines
-from elslib.gluing import glue_all
-from elslib.networks import load_network, training_images
-from elslib.receptive_field import receptive_field, side_holding
+from elslib.analysis.receptive_field import receptive_field, side_holding
+from elslib.book.glue import glue_all
+from elslib.experiments.agreement_results import with_results
+from elslib.experiments.store import load_network, load_scale, training_images
+from elslib.figures.plots import Line, image_grid, lines
 from elslib.samplers import ddim, initial_noise, uniform_times
+from elslib.scales import published_scale
 
 names = with_results(networks)
 PUBLISHED = {

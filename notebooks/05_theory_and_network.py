@@ -39,24 +39,30 @@ from functools import partial
 import torch
 from IPython.display import Markdown
 
-from elslib.agreement import examples, read_pictures, read_rows, with_results
-from elslib.calibration import load_scale, scale_path
-from elslib.figures import Line, agreement_scatter, image_grid, lines
-from elslib.gluing import glue_all
-from elslib.live import Live
-from elslib.machines import EquivariantLocalScore, IdealScore
-from elslib.metrics import (
+from elslib.analysis.agreement import examples
+from elslib.analysis.intervals import median_interval
+from elslib.analysis.metrics import (
     coefficient_of_determination,
-    median_interval,
     nearest_image,
     pearson_r,
     r_squared,
 )
-from elslib.networks import load_card, load_network, training_images
-from elslib.player import play
-from elslib.records import Stopwatch, hardware
+from elslib.book.glue import glue_all
+from elslib.denoisers.machines import EquivariantLocalScore, IdealScore
+from elslib.experiments.agreement_results import read_pictures, read_rows, with_results
+from elslib.experiments.figure_config import Setting, player
+from elslib.experiments.live import Live
+from elslib.experiments.provenance import Stopwatch, hardware
+from elslib.experiments.store import (
+    load_card,
+    load_network,
+    load_scale,
+    scale_path,
+    training_images,
+)
+from elslib.figures.player import play
+from elslib.figures.plots import Line, agreement_scatter, image_grid, lines
 from elslib.samplers import ddim, initial_noise, sample, uniform_times
-from elslib.settings import Setting, player
 
 denoiser, card = load_network(network), load_card(network)
 images = training_images(network)

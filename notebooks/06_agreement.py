@@ -29,25 +29,23 @@ import json
 
 from IPython.display import Markdown
 
-from elslib.agreement import (
+from elslib.analysis.agreement import (
     NETWORK_STEPS,
     compare,
     draw,
     median,
-    read_pictures,
-    read_rows,
     share_above,
     theories,
     values,
-    with_results,
 )
-from elslib.calibration import load_scale
-from elslib.datasets import data_folder
-from elslib.figures import agreement_scatter, image_grid
-from elslib.gluing import glue_all
-from elslib.metrics import median_interval, nearest_image, share_interval
-from elslib.networks import load_card, load_network, training_images
-from elslib.records import spot_checks
+from elslib.analysis.intervals import median_interval, share_interval
+from elslib.analysis.metrics import nearest_image
+from elslib.book.glue import glue_all
+from elslib.data.folders import data_folder
+from elslib.experiments.agreement_results import read_pictures, read_rows, with_results
+from elslib.experiments.spot_checks import spot_checks
+from elslib.experiments.store import load_card, load_network, load_scale, training_images
+from elslib.figures.plots import agreement_scatter, image_grid
 
 names, COLOUR = with_results(networks), "emoji-resnet"
 rows = {name: read_rows(name) for name in names}

@@ -32,16 +32,16 @@ import json
 import torch
 from IPython.display import Markdown
 
-from elslib.calibration import load_scale
-from elslib.datasets import data_folder
-from elslib.figures import Line, image_grid, lines
-from elslib.gluing import glue_all
-from elslib.limb_pictures import read_limb_pictures, redrawn_table
-from elslib.limbs import EXPECTED, KINDS, count_limbs
-from elslib.metrics import kappa_interval, median_interval, nearest_image, share_interval
-from elslib.networks import training_images
+from elslib.analysis.intervals import kappa_interval, median_interval, share_interval
+from elslib.analysis.limbs import EXPECTED, KINDS, count_limbs
+from elslib.analysis.metrics import nearest_image
+from elslib.book.glue import glue_all
+from elslib.data.folders import data_folder
+from elslib.experiments.limb_results import read_limb_pictures, redrawn_table
+from elslib.experiments.recipes import held_out_images
+from elslib.experiments.store import load_scale, training_images
+from elslib.figures.plots import Line, image_grid, lines
 from elslib.windows import admissible_count
-from elslib.zoo import held_out_images
 
 results = data_folder() / "results"
 if not (results / f"limbs-{network}-by-eye.csv").is_file():

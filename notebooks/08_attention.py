@@ -34,16 +34,17 @@ import json
 import torch
 from IPython.display import Markdown
 
-from elslib.agreement import THEORY_STEPS, median, read_rows, share_above, values
-from elslib.attention import attention_maps, share_beyond
-from elslib.calibration import load_scale
-from elslib.datasets import data_folder
-from elslib.figures import image_grid
-from elslib.gluing import glue_all
-from elslib.limb_pictures import read_limb_pictures, redrawn_table
-from elslib.limbs import EXPECTED, count_limbs
-from elslib.metrics import median_interval, nearest_image, own_rank, pearson_r, share_interval
-from elslib.networks import load_card, load_network, training_images
+from elslib.analysis.agreement import THEORY_STEPS, median, share_above, values
+from elslib.analysis.attention import attention_maps, share_beyond
+from elslib.analysis.intervals import median_interval, share_interval
+from elslib.analysis.limbs import EXPECTED, count_limbs
+from elslib.analysis.metrics import nearest_image, own_rank, pearson_r
+from elslib.book.glue import glue_all
+from elslib.data.folders import data_folder
+from elslib.experiments.agreement_results import read_rows
+from elslib.experiments.limb_results import read_limb_pictures, redrawn_table
+from elslib.experiments.store import load_card, load_network, load_scale, training_images
+from elslib.figures.plots import image_grid
 from elslib.samplers import ddim, initial_noise, uniform_times
 from elslib.windows import admissible_count
 

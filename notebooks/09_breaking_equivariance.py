@@ -41,14 +41,15 @@ import torch
 from IPython.display import Markdown
 from torch.nn.functional import pad
 
-from elslib import zoo
-from elslib.agreement import read_pictures, read_rows, share_above, values
-from elslib.calibration import load_scale
-from elslib.figures import Line, image_grid, lines
-from elslib.gluing import glue_all
-from elslib.machines import EquivariantLocalScore, LocalScore
-from elslib.metrics import median_interval, pearson_r
-from elslib.networks import load_card, load_network, training_images
+from elslib.analysis.agreement import share_above, values
+from elslib.analysis.intervals import median_interval
+from elslib.analysis.metrics import pearson_r
+from elslib.book.glue import glue_all
+from elslib.denoisers.machines import EquivariantLocalScore, LocalScore
+from elslib.experiments import recipes
+from elslib.experiments.agreement_results import read_pictures, read_rows
+from elslib.experiments.store import load_card, load_network, load_scale, training_images
+from elslib.figures.plots import Line, image_grid, lines
 from elslib.samplers import initial_noise, sample, uniform_times
 from elslib.windows import admissible_count
 
@@ -85,7 +86,7 @@ schedule, shape = denoisers["UNet"].schedule, images.images.shape[1:]
 distances, (alpha, sigma) = (0, 2, 4, 6, 8), schedule.levels(time)
 clean, moved, noisy, estimates, grown, disturbed = {}, {}, {}, {}, {}, {}
 for what, pair in PAIRS.items():
-    held_out, width = zoo.held_out_images(pair["UNet"]), shape[-1]
+    held_out, width = recipes.held_out_images(pair["UNet"]), shape[-1]
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(held_out), generator=generator)[:n_images]
     labels = held_out.labels[chosen] if theirs[what]["UNet"].config.classes else None

@@ -31,13 +31,12 @@ import statistics
 
 import torch
 
-from elslib.calibration import load_scale, scale_path
-from elslib.figures import image_grid, in_colours
-from elslib.gluing import glue_all
-from elslib.live import Live
-from elslib.metrics import pearson_r
-from elslib.networks import training_images
-from elslib.settings import Setting, explorer
+from elslib.analysis.metrics import pearson_r
+from elslib.book.glue import glue_all
+from elslib.experiments.figure_config import Setting, explorer
+from elslib.experiments.live import Live
+from elslib.experiments.store import load_scale, scale_path, training_images
+from elslib.figures.plots import image_grid, in_colours
 
 images, emoji = training_images(network), training_images(emoji_network)
 what = images.class_names[label].lower()

@@ -36,14 +36,14 @@ from dataclasses import replace
 import torch
 from IPython.display import Markdown
 
-from elslib.agreement import NETWORK_STEPS, batches, compare, draw, read_rows, values
-from elslib.calibration import load_scale
-from elslib.figures import Line, lines
-from elslib.gluing import duration, glue_all
-from elslib.machines import EquivariantLocalScore, LocalScore
-from elslib.metrics import median_interval
-from elslib.networks import load_network, training_images, weights_sha256
-from elslib.swept import Point, at, curve, read_sweep, sweep_path
+from elslib.analysis.agreement import NETWORK_STEPS, batches, compare, draw, values
+from elslib.analysis.intervals import median_interval
+from elslib.book.glue import duration, glue_all
+from elslib.denoisers.machines import EquivariantLocalScore, LocalScore
+from elslib.experiments.agreement_results import read_rows
+from elslib.experiments.store import load_network, load_scale, training_images, weights_sha256
+from elslib.experiments.sweep_results import Point, at, curve, read_sweep, sweep_path
+from elslib.figures.plots import Line, lines
 
 denoiser, images = load_network(network), training_images(network)
 scale = load_scale(network, machine).scaled(window_factor)

@@ -33,18 +33,19 @@ seed: int = 0  # which held-out images, and which noise
 import torch
 from IPython.display import Markdown
 
-from elslib import zoo
-from elslib.agreement import median, read_pictures, read_rows, theories, values, with_results
-from elslib.baselines import StationaryWienerFilter
-from elslib.calibration import load_scale
-from elslib.figures import Line, image_grid, lines
-from elslib.gluing import glue_all
-from elslib.metrics import median_interval, pearson_r, share_interval
-from elslib.networks import load_network, training_images
+from elslib.analysis.agreement import median, theories, values
+from elslib.analysis.intervals import median_interval, share_interval
+from elslib.analysis.metrics import pearson_r
+from elslib.book.glue import glue_all
+from elslib.denoisers.baselines import StationaryWienerFilter
+from elslib.experiments import recipes
+from elslib.experiments.agreement_results import read_pictures, read_rows, with_results
+from elslib.experiments.store import load_network, load_scale, training_images
+from elslib.figures.plots import Line, image_grid, lines
 from elslib.samplers import initial_noise, sample
 
 denoiser, images = load_network(network), training_images(network)
-held_out = zoo.held_out_images(network)
+held_out = recipes.held_out_images(network)
 scales = {machine: load_scale(network, machine) for machine in ("ls", "els")}
 denoisers = theories(denoiser, images, scales) | {"network": denoiser}
 generator = torch.Generator().manual_seed(seed)

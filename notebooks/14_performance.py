@@ -32,13 +32,14 @@ import json
 import torch.nn.functional as F
 from IPython.display import Markdown
 
-from elslib.calibration import published_scale
-from elslib.datasets import data_folder, load
-from elslib.figures import Line, lines, panels
-from elslib.gluing import glue_all
+from elslib.book.glue import glue_all
+from elslib.data.folders import data_folder
+from elslib.data.named import load
+from elslib.experiments.spot_checks import spot_checks
+from elslib.figures.plots import Line, lines, panels
 from elslib.posterior import patch_posterior
-from elslib.records import spot_checks
 from elslib.samplers import initial_noise
+from elslib.scales import published_scale
 from elslib.schedules import cosine
 from elslib.windows import admissible_count
 

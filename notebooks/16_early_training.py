@@ -32,12 +32,13 @@ import json
 import torch
 from IPython.display import Markdown
 
-from elslib.agreement import read_pictures
-from elslib.datasets import data_folder
-from elslib.figures import Line, lines
-from elslib.gluing import glue_all
-from elslib.metrics import median_interval, pearson_r
-from elslib.networks import load_network, weights_sha256
+from elslib.analysis.intervals import median_interval
+from elslib.analysis.metrics import pearson_r
+from elslib.book.glue import glue_all
+from elslib.data.folders import data_folder
+from elslib.experiments.agreement_results import read_pictures
+from elslib.experiments.store import load_network, weights_sha256
+from elslib.figures.plots import Line, lines
 from elslib.samplers import initial_noise, sample
 
 path = data_folder() / "results" / f"early-{network}.json"

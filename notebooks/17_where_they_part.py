@@ -34,14 +34,15 @@ import torch
 import torch.nn.functional as F
 from IPython.display import Markdown
 
-from elslib import zoo
-from elslib.agreement import NETWORK_STEPS, THEORY_STEPS, read_pictures
-from elslib.calibration import load_scale
-from elslib.figures import Line, image_grid, lines
-from elslib.gluing import glue_all
-from elslib.machines import EquivariantLocalScore
-from elslib.metrics import median_interval, pearson_r
-from elslib.networks import load_card, load_network, training_images
+from elslib.analysis.agreement import NETWORK_STEPS, THEORY_STEPS
+from elslib.analysis.intervals import median_interval
+from elslib.analysis.metrics import pearson_r
+from elslib.book.glue import glue_all
+from elslib.denoisers.machines import EquivariantLocalScore
+from elslib.experiments import recipes
+from elslib.experiments.agreement_results import read_pictures
+from elslib.experiments.store import load_card, load_network, load_scale, training_images
+from elslib.figures.plots import Line, image_grid, lines
 from elslib.samplers import ddim, initial_noise, sample, uniform_times
 from elslib.schedules import noise_from_denoised
 
@@ -229,7 +230,7 @@ kept = {name: read_pictures(name) for name in (first, fast, last)}
 start = initial_noise(range(len(kept[last]["network"])), kept[last]["network"].shape[1:])
 drawn = sample(trained[again], start, schedule, n_steps=many).clamp(-1, 1)  # as kept pictures are
 kept[again] = kept[last] | {"network": drawn}
-held = zoo.held_out_images(last).images[:128]
+held = recipes.held_out_images(last).images[:128]
 eps = torch.randn(held.shape, generator=torch.Generator().manual_seed(0))
 spans = {(i + 0.5) / 100: 0.01 for i in range(5)} | {(i + 0.5) / 20: 0.05 for i in range(1, 20)}
 shown = (0.005, 0.045, 0.525)  # of these times, each with how long it stands for

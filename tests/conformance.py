@@ -8,8 +8,8 @@ import oracles
 import pytest
 import torch
 
-from elslib.images import ImageSet
-from elslib.machines import ScoreMachine
+from elslib.data.image_set import ImageSet
+from elslib.denoisers.machines import ScoreMachine
 from elslib.posterior import merge, patch_posterior
 from elslib.posterior.merging import shift_images
 from elslib.posterior.reference import reference_posterior

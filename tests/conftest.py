@@ -90,9 +90,9 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def quick(monkeypatch):
     """Fewer samples and held-out triples for the numbers of a network's card."""
-    training = importlib.import_module("elslib.training")
+    training = importlib.import_module("elslib.networks.training")
     measure = training.held_out_loss
     monkeypatch.setattr(
         training, "held_out_loss", lambda network, held: measure(network, held, 1, 2)
     )
-    monkeypatch.setattr("elslib.zoo.SAMPLES", 3)
+    monkeypatch.setattr("elslib.experiments.recipes.SAMPLES", 3)

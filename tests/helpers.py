@@ -2,7 +2,7 @@
 
 import torch
 
-from elslib.architectures import NetworkConfig, build
+from elslib.networks.architectures import NetworkConfig, build
 
 # A small class-conditional network for colour images.
 NETWORK = NetworkConfig(3, width=24, blocks=2, classes=4)

@@ -3,21 +3,19 @@
 import pytest
 import torch
 
-from elslib import agreement
-from elslib.agreement import (
+from elslib.analysis.agreement import (
     Row,
     batches,
     compare,
     draw,
     examples,
     median,
-    read_pictures,
-    read_rows,
     share_above,
     values,
-    write_pictures,
 )
-from elslib.images import to_pixels
+from elslib.data.image_set import to_pixels
+from elslib.experiments import agreement_results
+from elslib.experiments.agreement_results import read_pictures, read_rows, write_pictures
 from elslib.schedules import cosine
 
 
@@ -77,23 +75,23 @@ ROWS = [
 
 def test_rows_survive_the_file(tmp_path, monkeypatch):
     """Written sorted by seed, read back equal; also without classes."""
-    monkeypatch.setattr(agreement, "data_folder", lambda: tmp_path)
+    monkeypatch.setattr(agreement_results, "data_folder", lambda: tmp_path)
     rows = [*ROWS, Row(5, None, "ELS", 20, 0.1, 0.01, -1.5)]
-    agreement.write_rows(agreement.result_path("some"), rows)
+    agreement_results.write_rows(agreement_results.result_path("some"), rows)
     assert read_rows("some") == sorted(rows, key=lambda row: row.seed)
-    assert agreement.with_results() == ["some"]
-    assert agreement.with_results("b, a,") == ["b", "a"]
+    assert agreement_results.with_results() == ["some"]
+    assert agreement_results.with_results("b, a,") == ["b", "a"]
     for name in ("mnist-unet", "emoji-unet", "fashion-unet", "another"):
-        agreement.write_rows(agreement.result_path(name), rows)
+        agreement_results.write_rows(agreement_results.result_path(name), rows)
     order = ["fashion-unet", "mnist-unet", "emoji-unet", "another", "some"]
-    assert agreement.with_results() == order
+    assert agreement_results.with_results() == order
     with pytest.raises(FileNotFoundError, match="no agreement of 'other'"):
         read_rows("other")
 
 
 def test_pictures_survive_the_file(tmp_path, monkeypatch):
     """As bytes, sorted by seed: the network's after most steps, the theories' that are shown."""
-    monkeypatch.setattr(agreement, "data_folder", lambda: tmp_path)
+    monkeypatch.setattr(agreement_results, "data_folder", lambda: tmp_path)
     theories = {"ELS": half, "Wiener": shifted}
     drawn = draw(half, theories, [14, 4], None, (1, 8, 8), cosine())
     write_pictures("some", drawn.seeds, {name: to_pixels(x) for name, x in drawn.pictures.items()})

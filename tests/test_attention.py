@@ -6,9 +6,9 @@ import pytest
 import torch
 from helpers import NETWORK, seeded
 
-from elslib.architectures import SelfAttention
-from elslib.attention import attention_maps, share_beyond
-from elslib.networks import NetworkDenoiser
+from elslib.analysis.attention import attention_maps, share_beyond
+from elslib.networks.architectures import SelfAttention
+from elslib.networks.network_denoiser import NetworkDenoiser
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CONFIG = replace(NETWORK, architecture="unet-attention", width=32)

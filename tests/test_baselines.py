@@ -6,12 +6,17 @@ import pytest
 import torch
 from conformance import SCHEDULE, image_set, noisy
 
-from elslib import baselines
-from elslib.baselines import NearestImage, PcaLocality, StationaryWienerFilter, WienerFilter
-from elslib.images import ImageSet
-from elslib.machines import Denoiser, IdealScore, LocalScore
+from elslib.data.image_set import ImageSet
+from elslib.denoisers import baselines
+from elslib.denoisers.baselines import (
+    NearestImage,
+    PcaLocality,
+    StationaryWienerFilter,
+    WienerFilter,
+)
+from elslib.denoisers.machines import Denoiser, IdealScore, LocalScore
+from elslib.scales import constant_scale
 from elslib.schedules import Schedule, ornstein_uhlenbeck
-from elslib.windows import constant_scale
 
 LINEAR = (WienerFilter, StationaryWienerFilter)
 ALL = (*LINEAR, PcaLocality, NearestImage)

@@ -6,18 +6,12 @@ import pytest
 import torch
 from conformance import image_set
 
-from elslib.calibration import (
-    Trajectory,
-    calibrate,
-    load_scale,
-    published_scale,
-    published_scales,
-    scale_table,
-)
-from elslib.machines import Denoiser, EquivariantLocalScore
+from elslib.analysis.calibration import Trajectory, calibrate, scale_table
+from elslib.denoisers.machines import Denoiser, EquivariantLocalScore
+from elslib.experiments.store import load_scale
 from elslib.samplers import initial_noise
+from elslib.scales import ScaleTable, constant_scale, published_scale, published_scales
 from elslib.schedules import cosine
-from elslib.windows import ScaleTable, constant_scale
 
 IMAGES = image_set(8, 1, 10, 10)
 KNOWN = ScaleTable((0.25, 0.5, 0.75, 1.0), (3, 3, 5, 7), "known")

@@ -7,8 +7,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from elslib import agreement, calibration, cli, datasets, jobs, networks
-from elslib.machines import IdealScore
+from elslib import cli
+from elslib.analysis import agreement
+from elslib.cli.common import as_json
+from elslib.data import full_sets, named
+from elslib.denoisers.machines import IdealScore
+from elslib.experiments import agreement_results, store, tasks
 from elslib.samplers import initial_noise, sample
 from elslib.schedules import cosine
 
@@ -46,7 +50,7 @@ def test_train_then_calibrate(folder):
     options = ("calibrate", "--network", "tiny", "--machine", "ls", "--largest", 5)
     done = run(*options, "--trajectories", 1)
     assert done.exit_code == 0 and "calibrate tiny: 1 of 1" in done.stderr
-    scale = calibration.load_scale("tiny", "ls")
+    scale = store.load_scale("tiny", "ls")
     assert len(scale.windows) == 20 and set(scale.windows) <= {3, 5}
     plan = asked(*options, "--trajectories", 3, "--dry-run")
     assert (plan["parts"], plan["done"], plan["windows"]) == (3, 1, [3, 5])
@@ -54,7 +58,7 @@ def test_train_then_calibrate(folder):
     # middle goes on where it was.
     state = folder / "scales" / ".state" / "tiny-ls.json"
     first = json.loads(state.read_text())["items"]
-    job = jobs.calibrating("tiny", "ls", trajectories=3, largest=5)
+    job = tasks.calibrating("tiny", "ls", trajectories=3, largest=5)
     going = job.run()
     next(going)
     del going
@@ -65,7 +69,7 @@ def test_train_then_calibrate(folder):
     path = folder / "scales" / "tiny-ls.json"
     before = path.stat().st_mtime_ns
     assert asked(*options, "--trajectories", 3)["windows"] == list(
-        calibration.load_scale("tiny", "ls").windows
+        store.load_scale("tiny", "ls").windows
     )
     assert path.stat().st_mtime_ns == before
 
@@ -98,13 +102,13 @@ def test_agree(folder):
     done = run("agree", "--network", "tiny", "--seeds", 3)
     assert done.exit_code == 0, done.output
     assert "agree tiny: 3 of 3" in done.stderr and "ELS r_at_150_steps: " in done.stdout
-    rows = agreement.read_rows("tiny")
+    rows = agreement_results.read_rows("tiny")
     assert len(rows) == 3 * 5 * 2 and [row.label for row in rows[::10]] == [0, 1, 2]
-    pictures = agreement.read_pictures("tiny")
+    pictures = agreement_results.read_pictures("tiny")
     assert {name: len(x) for name, x in pictures.items()} == dict.fromkeys(
         ("network", "ELS", "LS", "IS"), 3
     )
-    images = datasets.load("noto_emoji/train")
+    images = named.load("noto_emoji/train")
     second = sample(
         IdealScore(images), initial_noise([2], (3, 32, 32)), cosine(), torch.tensor([2])
     )
@@ -118,8 +122,8 @@ def test_agree(folder):
         plan = asked("agree", "--network", "tiny", "--seeds", seeds, "--dry-run")
         assert (plan["parts"], plan["done"]) == (parts, done)
         assert run("agree", "--network", "tiny", "--seeds", seeds).exit_code == 0
-        assert len(agreement.read_rows("tiny")) == seeds * 10
-        again = agreement.read_pictures("tiny")["network"]
+        assert len(agreement_results.read_rows("tiny")) == seeds * 10
+        again = agreement_results.read_pictures("tiny")["network"]
         assert torch.equal(again[:3], picture[:seeds]) and len(again) == seeds
     assert (folder / "results" / "agreement-tiny.csv").read_bytes() == before
     again = asked("agree", "--network", "tiny", "--seeds", 3)
@@ -161,11 +165,11 @@ def test_errors_are_one_line_with_exit_code_2(folder, monkeypatch, arguments, me
 @pytest.mark.parametrize(
     "make,message",
     [
-        (lambda: jobs.calibrating("tiny", "LS"), "machine must be one of els, ls, got 'LS'"),
-        (lambda: jobs.calibrating("tiny", "ls", largest=4), "largest must be odd, .* got 4"),
-        (lambda: jobs.calibrating("tiny", "ls", largest=1), "at least 3, got 1"),
-        (lambda: jobs.calibrating("tiny", "ls", 0), "trajectories must be at least 1, got 0"),
-        (lambda: jobs.agreeing("tiny", 0), "seeds must be at least 1, got 0"),
+        (lambda: tasks.calibrating("tiny", "LS"), "machine must be one of els, ls, got 'LS'"),
+        (lambda: tasks.calibrating("tiny", "ls", largest=4), "largest must be odd, .* got 4"),
+        (lambda: tasks.calibrating("tiny", "ls", largest=1), "at least 3, got 1"),
+        (lambda: tasks.calibrating("tiny", "ls", 0), "trajectories must be at least 1, got 0"),
+        (lambda: tasks.agreeing("tiny", 0), "seeds must be at least 1, got 0"),
     ],
 )
 def test_wrong_jobs_are_refused(folder, make, message):
@@ -183,29 +187,27 @@ def test_a_network_on_other_images_is_refused(folder):
     card["images"]["sha256"] = "0" * 64
     path.write_text(json.dumps(card))
     with pytest.raises(ValueError, match="images of 'tiny' must have sha256 0000"):
-        networks.training_images("tiny")
+        store.training_images("tiny")
 
 
 def test_data_list_names_every_set_and_licence():
     """What is embedded, what can be fetched."""
     done = run("data", "list")
     assert done.exit_code == 0
-    for name in [*datasets.manifest(), *datasets.FULL_SETS]:
+    for name in [*named.manifest(), *full_sets.FULL_SETS]:
         assert name in done.output
     listed = asked("data", "list")
-    assert listed["embedded"] == datasets.manifest() and set(listed["full"]) == {
-        *datasets.FULL_SETS
-    }
+    assert listed["embedded"] == named.manifest() and set(listed["full"]) == {*full_sets.FULL_SETS}
 
 
 def test_fetch_says_beforehand_whether_a_set_is_here(tmp_path, monkeypatch):
     """And afterwards what it has; a number that is none is null in json."""
     monkeypatch.setenv("ELSLIB_DATA", str(tmp_path))
-    monkeypatch.setattr(datasets, "DEBIAN_FASHION", tmp_path / "no-debian")
+    monkeypatch.setattr(full_sets, "DEBIAN_FASHION", tmp_path / "no-debian")
     assert asked("data", "fetch", "mnist", "--dry-run") == {"folder": str(tmp_path), "here": False}
     assert not list(tmp_path.iterdir())
     assert "here: False" in run("data", "fetch", "mnist", "--dry-run").stdout
-    assert json.loads(cli.as_json({"loss": float("nan")})) == {"loss": None}
+    assert json.loads(as_json({"loss": float("nan")})) == {"loss": None}
 
 
 def test_sample_writes_picture_numbers_and_record(tmp_path):
@@ -240,7 +242,7 @@ def test_sample_says_when_images_do_not_fit(tmp_path, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("tried to allocate 20 GiB")
 
-    monkeypatch.setattr(jobs, "local_machine", full)
+    monkeypatch.setattr(tasks, "local_machine", full)
     done = run(*SAMPLE, "--label", 1, "--out", tmp_path / "drawn")
     assert done.exit_code == 2 and "device must hold the images of its process" in done.output
     assert "20 GiB" in done.output and not list(tmp_path.iterdir())
@@ -248,7 +250,7 @@ def test_sample_says_when_images_do_not_fit(tmp_path, monkeypatch):
 
 def test_sample_looks_at_once_whether_it_can_write(tmp_path, monkeypatch):
     """Not after an hour; and it leaves nothing behind."""
-    monkeypatch.setattr("elslib.jobs.ddim", None)  # would fail later
+    monkeypatch.setattr("elslib.experiments.tasks.ddim", None)  # would fail later
     (tmp_path / "file").write_text("")
     refused = run("sample", "--out", tmp_path / "file" / "drawn")
     assert refused.exit_code == 2 and str(tmp_path / "file") in refused.output

@@ -9,6 +9,7 @@ import struct
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,9 @@ import torchvision.datasets as tv
 from click.testing import CliRunner
 from PIL import Image
 
-from elslib import cli, datasets
-from elslib.images import ImageSet, from_pixels
+from elslib import cli
+from elslib.data import folders, full_sets, named
+from elslib.data.image_set import ImageSet, from_pixels
 
 SIZES = {
     "fashion_mnist_10k/train": 10_000,
@@ -41,14 +43,14 @@ def labels_of(images):
 # ---- embedded sets
 
 
-@pytest.mark.parametrize("name", datasets.manifest())
+@pytest.mark.parametrize("name", named.manifest())
 def test_embedded_file_matches_manifest(name):
     """Every file has the manifest's sha256 and shape, bytes, and images of every class."""
-    about = datasets.manifest()[name]
-    paths = [datasets.data_folder() / file for file in about["files"]]
+    about = named.manifest()[name]
+    paths = [folders.data_folder() / file for file in about["files"]]
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
     assert digests == list(about["files"].values())
-    pixels, labels = datasets.read_arrays(paths, about["shape"])
+    pixels, labels = named.read_arrays(paths, about["shape"])
     assert pixels.dtype == torch.uint8 and list(pixels.shape) == about["shape"]
     assert labels is not None and labels.shape == (about["shape"][0],)
     assert set(labels.tolist()) == set(range(len(about["class_names"])))
@@ -57,7 +59,7 @@ def test_embedded_file_matches_manifest(name):
 @pytest.mark.parametrize("name", SIZES)
 def test_embedded_set_meets_contract(name):
     """A loaded set is float32 [n, c, 32, 32] in [-1, 1], its labels int64 class numbers."""
-    images = datasets.load(name)
+    images = named.load(name)
     channels = 3 if name.startswith(("noto", "cifar10")) else 1
     assert images.name == name
     assert images.images.shape == (SIZES[name], channels, 32, 32)
@@ -69,25 +71,25 @@ def test_embedded_set_meets_contract(name):
     assert 0 <= images.labels.min() and images.labels.max() < len(images.class_names)
 
 
-@pytest.mark.parametrize("name", datasets.manifest())
+@pytest.mark.parametrize("name", named.manifest())
 def test_default_split_is_the_first(name):
     """A name without a split means the manifest's first split."""
-    first = next(iter(datasets.manifest()[name]["splits"]))
-    assert datasets.load(name).name == f"{name}/{first}"
-    assert datasets.load(name).sha256 == datasets.load(f"{name}/{first}").sha256
+    first = next(iter(named.manifest()[name]["splits"]))
+    assert named.load(name).name == f"{name}/{first}"
+    assert named.load(name).sha256 == named.load(f"{name}/{first}").sha256
 
 
 @pytest.mark.parametrize("name", ["mnist_5k", "noto_emoji"])
 def test_held_out_rows_are_disjoint_from_training_rows(name):
     """Train and held-out are different rows of the file, and together all of them, in order."""
-    about = datasets.manifest()[name]
+    about = named.manifest()[name]
     rows = [set(range(*bounds)) for bounds in about["splits"].values()]
     assert len(rows) == 2 and not rows[0] & rows[1]
     assert rows[0] | rows[1] == set(range(about["shape"][0]))
-    with np.load(datasets.data_folder() / next(iter(about["files"])), allow_pickle=False) as arrays:
+    with np.load(folders.data_folder() / next(iter(about["files"])), allow_pickle=False) as arrays:
         pixels, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
     for split, bounds in about["splits"].items():
-        images = datasets.load(f"{name}/{split}")
+        images = named.load(f"{name}/{split}")
         expected = from_pixels(pixels[slice(*bounds)], labels[slice(*bounds)].long(), (), "")
         assert torch.equal(images.images, expected.images)
         assert labels_of(images) == labels_of(expected)
@@ -95,18 +97,18 @@ def test_held_out_rows_are_disjoint_from_training_rows(name):
 
 def test_emoji_pixels_are_the_bytes():
     """Images that are 32x32 already are scaled only: byte b becomes b / 127.5 - 1."""
-    about = datasets.manifest()["noto_emoji"]
-    with np.load(datasets.data_folder() / next(iter(about["files"])), allow_pickle=False) as arrays:
+    about = named.manifest()["noto_emoji"]
+    with np.load(folders.data_folder() / next(iter(about["files"])), allow_pickle=False) as arrays:
         pixels = arrays["images"][:100].astype(np.float64)
-    images = datasets.load("noto_emoji").first(100).images
+    images = named.load("noto_emoji").first(100).images
     assert np.abs(images.numpy() - (pixels / 127.5 - 1)).max() < 1e-6
 
 
 def test_the_embedded_photographs_are_the_first_of_cifar10():
     """Labels begin as in the original files, pixels have the means that everybody knows."""
-    images = datasets.load("cifar10_10k")
+    images = named.load("cifar10_10k")
     assert labels_of(images)[:10] == [6, 9, 9, 4, 1, 1, 2, 7, 8, 3]
-    assert images.class_names == datasets.CIFAR10_CLASSES
+    assert images.class_names == full_sets.CIFAR10_CLASSES
     means = images.images.mean((0, 2, 3)) / 2 + 0.5
     assert torch.allclose(means, torch.tensor([0.4914, 0.4822, 0.4465]), atol=5e-3)
 
@@ -118,7 +120,7 @@ def test_a_sheet_is_read_in_order(tmp_path):
     whole[:130] = cells
     sheet = whole.reshape(2, 100, 3, 4, 5).permute(0, 3, 1, 4, 2).reshape(8, 500, 3)
     Image.fromarray(sheet.numpy()).save(tmp_path / "a.webp", lossless=True)
-    pixels, labels = datasets.read_arrays([tmp_path / "a.webp"], [130, 3, 4, 5])
+    pixels, labels = named.read_arrays([tmp_path / "a.webp"], [130, 3, 4, 5])
     assert torch.equal(pixels, cells) and labels is None
 
 
@@ -135,13 +137,13 @@ def test_an_imported_set(root):
         "splits": {"train": [0, 80], "held_out": [80, 90]},
     }
     (folder / "mine.json").write_text(json.dumps(about))
-    images = datasets.load("mine")
+    images = named.load("mine")
     assert images.name == "mine/train" and images.labels is None and len(images) == 80
     assert torch.allclose(images.images, torch.tensor(gray(51)))
-    assert "mine/train" in datasets.present() and len(datasets.load("mine/held_out")) == 10
+    assert "mine/train" in named.present() and len(named.load("mine/held_out")) == 10
     (folder / "mine.webp").write_bytes(content[:-3])
     with pytest.raises(ValueError, match="must have the sha256 of its manifest.*import it again"):
-        datasets.load("mine")
+        named.load("mine")
 
 
 # ---- full sets
@@ -151,7 +153,7 @@ def test_an_imported_set(root):
 def root(tmp_path, monkeypatch):
     """An empty cache folder, on a machine without Debian's copy and without the network."""
     monkeypatch.setenv("ELSLIB_DATA", str(tmp_path / "cache"))
-    monkeypatch.setattr(datasets, "DEBIAN_FASHION", tmp_path / "no-debian")
+    monkeypatch.setattr(full_sets, "DEBIAN_FASHION", tmp_path / "no-debian")
     nowhere = f"{(tmp_path / 'nowhere').as_uri()}/"
     monkeypatch.setattr(tv.MNIST, "mirrors", [nowhere])
     monkeypatch.setattr(tv.FashionMNIST, "mirrors", [nowhere])
@@ -191,7 +193,7 @@ def write_cifar(root, monkeypatch, packed=False):
         images[1, 1:] = 0  # the second image of every batch is pure red
         batch = {"data": images.reshape(2, 3072), "labels": [i, 9], "batch_label": name}
         (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
-    meta = {"label_names": list(datasets.CIFAR10_CLASSES)}
+    meta = {"label_names": list(full_sets.CIFAR10_CLASSES)}
     (folder / "batches.meta").write_bytes(pickle.dumps(meta, protocol=2))
     md5 = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in folder.iterdir()}
     monkeypatch.setattr(tv.CIFAR10, "train_list", [[name, md5[name]] for name in names[:5]])
@@ -200,12 +202,13 @@ def write_cifar(root, monkeypatch, packed=False):
     digests = {}
     for split, some in (("train", names[:5]), ("test", names[5:])):
         batches = [pickle.loads((folder / name).read_bytes()) for name in some]
-        pixels = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
+        pixels: Any = np.concatenate([batch["data"] for batch in batches])
+        pixels = pixels.reshape(-1, 3, 32, 32)
         labels = np.concatenate([batch["labels"] for batch in batches]).astype(np.uint8)
-        digests[split] = tuple(hashlib.sha256(array).hexdigest() for array in (pixels, labels))
+        digests[split] = tuple(hashlib.sha256(x.tobytes()).hexdigest() for x in (pixels, labels))
         if packed:
             np.savez(root / f"cifar10-{split}.npz", images=pixels, labels=labels)
-    monkeypatch.setattr(datasets, "CIFAR10_SHA256", digests)
+    monkeypatch.setattr(full_sets, "CIFAR10_SHA256", digests)
     if packed:
         shutil.rmtree(folder)
     return folder
@@ -245,7 +248,7 @@ def gray(value):
 
 
 def assert_idx_set(name, class_names):
-    train, test = datasets.load(name), datasets.load(f"{name}/test")
+    train, test = named.load(name), named.load(f"{name}/test")
     assert train.name == f"{name}/train" and test.name == f"{name}/test"
     assert train.images.shape == (3, 1, 32, 32) and train.images.dtype == torch.float32
     for image, value in zip(train.images, (0, 51, 255), strict=True):
@@ -258,26 +261,26 @@ def assert_idx_set(name, class_names):
 
 def test_mnist_loads_from_idx_files(root):
     """MNIST comes through from raw idx files: pixel values, labels, both splits."""
-    assert "mnist/train" not in datasets.present()
+    assert "mnist/train" not in named.present()
     write_idx_set(root / "MNIST" / "raw")
-    assert_idx_set("mnist", datasets.DIGITS)
-    assert "mnist/train" in datasets.present()
+    assert_idx_set("mnist", full_sets.DIGITS)
+    assert "mnist/train" in named.present()
 
 
 def test_fashion_mnist_loads_from_idx_files(root):
     """FashionMNIST comes through from raw idx files: pixel values, labels, both splits."""
     write_idx_set(root / "FashionMNIST" / "raw")
-    assert_idx_set("fashion_mnist", datasets.FASHION_CLASSES)
+    assert_idx_set("fashion_mnist", full_sets.FASHION_CLASSES)
 
 
 def test_fashion_mnist_loads_from_debian_package(root, monkeypatch, tmp_path):
     """FashionMNIST comes through from Debian's gzipped idx files, and nothing is unpacked there."""
     write_idx_set(tmp_path / "debian", ".gz", gzip.compress)
     before = sorted((tmp_path / "debian").iterdir())
-    monkeypatch.setattr(datasets, "DEBIAN_FASHION", tmp_path / "debian")
-    assert_idx_set("fashion_mnist", datasets.FASHION_CLASSES)
+    monkeypatch.setattr(full_sets, "DEBIAN_FASHION", tmp_path / "debian")
+    assert_idx_set("fashion_mnist", full_sets.FASHION_CLASSES)
     assert sorted((tmp_path / "debian").iterdir()) == before
-    assert "fashion_mnist/train" in datasets.present()
+    assert "fashion_mnist/train" in named.present()
     assert not root.exists()
 
 
@@ -291,7 +294,7 @@ def test_fetching_a_set_that_is_here_says_what_it_has(root):
     ]
     assert said[0] == {"folder": str(root), "here": True}
     for split in ("train", "test"):
-        images = datasets.load(f"fashion_mnist/{split}")
+        images = named.load(f"fashion_mnist/{split}")
         assert said[1][split] == {"shape": list(images.images.shape), "sha256": images.sha256}
 
 
@@ -299,19 +302,19 @@ def test_fashion_mnist_prefers_the_cache_to_debian(root, monkeypatch, tmp_path):
     """Files in the cache folder win over Debian's."""
     write_idx_set(root / "FashionMNIST" / "raw")
     (tmp_path / "debian").mkdir()  # empty, so that reading from it would fail
-    monkeypatch.setattr(datasets, "DEBIAN_FASHION", tmp_path / "debian")
-    assert_idx_set("fashion_mnist", datasets.FASHION_CLASSES)
+    monkeypatch.setattr(full_sets, "DEBIAN_FASHION", tmp_path / "debian")
+    assert_idx_set("fashion_mnist", full_sets.FASHION_CLASSES)
 
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_cifar10_loads_from_all_its_files(root, monkeypatch, packed):
     """CIFAR10 comes through from its batches, or packed: order, colour planes, labels, splits."""
     write_cifar(root, monkeypatch, packed)
-    assert "cifar10/train" in datasets.present()
-    train, test = datasets.load("cifar10"), datasets.load("cifar10/test")
+    assert "cifar10/train" in named.present()
+    train, test = named.load("cifar10"), named.load("cifar10/test")
     assert train.images.shape == (10, 3, 32, 32)
     assert labels_of(train) == [0, 9, 1, 9, 2, 9, 3, 9, 4, 9]
-    assert train.class_names == datasets.CIFAR10_CLASSES
+    assert train.class_names == full_sets.CIFAR10_CLASSES
     for i in range(5):
         assert torch.allclose(train.images[2 * i], torch.tensor(gray(40 * i)), atol=1e-6)
     red = train.images[1]
@@ -329,14 +332,14 @@ def test_other_images_are_not_cifar10(root, monkeypatch, what):
     arrays[what].flat[0] += 1
     np.savez(path, **arrays)
     with pytest.raises(ValueError, match=f"train {what} of cifar10 must have the sha256 .* others"):
-        datasets.load("cifar10")
-    datasets.load("cifar10/test")
+        named.load("cifar10")
+    named.load("cifar10/test")
 
 
 def test_celeba_loads_from_photographs(root, monkeypatch):
     """CelebA comes through from its jpegs: split, order, gray values, no labels."""
     write_celeba(root, monkeypatch)
-    train, test = datasets.load("celeba"), datasets.load("celeba/test")
+    train, test = named.load("celeba"), named.load("celeba/test")
     assert train.images.shape == test.images.shape == (2, 3, 32, 32)
     assert train.labels is None and train.class_names == ()
     for image, value in zip([*train.images, *test.images], (60, 80, 100, 120), strict=True):
@@ -348,12 +351,12 @@ def test_celeba_loads_from_photographs(root, monkeypatch):
 def test_celeba_crop_is_honoured(root, monkeypatch):
     """A crop of 100 pixels sees only the centred square of 100 pixels; one of 178 its margin."""
     write_celeba(root, monkeypatch)
-    pixels, labels, class_names = datasets.celeba(root, "train", crop=100)
+    pixels, labels, class_names = full_sets.celeba(root, "train", crop=100)
     assert labels is None and class_names == ()
     assert pixels.dtype == torch.uint8 and pixels.shape == (2, 3, 32, 32)
     assert (pixels[0].int() - 60).abs().max() <= 2
     assert (pixels[1].int() - 80).abs().max() <= 2
-    wide, _, _ = datasets.celeba(root, "train", crop=178)
+    wide, _, _ = full_sets.celeba(root, "train", crop=178)
     assert (wide[:, :, 0].int() - 255).abs().max() <= 2
 
 
@@ -361,19 +364,19 @@ def test_celeba_crop_is_honoured(root, monkeypatch):
 def test_celeba_crop_out_of_range(root, crop):
     """A crop outside the photograph is refused before anything is read."""
     with pytest.raises(ValueError, match=rf"crop must lie in 1\.\.178.*got {crop}\."):
-        datasets.celeba(root, "train", crop=crop)
+        full_sets.celeba(root, "train", crop=crop)
 
 
 def test_celeba_second_load_uses_kept_array(root, monkeypatch):
     """Decoding is done once per split and crop: the photographs may go, the result stays."""
     folder = write_celeba(root, monkeypatch)
-    first = datasets.load("celeba")
+    first = named.load("celeba")
     assert [path.name for path in root.glob("*.npy")] == ["celeba-train-crop178.npy"]
     shutil.rmtree(folder)
-    second = datasets.load("celeba")
+    second = named.load("celeba")
     assert torch.equal(second.images, first.images) and second.sha256 == first.sha256
     with pytest.raises(FileNotFoundError, match="elslib data fetch celeba"):
-        datasets.load("celeba/test")
+        named.load("celeba/test")
 
 
 def test_cache_folder_defaults_to_home(monkeypatch, tmp_path):
@@ -383,7 +386,7 @@ def test_cache_folder_defaults_to_home(monkeypatch, tmp_path):
         monkeypatch.delenv("ELSLIB_DATA", raising=False)
         if value is not None:
             monkeypatch.setenv("ELSLIB_DATA", value)
-        assert datasets.cache_folder() == tmp_path / ".cache" / "elslib"
+        assert folders.cache_folder() == tmp_path / ".cache" / "elslib"
 
 
 # ---- errors of load
@@ -392,15 +395,15 @@ def test_cache_folder_defaults_to_home(monkeypatch, tmp_path):
 def test_unknown_name():
     """An unknown set is refused with the names of the known ones."""
     with pytest.raises(ValueError, match="got 'imagenet'; known: fashion_mnist_10k.*celeba"):
-        datasets.load("imagenet")
+        named.load("imagenet")
 
 
 def test_unknown_split():
     """An unknown split is refused with the names of the known ones."""
     with pytest.raises(ValueError, match="split of mnist_5k must be one of train, held_out.*test"):
-        datasets.load("mnist_5k/test")
+        named.load("mnist_5k/test")
     with pytest.raises(ValueError, match="split of mnist must be train or test, got 'held_out'"):
-        datasets.load("mnist/held_out")
+        named.load("mnist/held_out")
 
 
 @pytest.fixture
@@ -408,27 +411,27 @@ def elsewhere(tmp_path, monkeypatch):
     """A data folder of the test's own: the library outside a checkout, ELSLIB_DATA set to it."""
     folder = tmp_path / "data"
     folder.mkdir()
-    shutil.copy(datasets.data_folder() / "manifest.json", folder)
-    shutil.copy(datasets.data_folder() / "mnist_5k.npz", folder)
-    installed = tmp_path / "site-packages" / "elslib" / "datasets.py"
-    monkeypatch.setattr(datasets, "__file__", str(installed))
+    shutil.copy(folders.data_folder() / "manifest.json", folder)
+    shutil.copy(folders.data_folder() / "mnist_5k.npz", folder)
+    installed = tmp_path / "site-packages" / "elslib" / "data" / "folders.py"
+    monkeypatch.setattr(folders, "__file__", str(installed))
     monkeypatch.setenv("ELSLIB_DATA", str(folder))
     return folder
 
 
 def test_data_folder_outside_a_checkout(elsewhere):
     """ELSLIB_DATA finds the embedded sets for a library that is installed without them."""
-    assert datasets.data_folder() == elsewhere
-    assert len(datasets.load("mnist_5k/held_out")) == 500
+    assert folders.data_folder() == elsewhere
+    assert len(named.load("mnist_5k/held_out")) == 500
 
 
 def test_no_data_folder_at_all(elsewhere):
     """Outside a checkout and without the files, the error says how to get them."""
     (elsewhere / "manifest.json").unlink()
     with pytest.raises(FileNotFoundError, match="Clone it and set ELSLIB_DATA"):
-        datasets.data_folder()
+        folders.data_folder()
     with pytest.raises(FileNotFoundError, match="Clone it and set ELSLIB_DATA"):
-        datasets.load("mnist_5k")
+        named.load("mnist_5k")
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.999])
@@ -438,30 +441,30 @@ def test_truncated_embedded_file(elsewhere, kept):
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content))])
     with pytest.raises(ValueError, match=r"mnist_5k.npz must have the sha256.*\d+ bytes.*restore"):
-        datasets.load("mnist_5k")
+        named.load("mnist_5k")
 
 
 def test_missing_embedded_file(elsewhere):
     """A missing npz is named, with the way to restore it."""
     with pytest.raises(FileNotFoundError, match="noto_emoji.npz is missing; restore it"):
-        datasets.load("noto_emoji")
+        named.load("noto_emoji")
 
 
-@pytest.mark.parametrize("name", datasets.FULL_SETS)
+@pytest.mark.parametrize("name", full_sets.FULL_SETS)
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_full_set_that_is_not_there(root, name, split):
     """A full set that was never fetched: the error names the command and the folder."""
     with pytest.raises(FileNotFoundError, match=f"{name} is not in .*elslib data fetch {name}"):
-        datasets.load(f"{name}/{split}")
+        named.load(f"{name}/{split}")
 
 
-@pytest.mark.parametrize("name", datasets.FULL_SETS)
+@pytest.mark.parametrize("name", full_sets.FULL_SETS)
 def test_download_without_network(root, name):
     """A failed download is a ConnectionError with a way out, and leaves nothing that loads."""
     with pytest.raises(ConnectionError, match=f"(?s){name} could not be downloaded.*embedded set"):
-        datasets.load(name, download=True)
+        named.load(name, download=True)
     with pytest.raises(FileNotFoundError, match="elslib data fetch"):
-        datasets.load(name)
+        named.load(name)
 
 
 def truncate(path, kept=0.5):
@@ -493,7 +496,7 @@ def test_corrupt_idx_file(root, corruption, download):
     file, corrupt = IDX_CORRUPTIONS[corruption]
     corrupt(raw / f"train-{file}-ubyte")
     with pytest.raises(ValueError, match=f"mnist .*{CORRUPT} mnist"):
-        datasets.load("mnist", download=download)
+        named.load("mnist", download=download)
 
 
 def flip_middle(path):
@@ -515,10 +518,10 @@ DEBIAN_CORRUPTIONS = {
 def test_corrupt_debian_file(root, monkeypatch, tmp_path, corruption):
     """A broken file of Debian's package is called broken."""
     write_idx_set(tmp_path / "debian", ".gz", gzip.compress)
-    monkeypatch.setattr(datasets, "DEBIAN_FASHION", tmp_path / "debian")
+    monkeypatch.setattr(full_sets, "DEBIAN_FASHION", tmp_path / "debian")
     DEBIAN_CORRUPTIONS[corruption](tmp_path / "debian" / "train-images-idx3-ubyte.gz")
     with pytest.raises(ValueError, match="corrupt or truncated"):
-        datasets.load("fashion_mnist")
+        named.load("fashion_mnist")
 
 
 @pytest.mark.parametrize("file", ["data_batch_3", "batches.meta"])
@@ -526,7 +529,7 @@ def test_corrupt_cifar10_file(root, monkeypatch, file):
     """A truncated CIFAR10 batch is called broken."""
     truncate(write_cifar(root, monkeypatch) / file)
     with pytest.raises(ValueError, match=f"cifar10 .*{CORRUPT} cifar10"):
-        datasets.load("cifar10")
+        named.load("cifar10")
 
 
 CELEBA_CORRUPTIONS = {
@@ -549,7 +552,7 @@ def test_corrupt_celeba_file(root, monkeypatch, corruption):
     file, corrupt = CELEBA_CORRUPTIONS[corruption]
     corrupt(root / file)
     with pytest.raises(ValueError, match=f"celeba .*{CORRUPT} celeba"):
-        datasets.load("celeba")
+        named.load("celeba")
     assert not list(root.glob("*.npy"))
 
 
@@ -557,10 +560,10 @@ def test_corrupt_celeba_file(root, monkeypatch, corruption):
 def test_corrupt_kept_celeba_array(root, monkeypatch, kept):
     """A truncated array beside the photographs is called broken."""
     write_celeba(root, monkeypatch)
-    datasets.load("celeba")
+    named.load("celeba")
     truncate(root / "celeba-train-crop178.npy", kept)
     with pytest.raises(ValueError, match=f"celeba .*{CORRUPT} celeba"):
-        datasets.load("celeba")
+        named.load("celeba")
 
 
 # ---- ImageSet
@@ -642,7 +645,7 @@ def test_subset_keeps_the_rows_of_its_class_in_order():
         assert torch.equal(part.to(dtype=torch.float64).first(1).images, part.images[:1].double())
     assert torch.equal(whole.first(5).subset(2).images, whole.images[2:3])
     assert whole.first(6) is whole
-    emoji = datasets.load("noto_emoji")
+    emoji = named.load("noto_emoji")
     rows = torch.tensor(labels_of(emoji)).eq(2)
     assert torch.equal(emoji.subset(2).images, emoji.images[rows])
 
@@ -692,26 +695,26 @@ def test_a_mapped_file(tmp_path):
     path = tmp_path / "set.npy"
     pixels = np.linspace(-1, 1, 6 * 2 * 4 * 5, dtype=np.float32).reshape(6, 2, 4, 5)
     np.save(path, pixels)
-    mapped = datasets.load(str(path))
+    mapped = named.load(str(path))
     assert torch.equal(mapped.images, torch.from_numpy(pixels)) and mapped.labels is None
     assert mapped.sha256 == ImageSet(torch.from_numpy(pixels)).sha256
     np.save(tmp_path / "set.labels.npy", np.array([0, 0, 0, 1, 1, 0]))
-    mapped = datasets.load(str(path))
+    mapped = named.load(str(path))
     part = mapped.subset(1).images
     assert part.data_ptr() == mapped.images[3].data_ptr()  # neighbours: nothing is copied
     assert torch.equal(mapped.subset(0).images, torch.from_numpy(pixels[[0, 1, 2, 5]]))
     with pytest.raises(FileNotFoundError, match="nowhere.npy is missing; numpy.save writes"):
-        datasets.load(str(tmp_path / "nowhere.npy"))
+        named.load(str(tmp_path / "nowhere.npy"))
     np.save(path, pixels.astype(np.float64))
     with pytest.raises(ValueError, match="must hold float32 .* in C order, got float64"):
-        datasets.load(str(path))
+        named.load(str(path))
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ValueError, match="must be an array as numpy.save writes it"):
-        datasets.load(str(path))
+        named.load(str(path))
     with path.open("wb") as file:
         np.savez(file, pixels)
     with pytest.raises(ValueError, match=r"must be one array as .*, got an archive \(npz\)"):
-        datasets.load(str(path))
+        named.load(str(path))
 
 
 def test_shards():
@@ -734,7 +737,7 @@ def test_a_file_larger_than_the_memory_can_be_mapped(tmp_path):
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {**header, "shape": shape})
         file.truncate(file.tell() + 4 * 2**38)
-    mapped = datasets._array(path, "r")
+    mapped = named._array(path, "r")
     assert mapped.shape == shape and mapped[-1].sum() == 0
 
 
@@ -742,15 +745,15 @@ def test_a_file_larger_than_the_memory_can_be_mapped(tmp_path):
 def test_full_sets_need_no_checkout(tmp_path, monkeypatch, name):
     """An installed wheel has no manifest."""
     monkeypatch.setenv("ELSLIB_DATA", str(tmp_path))
-    monkeypatch.setattr(datasets, "manifest", None)
+    monkeypatch.setattr(named, "manifest", None)
     with pytest.raises(FileNotFoundError, match="cifar10 is not in"):
-        datasets.load(name)
+        named.load(name)
 
 
 def test_a_set_is_also_called_by_its_first_split():
     """With what names none, and what is no set, as it is."""
     names = ["noto_emoji", "noto_emoji/held_out", "mnist", "mnist/test", "cats"]
-    found = [datasets.with_split(name) for name in names]
+    found = [named.with_split(name) for name in names]
     assert found == ["noto_emoji/train", names[1], "mnist/train", names[3], "cats"]
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from elslib.diffusers_adapter import load_diffusers
-from elslib.machines import Denoiser
+from elslib.denoisers.machines import Denoiser
+from elslib.networks.diffusers_adapter import load_diffusers
 from elslib.samplers import initial_noise, sample
 from elslib.schedules import cosine, linear
 

@@ -10,10 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from elslib import distributed
-from elslib.images import ImageSet
-from elslib.machines import EquivariantLocalScore, EquivariantScore, IdealScore, LocalScore
-from elslib.windows import constant_scale
+from elslib.data.image_set import ImageSet
+from elslib.denoisers import sharded
+from elslib.denoisers.machines import (
+    EquivariantLocalScore,
+    EquivariantScore,
+    IdealScore,
+    LocalScore,
+)
+from elslib.scales import constant_scale
 
 # What each process does; the first one keeps the answers.
 PROGRAM = """
@@ -24,9 +29,9 @@ from elslib import distributed
 
 torch.set_num_threads(1)
 answers = {}
-with distributed.place() as place:
+with sharded.place() as place:
     for name, make in MACHINES.items():
-        machine = distributed.spread(make, images(), place)
+        machine = sharded.spread(make, images(), place)
         for t, label in queries():
             x = torch.randn(3, 3, 9, 8, generator=torch.Generator().manual_seed(7))
             answers[name, t, label] = machine.posterior(x, t, label, top=3)
@@ -97,24 +102,24 @@ def test_shards_equal_the_whole(tmp_path, processes):
 
 def test_each_process_has_its_device(monkeypatch):
     """The processor; or a GPU for each process, shared where there are fewer, as torchrun says."""
-    assert distributed.device("cpu") == torch.device("cpu")
+    assert sharded.device("cpu") == torch.device("cpu")
     with pytest.raises(ValueError, match="device must be cpu or cuda, got 'tpu'"):
-        distributed.device("tpu")
+        sharded.device("tpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="device must be cpu on this machine, got 'cuda'"):
-        distributed.device("cuda")
+        sharded.device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert distributed.device("cuda") == torch.device("cuda", 0)
+    assert sharded.device("cuda") == torch.device("cuda", 0)
     monkeypatch.setenv("LOCAL_RANK", "3")
-    assert distributed.device("cuda") == torch.device("cuda", 1)
+    assert sharded.device("cuda") == torch.device("cuda", 1)
 
 
 def test_alone_nothing_is_spread():
     """Without torchrun: the machine itself."""
-    with distributed.place() as place:
+    with sharded.place() as place:
         assert (place.rank, place.size) == (0, 1)
-        assert isinstance(distributed.spread(IdealScore, images(), place), IdealScore)
+        assert isinstance(sharded.spread(IdealScore, images(), place), IdealScore)
 
 
 def test_sample_on_two_processes(tmp_path):

@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from elslib.explorer import explore
-from elslib.images import ImageSet
-from elslib.machines import EquivariantLocalScore, IdealScore
-from elslib.mosaic import posteriors_along
+from elslib.analysis.mosaic import posteriors_along
+from elslib.data.image_set import ImageSet
+from elslib.denoisers.machines import EquivariantLocalScore, IdealScore
+from elslib.figures.explorer import explore
 from elslib.samplers import initial_noise, sample, uniform_times
-from elslib.windows import constant_scale
+from elslib.scales import constant_scale
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 GENERATOR = torch.Generator().manual_seed(0)

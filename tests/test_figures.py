@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from elslib import figures
-from elslib.metrics import Interval
+from elslib.analysis.intervals import Interval
+from elslib.figures import plots
 
 
 def pixels(figure):
@@ -19,7 +19,7 @@ def pixels(figure):
 
 def test_a_grid_shows_every_image_clamped():
     """Grey and colour; values beyond [-1, 1] show as black and white."""
-    figure = figures.image_grid(
+    figure = plots.image_grid(
         {"a": torch.full((2, 1, 4, 4), -3.0), "b": torch.full((2, 3, 4, 4), 3.0)},
         titles=["one", "two"],
         notes={"a": ["r = 1", "r = 2"]},
@@ -33,13 +33,13 @@ def test_a_grid_shows_every_image_clamped():
 def test_a_ragged_grid_is_refused():
     """All rows hold equally many images."""
     with pytest.raises(ValueError, match="rows must hold equally many images"):
-        figures.image_grid({"a": torch.zeros(2, 1, 4, 4), "b": torch.zeros(3, 1, 4, 4)})
+        plots.image_grid({"a": torch.zeros(2, 1, 4, 4), "b": torch.zeros(3, 1, 4, 4)})
 
 
 def test_a_scatter_holds_its_points():
     """Every seed is a dot."""
     x, y = torch.tensor([0.1, 0.5]), torch.tensor([0.8, -0.2])
-    scatter = figures.agreement_scatter({"a": (x, y), "b": (y, x)}, ("IS", "ELS"))
+    scatter = plots.agreement_scatter({"a": (x, y), "b": (y, x)}, ("IS", "ELS"))
     offsets = np.asarray(scatter.axes[0].collections[0].get_offsets())
     assert np.allclose(offsets, [[0.1, 0.8], [0.5, -0.2]])
     low, high = scatter.axes[0].get_ylim()
@@ -48,23 +48,21 @@ def test_a_scatter_holds_its_points():
 
 def test_lines_have_their_band_and_colour():
     """A line per series, a band where it has one, a dashed level; theories keep their colour."""
-    sure = figures.Line((0.5, 1.0), (3, 9), (3, 7), (5, 11))
-    plot = figures.lines(
-        {"a": figures.Line((0.5, 1.0), (3, 7)), "LS": sure}, "x", "y", level=1.0, ticks=[3, 9]
+    sure = plots.Line((0.5, 1.0), (3, 9), (3, 7), (5, 11))
+    plot = plots.lines(
+        {"a": plots.Line((0.5, 1.0), (3, 7)), "LS": sure}, "x", "y", level=1.0, ticks=[3, 9]
     )
     axis = plot.axes[0]
     assert len(axis.lines) == 3 and len(axis.collections) == 1 and axis.get_yscale() == "log"
-    assert axis.lines[1].get_color() == figures.COLOURS["LS"]
+    assert axis.lines[1].get_color() == plots.COLOURS["LS"]
     assert {3, 9} <= set(axis.get_yticks())
-    flat = figures.lines({"a": figures.Line([1, 2], [3.0, 4.0])}, "x", "y", log=False)
+    flat = plots.lines({"a": plots.Line([1, 2], [3.0, 4.0])}, "x", "y", log=False)
     assert flat.axes[0].get_ylim()[0] == 0 and flat.axes[0].get_xscale() == "linear"
 
 
 def test_lines_over_factors_of_ten():
     """With ticks of its own the x axis is logarithmic, and they are plain numbers."""
-    plot = figures.lines(
-        {"a": figures.Line([1, 1000], [3.0, 4.0])}, "x", "y", xticks=[1, 0.5, 1000]
-    )
+    plot = plots.lines({"a": plots.Line([1, 1000], [3.0, 4.0])}, "x", "y", xticks=[1, 0.5, 1000])
     axis = plot.axes[0]
     assert axis.get_xscale() == "log"
     assert [label.get_text() for label in axis.get_xticklabels()] == ["1", "0.5", "1000"]
@@ -72,28 +70,28 @@ def test_lines_over_factors_of_ten():
 
 def test_a_linear_axis_may_begin_above_zero():
     """Where all values lie close together."""
-    plot = figures.lines({"a": figures.Line([1, 2], [0.9, 0.95])}, "x", "y", log=False, bottom=0.8)
+    plot = plots.lines({"a": plots.Line([1, 2], [0.9, 0.95])}, "x", "y", log=False, bottom=0.8)
     assert plot.axes[0].get_ylim()[0] == 0.8
 
 
 def test_a_line_through_intervals():
     """Estimates are its y, the bounds its band."""
-    line = figures.Line.through([1, 2], (Interval(y, y - 1, y + 2) for y in (3.0, 5.0)))
-    assert line == figures.Line([1, 2], (3.0, 5.0), (2.0, 4.0), (5.0, 7.0))
-    assert figures.Line.through([], []) == figures.Line([], (), (), ())
+    line = plots.Line.through([1, 2], (Interval(y, y - 1, y + 2) for y in (3.0, 5.0)))
+    assert line == plots.Line([1, 2], (3.0, 5.0), (2.0, 4.0), (5.0, 7.0))
+    assert plots.Line.through([], []) == plots.Line([], (), (), ())
 
 
 def test_panels():
     """A window marked in the pictures, a dot in the sums."""
-    shown = figures.panels({"q": torch.rand(8, 8), "sums": torch.rand(6, 6)}, (1, 2, 3))
+    shown = plots.panels({"q": torch.rand(8, 8), "sums": torch.rand(6, 6)}, (1, 2, 3))
     assert len(shown.axes[0].patches) == 1 and len(shown.axes[1].lines) == 1
 
 
 def test_a_heat_map_has_its_lines_on_it():
     """Cells end halfway between the columns; rows are named; lines count rows."""
     numbers = torch.tensor([[1.0, 10, 100], [1, 2, 4]])
-    over = {"a": figures.Line((0.1, 0.5), (0, 1)), "b": figures.Line((0.2,), (1,))}
-    shown = figures.heat_map(numbers, (0.1, 0.3, 0.9), ["3", "whole"], ("t", "side", "n"), over)
+    over = {"a": plots.Line((0.1, 0.5), (0, 1)), "b": plots.Line((0.2,), (1,))}
+    shown = plots.heat_map(numbers, (0.1, 0.3, 0.9), ["3", "whole"], ("t", "side", "n"), over)
     axis = shown.axes[0]
     assert axis.get_xlim() == pytest.approx((0.0, 1.2))
     assert [tick.get_text() for tick in axis.get_yticklabels()] == ["3", "whole"]
@@ -103,7 +101,7 @@ def test_a_heat_map_has_its_lines_on_it():
 
 def test_numbers_have_colours():
     """One colour a number, in [-1, 1], different for neighbours; black for what was left out."""
-    colours = figures.in_colours(torch.tensor([[[0, 1], [1, -1]]]))
+    colours = plots.in_colours(torch.tensor([[[0, 1], [1, -1]]]))
     assert colours.shape == (1, 3, 2, 2) and bool((colours.abs() <= 1).all())
     assert torch.equal(colours[0, :, 0, 1], colours[0, :, 1, 0])
     assert float((colours[0, :, 0, 0] - colours[0, :, 0, 1]).abs().max()) > 0.2

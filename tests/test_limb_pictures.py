@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from elslib import limb_pictures
-from elslib.limb_pictures import draw_again, read_limb_pictures, redrawn_table
-from elslib.limbs import EXPECTED, KINDS, count_limbs
+from elslib.analysis.limbs import EXPECTED, KINDS, count_limbs
+from elslib.experiments import limb_results
+from elslib.experiments.limb_results import draw_again, read_limb_pictures, redrawn_table
 
 NETWORK = "fashion-resnet"
 
@@ -43,7 +43,7 @@ def test_a_picture_is_drawn_again(kept):
 
 def test_a_table_of_what_was_drawn_again(kept, monkeypatch):
     """A row each for theory and network of the noise images chosen, counted on from the seed."""
-    monkeypatch.setattr(limb_pictures, "spot_checks", lambda n, _: [n - 1])
+    monkeypatch.setattr(limb_results, "spot_checks", lambda n, _: [n - 1])
     head, rule, *rows = redrawn_table(NETWORK, kept, 1, seed=18).splitlines()
     assert head.count("|") == rule.count("|") == 5
     assert [row.split(" | ")[1:3] for row in rows] == [
@@ -53,14 +53,14 @@ def test_a_table_of_what_was_drawn_again(kept, monkeypatch):
 
 def test_another_picture_is_noticed(kept, monkeypatch):
     """If the theory drew what the file has from the network."""
-    monkeypatch.setattr(limb_pictures, "sample", lambda *_: kept.drawn["network"][[17]])
+    monkeypatch.setattr(limb_results, "sample", lambda *_: kept.drawn["network"][[17]])
     with pytest.raises(AssertionError, match="row 17 by the theory is .* off the kept picture"):
         list(draw_again(NETWORK, kept, [17]))
 
 
 def test_pictures_of_other_weights(monkeypatch):
     """Of a network that was trained again since."""
-    monkeypatch.setattr(limb_pictures, "weights_sha256", lambda _: "another")
+    monkeypatch.setattr(limb_results, "weights_sha256", lambda _: "another")
     with pytest.raises(ValueError, match="is of other weights_sha256; delete it"):
         read_limb_pictures(NETWORK)
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from elslib.datasets import load
-from elslib.limbs import COUNTERS, EXPECTED, KINDS, count_limbs
+from elslib.analysis.limbs import COUNTERS, EXPECTED, KINDS, count_limbs
+from elslib.data.named import load
 
 
 def drawn(*boxes):

@@ -5,8 +5,8 @@ import time
 import numpy
 import pytest
 
-from elslib.live import NONE, Live
-from elslib.settings import CALIBRATED, CONSTANT, Setting, explorer
+from elslib.experiments.figure_config import CALIBRATED, CONSTANT, Setting, explorer
+from elslib.experiments.live import NONE, Live
 
 FASHION, EMOJI = "fashion_mnist_10k/train", "noto_emoji/train"
 HELD_OUT = "fashion_mnist_test_1k/test"

@@ -5,10 +5,15 @@ import pytest
 import torch
 from conformance import MachineLaws, image_set, noisy
 
-from elslib.machines import EquivariantLocalScore, EquivariantScore, IdealScore, LocalScore
+from elslib.analysis.receptive_field import receptive_field
+from elslib.denoisers.machines import (
+    EquivariantLocalScore,
+    EquivariantScore,
+    IdealScore,
+    LocalScore,
+)
 from elslib.posterior import merge, patch_posterior
-from elslib.receptive_field import receptive_field
-from elslib.windows import constant_scale
+from elslib.scales import constant_scale
 
 
 class TestIdealScore(MachineLaws):

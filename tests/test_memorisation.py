@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from elslib.memorisation import nested_entropies, onset
+from elslib.analysis.memorisation import nested_entropies, onset
 from elslib.posterior import patch_posterior
 
 IMAGES = torch.rand(20, 1, 9, 9, generator=torch.Generator().manual_seed(0)) * 2 - 1

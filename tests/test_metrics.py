@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from elslib import metrics
+from elslib.analysis import intervals, metrics
 
 A = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 B = A + 0.5 * torch.randn(A.shape, generator=torch.Generator().manual_seed(1))
@@ -55,22 +55,22 @@ def test_the_interval_covers_the_median_as_often_as_it_says():
     generator = torch.Generator().manual_seed(0)
     hits = 0
     for _ in range(200):
-        interval = metrics.median_interval(torch.randn(40, generator=generator), draws=400)
+        interval = intervals.median_interval(torch.randn(40, generator=generator), draws=400)
         hits += interval.low <= 0 <= interval.high
     assert abs(hits / 200 - 0.95) < 6 * (0.95 * 0.05 / 200) ** 0.5
 
 
 def test_the_interval_of_a_share():
     """Against published values of Wilson's interval; symmetric; open to what was never seen."""
-    assert astuple(metrics.share_interval(40, 40)) == pytest.approx((1, 0.9124, 1.0), abs=1e-4)
-    assert astuple(metrics.share_interval(0, 10)) == pytest.approx((0, 0.0, 0.2775), abs=1e-4)
-    three, seven = metrics.share_interval(3, 10), metrics.share_interval(7, 10)
+    assert astuple(intervals.share_interval(40, 40)) == pytest.approx((1, 0.9124, 1.0), abs=1e-4)
+    assert astuple(intervals.share_interval(0, 10)) == pytest.approx((0, 0.0, 0.2775), abs=1e-4)
+    three, seven = intervals.share_interval(3, 10), intervals.share_interval(7, 10)
     assert astuple(seven) == pytest.approx((0.7, 1 - three.high, 1 - three.low))
     for bad in ((11, 10), (-1, 10), (0, 0)):
         with pytest.raises(ValueError, match=r"hits must lie in 0..n"):
-            metrics.share_interval(*bad)
+            intervals.share_interval(*bad)
     with pytest.raises(ValueError, match=r"level must lie in \(0, 1\), got 1"):
-        metrics.share_interval(1, 2, level=1)
+        intervals.share_interval(1, 2, level=1)
 
 
 def test_cohens_kappa():
@@ -78,19 +78,21 @@ def test_cohens_kappa():
     yes_yes, yes_no, no_yes, no_no = 20, 5, 10, 15
     a = torch.tensor([1] * (yes_yes + yes_no) + [0] * (no_yes + no_no))
     b = torch.tensor([1] * yes_yes + [0] * yes_no + [1] * no_yes + [0] * no_no)
-    kappa = metrics.kappa_interval(a, b)
+    kappa = intervals.kappa_interval(a, b)
     assert kappa.estimate == pytest.approx(0.4)
     # Fleiss, Cohen and Everitt's large-sample standard error for this table is .1283.
     assert kappa.high - kappa.low == pytest.approx(2 * 1.96 * 0.1283, rel=0.05)
-    assert metrics.kappa_interval(a, a).estimate == metrics.kappa_interval(a, a).low == 1
+    assert intervals.kappa_interval(a, a).estimate == intervals.kappa_interval(a, a).low == 1
     shuffled = b[torch.randperm(50, generator=torch.Generator().manual_seed(0))]
-    assert metrics.kappa_interval(a, shuffled).low < 0 < metrics.kappa_interval(a, shuffled).high
+    assert (
+        intervals.kappa_interval(a, shuffled).low < 0 < intervals.kappa_interval(a, shuffled).high
+    )
     with pytest.raises(ValueError, match="must be two lists of equally many answers"):
-        metrics.kappa_interval(a, b[1:])
+        intervals.kappa_interval(a, b[1:])
     with pytest.raises(ValueError, match="not all be the same answer, got 2 throughout"):
-        metrics.kappa_interval(torch.tensor([2, 2]), torch.tensor([2, 2]))
+        intervals.kappa_interval(torch.tensor([2, 2]), torch.tensor([2, 2]))
     with pytest.raises(ValueError, match=r"level must lie in \(0, 1\), got 0"):
-        metrics.kappa_interval(a, b, level=0)
+        intervals.kappa_interval(a, b, level=0)
 
 
 def test_nearest_image():
@@ -129,9 +131,9 @@ def test_bad_input():
     with pytest.raises(ValueError, match="truth must not hold a constant image"):
         metrics.coefficient_of_determination(flat, flat)
     with pytest.raises(ValueError, match="values must be finite and hold at least one"):
-        metrics.median_interval(torch.tensor([float("nan")]))
+        intervals.median_interval(torch.tensor([float("nan")]))
     with pytest.raises(ValueError, match=r"level must lie in \(0, 1\), got 1"):
-        metrics.median_interval(torch.ones(3), level=1)
+        intervals.median_interval(torch.ones(3), level=1)
 
 
 def test_nearest_shift_is_that_of_a_search():
@@ -147,8 +149,8 @@ def test_nearest_shift_is_that_of_a_search():
 
 def test_an_interval_is_written_with_its_bounds():
     """In the format of its numbers, sign and all."""
-    assert f"{metrics.Interval(0.934, 0.926, 0.9404):.2f}" == "0.93 [0.93, 0.94]"
-    assert f"{metrics.Interval(0.2, -0.1, 0.3):+.1f}" == "+0.2 [-0.1, +0.3]"
+    assert f"{intervals.Interval(0.934, 0.926, 0.9404):.2f}" == "0.93 [0.93, 0.94]"
+    assert f"{intervals.Interval(0.2, -0.1, 0.3):+.1f}" == "+0.2 [-0.1, +0.3]"
 
 
 def test_a_copy_of_an_image_the_set_holds_twice_is_one():

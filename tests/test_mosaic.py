@@ -6,13 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from elslib.images import ImageSet
-from elslib.machines import EquivariantLocalScore
-from elslib.mosaic import certify, pieces, plain
+from elslib.analysis.mosaic import certify, pieces, plain
+from elslib.data.image_set import ImageSet
+from elslib.denoisers.machines import EquivariantLocalScore
 from elslib.posterior import Origins
 from elslib.samplers import geometric_times, initial_noise, sample, uniform_times
+from elslib.scales import constant_scale
 from elslib.schedules import cosine
-from elslib.windows import constant_scale
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 from helpers import NETWORK, seeded
 
-from elslib.architectures import NetworkConfig, build, rebuild
-from elslib.networks import NetworkDenoiser, load_network, trained_on, training_images
-from elslib.training import write_tensors
+from elslib.experiments.store import load_network, trained_on, training_images
+from elslib.networks.architectures import NetworkConfig, build, rebuild
+from elslib.networks.network_denoiser import NetworkDenoiser
+from elslib.networks.training import write_tensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 ARCHITECTURES = ["resnet", "unet", "unet-attention"]

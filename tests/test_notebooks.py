@@ -13,7 +13,7 @@ import nbformat
 import papermill
 import pytest
 
-from elslib import notebooks
+from elslib.book import chapters, execute, gate, glued, html, staleness
 
 SOURCE = """# ---
 # jupyter:
@@ -58,8 +58,8 @@ def book(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(book):
     """Its notebook, executed once."""
-    (found,) = notebooks.chapters(book)
-    assert notebooks.execute(found, root=book)
+    (found,) = chapters.chapters(book)
+    assert execute.execute(found, root=book)
     return found
 
 
@@ -70,14 +70,14 @@ def text_of(path):
 def test_an_unchanged_notebook_is_not_executed_again(book, page):
     """And what it printed is there; the gate lets it through."""
     assert text_of(page.target) == "6 0.5 a\n"
-    assert not notebooks.execute(page, root=book)
-    notebooks.gate([page], book)
+    assert not execute.execute(page, root=book)
+    gate.gate([page], book)
 
 
 def test_an_executed_notebook_says_what_made_it(page):
     """Its record names the notebook, the data, the versions; the seconds are papermill's."""
     about = nbformat.read(page.target, as_version=4).metadata
-    record = about[notebooks.RECORD]
+    record = about[execute.RECORD]
     assert record["command"] == "elslib book" and record["config"]["notebook"] == "page.py"
     assert record["data_sha256"] == hashlib.sha256(b"{}").hexdigest()
     assert record["seconds"] == round(about["papermill"]["duration"], 1) > 0
@@ -99,8 +99,8 @@ def test_an_executed_notebook_needs_no_kernel_to_be_shown(book, tmp_path):
         ]
     )
     source.write_text(SOURCE + cells + "\n")
-    executed = notebooks.Notebook(source, tmp_path / "widget.ipynb")
-    notebooks.execute(executed, root=book)
+    executed = chapters.Notebook(source, tmp_path / "widget.ipynb")
+    execute.execute(executed, root=book)
     content = nbformat.read(executed.target, as_version=4)
     both, alone = (output.data for output in content.cells[-1].outputs)
     view = "application/vnd.jupyter.widget-view+json"
@@ -117,20 +117,20 @@ def test_a_change_in_what_it_depends_on_makes_it_stale(book, page, file):
     before = path.read_bytes()
     try:
         path.write_bytes(before + b"\n# changed\n")
-        key = notebooks.content_key(page.source, {}, book)
-        assert key != nbformat.read(page.target, as_version=4).metadata[notebooks.KEY]
+        key = staleness.content_key(page.source, {}, book)
+        assert key != nbformat.read(page.target, as_version=4).metadata[execute.KEY]
         with pytest.raises(ValueError, match="must be up to date"):
-            notebooks.gate([page], book)
+            gate.gate([page], book)
     finally:
         path.write_bytes(before)
 
 
 def test_parameters_change_key_and_result(book, page, tmp_path):
     """A parametrised run goes elsewhere and computes something else."""
-    other = notebooks.Notebook(page.source, tmp_path / "out.ipynb")
-    assert notebooks.execute(other, {"n": 5, "width": 1}, book)
+    other = chapters.Notebook(page.source, tmp_path / "out.ipynb")
+    assert execute.execute(other, {"n": 5, "width": 1}, book)
     assert text_of(other.target) == "10 1 a\n"
-    assert not notebooks.execute(other, {"n": 5, "width": 1}, book)
+    assert not execute.execute(other, {"n": 5, "width": 1}, book)
 
 
 @pytest.mark.parametrize(
@@ -145,28 +145,28 @@ def test_parameters_change_key_and_result(book, page, tmp_path):
 def test_wrong_parameters_are_refused(page, parameters, message):
     """Papermill itself would only warn."""
     with pytest.raises(ValueError, match=re.escape(message)):
-        notebooks.check_parameters(page.source, parameters)
+        parameters.check_parameters(page.source, parameters)
 
 
 def test_a_failing_notebook_is_kept_but_not_published(book, page, tmp_path):
     """The error is named, the failed copy stays, the target does not appear."""
-    broken = notebooks.Notebook(page.source, tmp_path / "broken.ipynb")
+    broken = chapters.Notebook(page.source, tmp_path / "broken.ipynb")
     with pytest.raises(RuntimeError, match="n is negative"):
-        notebooks.execute(broken, {"n": -1}, book)
+        execute.execute(broken, {"n": -1}, book)
     failed = tmp_path / "broken.failed.ipynb"
     assert failed.is_file() and not broken.target.exists()
     with pytest.raises(ValueError, match="must exist to be published"):
-        notebooks.gate([broken], book)
+        gate.gate([broken], book)
     shutil.copy(failed, broken.target)
     with pytest.raises(ValueError, match="without an exception"):
-        notebooks.gate([broken], book)
+        gate.gate([broken], book)
 
 
 def test_a_full_disk_leaves_nothing_half_written(book, page, tmp_path, full_disk):
     """One line says which file could not be written; neither a copy nor a part of one stays."""
     target = tmp_path / "out" / "page.ipynb"
     with full_disk(50_000), pytest.raises(RuntimeError, match="could not be written") as caught:
-        notebooks.execute(notebooks.Notebook(page.source, target), {"name": "x" * 100_000}, book)
+        execute.execute(chapters.Notebook(page.source, target), {"name": "x" * 100_000}, book)
     assert "Traceback" not in str(caught.value) and "its copy" not in str(caught.value)
     assert not list(target.parent.iterdir())
 
@@ -176,7 +176,7 @@ def test_other_errors_of_the_system_keep_their_trace(tmp_path):
     source, target = tmp_path / "gone.ipynb", tmp_path / "target.ipynb"
     arguments = [str(os.getpid()), source, target, "{}", tmp_path]
     run = subprocess.run(
-        [sys.executable, "-m", "elslib.run_notebook", *map(str, arguments)],
+        [sys.executable, "-m", "elslib.book.run_notebook", *map(str, arguments)],
         capture_output=True, text=True,
     )  # fmt: skip
     assert run.returncode and "FileNotFoundError" in run.stderr
@@ -194,17 +194,17 @@ def test_the_gate_refuses_unexecuted_cells_and_errors(book, page, tmp_path):
     ):
         content = nbformat.read(page.target, as_version=4)
         change(content.cells[-1])
-        copy = notebooks.Notebook(page.source, tmp_path / "copy.ipynb")
+        copy = chapters.Notebook(page.source, tmp_path / "copy.ipynb")
         nbformat.write(content, copy.target)
         with pytest.raises(ValueError, match=message):
-            notebooks.gate([copy], book)
+            gate.gate([copy], book)
 
 
 def test_a_toc_entry_without_a_source_is_refused(tmp_path):
     """Jupyter Book would only warn."""
     (tmp_path / "_toc.yml").write_text("root: index\nchapters:\n- file: notebooks/nothing\n")
     with pytest.raises(FileNotFoundError, match="names notebooks/nothing"):
-        notebooks.chapters(tmp_path)
+        chapters.chapters(tmp_path)
 
 
 def test_papermill_reads_percent_scripts(book, tmp_path):
@@ -223,9 +223,9 @@ def test_glued_pictures_become_files(page, tmp_path):
         "display_data", data=data, metadata={"scrapbook": {"name": "hero"}}
     )
     content.cells[-1].outputs.append(output)
-    copy = notebooks.Notebook(page.source, tmp_path / "copy.ipynb")
+    copy = chapters.Notebook(page.source, tmp_path / "copy.ipynb")
     nbformat.write(content, copy.target)
-    (path,) = notebooks.export_pictures(copy)
+    (path,) = glued.export_pictures(copy)
     assert path == tmp_path / "copy-hero.png" and path.read_bytes() == b"\x00\x01\x02"
 
 
@@ -236,13 +236,13 @@ def test_foreign_resources_are_found(tmp_path):
         '<link rel="stylesheet" href="//c.example/s.css"><img src="local.png">'
     )
     (tmp_path / "s.css").write_text('@font-face{src:url("https://d.example/f.woff")}')
-    found = "\n".join(notebooks.foreign_resources(tmp_path))
+    found = "\n".join(html.foreign_resources(tmp_path))
     assert all(host in found for host in ("a.example", "c.example", "d.example"))
     assert "b.example" not in found and "local.png" not in found
 
 
 @pytest.mark.parametrize(
-    "path", sorted((notebooks.ROOT / "notebooks").glob("*.py")), ids=lambda p: p.name
+    "path", sorted((chapters.ROOT / "notebooks").glob("*.py")), ids=lambda p: p.name
 )
 def test_every_parameter_can_be_set(path):
     """Papermill reads each line of the parameters cell, with its type; every chapter has a seed."""

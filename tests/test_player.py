@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from elslib.player import Player, play
+from elslib.figures.player import Player, play
 from elslib.samplers import ddim, initial_noise, uniform_times
 from elslib.schedules import cosine
 

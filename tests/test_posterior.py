@@ -10,13 +10,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elslib.calibration import published_scale
-from elslib.datasets import load
+from elslib.data.named import load
 from elslib.posterior import cpu, merge, patch_posterior, reference
 from elslib.posterior.merging import shift_images
 from elslib.posterior.refining import refine
 from elslib.posterior.shifts import shifts_resolve
 from elslib.samplers import initial_noise
+from elslib.scales import published_scale
 from elslib.schedules import cosine
 
 PUBLISHED = published_scale("fmnist-resnet-zeros").windows

@@ -6,8 +6,9 @@ from dataclasses import asdict
 import nbformat
 import pytest
 
-from elslib import datasets, notebooks, provenance
-from elslib.records import RunRecord
+from elslib.book import chapters, execute, provenance_pages
+from elslib.data import named
+from elslib.experiments.provenance import RunRecord
 
 RECORD = RunRecord(
     command="elslib train",
@@ -28,7 +29,7 @@ def root(tmp_path):
     (tmp_path / "book" / "notebooks").mkdir(parents=True)
     (tmp_path / "notebooks" / "01_page.py").write_text("")
     (tmp_path / "_toc.yml").write_text("root: index\nchapters:\n- file: notebooks/01_page\n")
-    write_chapter(tmp_path, {notebooks.RECORD: asdict(RECORD)})
+    write_chapter(tmp_path, {execute.RECORD: asdict(RECORD)})
     return tmp_path
 
 
@@ -47,7 +48,7 @@ def write_chapter(root, metadata):
 
 def test_a_chapter_names_its_figures_its_parameters_and_its_run(root):
     """All that the record holds, as text for the page."""
-    text = provenance.chapter_runs(root)
+    text = provenance_pages.chapter_runs(root)
     for part in (
         "### A page", "[`01_page.py`](notebooks/01_page)", "{numref}`fig-one`", "`seed = 3`",
         "`elslib train` in 1,234 s, finished 2026-01-02 03:04:05 UTC", "`0123456789ab+changes`",
@@ -59,7 +60,7 @@ def test_a_chapter_names_its_figures_its_parameters_and_its_run(root):
 def test_a_chapter_without_a_record_says_so(root):
     """As papermill leaves it; commit and machine are not made up."""
     write_chapter(root, {})
-    text = provenance.chapter_runs(root)
+    text = provenance_pages.chapter_runs(root)
     assert "no record" in text and "fig-one" in text and "commit" not in text
 
 
@@ -71,21 +72,21 @@ def test_results_with_one_record_with_several_and_with_none(root):
     (results / "whole.csv").write_text("a\n")
     parts = {"speed": {"record": asdict(RECORD)}, "memory": [1], "error": asdict(RECORD)}
     (results / "in_parts.json").write_text(json.dumps(parts))
-    text = provenance.result_runs(root)
+    text = provenance_pages.result_runs(root)
     assert text.count("Made by") == 3 and "data/results/whole.csv" in text
     assert "`seeds = 7..11`" in text and "`weights_sha256 = abababababab`" in text
     (results / "none.json").write_text("{}")
     with pytest.raises(ValueError, match="none.json must hold the record of the run"):
-        provenance.result_runs(root)
+        provenance_pages.result_runs(root)
 
 
 def test_every_committed_result_has_its_run():
     """And those on the embedded clothes say so by the hash that the list of images shows."""
-    text, sets = provenance.result_runs(), provenance.image_sets()
-    for folder in provenance.RESULTS:
-        for path in (notebooks.ROOT / "data" / folder).glob("*.json"):
+    text, sets = provenance_pages.result_runs(), provenance_pages.image_sets()
+    for folder in provenance_pages.RESULTS:
+        for path in (chapters.ROOT / "data" / folder).glob("*.json"):
             assert f"`data/{folder}/{path.name}`" in text
-    hashed = datasets.load("fashion_mnist_10k").sha256[:12]
+    hashed = named.load("fashion_mnist_10k").sha256[:12]
     assert f"data: `{hashed}`" in text and f"`{hashed}`" in sets
 
 
@@ -94,6 +95,6 @@ def test_the_citation_is_that_of_the_file(tmp_path):
     (tmp_path / "CITATION.cff").write_text(
         "title: A title\nversion: 3.2.1\nlicense: MIT\nauthors:\n- name: We\n- name: You\n"
     )
-    text = provenance.citation(tmp_path)
+    text = provenance_pages.citation(tmp_path)
     assert text.startswith("@software{elslib,") and "= {{We} and {You}}" in text
     assert "{A title}" in text and "{3.2.1}" in text

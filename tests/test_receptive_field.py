@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from helpers import NETWORK, seeded
 
-from elslib.networks import NetworkDenoiser
-from elslib.receptive_field import receptive_field, side_holding
+from elslib.analysis.receptive_field import receptive_field, side_holding
+from elslib.networks.network_denoiser import NetworkDenoiser
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 KERNEL = torch.arange(-4.0, 5).reshape(3, 3)

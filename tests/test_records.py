@@ -7,15 +7,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from elslib.records import (
-    Kept,
-    RunRecord,
-    Stopwatch,
-    check_writable,
-    spot_checks,
-    write_arrays,
-    write_json,
-)
+from elslib.experiments.provenance import RunRecord, Stopwatch
+from elslib.experiments.resume_log import Kept
+from elslib.experiments.spot_checks import spot_checks
+from elslib.io import check_writable, write_arrays, write_json
 
 
 def test_a_record_says_what_produced_an_artefact():

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from elslib.images import ImageSet
-from elslib.machines import EquivariantLocalScore, IdealScore
+from elslib.data.image_set import ImageSet
+from elslib.denoisers.machines import EquivariantLocalScore, IdealScore
 from elslib.samplers import ddim, geometric_times, initial_noise, sample, uniform_times
+from elslib.scales import constant_scale
 from elslib.schedules import cosine, linear
-from elslib.windows import constant_scale
 
 SCHEDULE = cosine()
 

@@ -5,14 +5,9 @@ import re
 import pytest
 import torch
 
-from elslib.calibration import load_scale, published_scale
-from elslib.datasets import load, present
-from elslib.explorer import explore
-from elslib.machines import EquivariantLocalScore
-from elslib.networks import load_network, trained_on, training_images
-from elslib.player import play
-from elslib.samplers import ddim, initial_noise, uniform_times
-from elslib.settings import (
+from elslib.data.named import load, present
+from elslib.denoisers.machines import EquivariantLocalScore
+from elslib.experiments.figure_config import (
     CALIBRATED,
     CONSTANT,
     Setting,
@@ -21,7 +16,11 @@ from elslib.settings import (
     player,
     windows_for,
 )
-from elslib.windows import constant_scale
+from elslib.experiments.store import load_network, load_scale, trained_on, training_images
+from elslib.figures.explorer import explore
+from elslib.figures.player import play
+from elslib.samplers import ddim, initial_noise, uniform_times
+from elslib.scales import constant_scale, published_scale
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FASHION, EMOJI = "fashion_mnist_10k/train", "noto_emoji/train"

@@ -10,14 +10,14 @@ from conformance import skip_everywhere
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from elslib.datasets import load
-from elslib.images import ImageSet
-from elslib.machines import EquivariantLocalScore
+from elslib.data.image_set import ImageSet
+from elslib.data.named import load
+from elslib.denoisers.machines import EquivariantLocalScore
 from elslib.posterior import merge, patch_posterior, skipping
 from elslib.posterior.groups import forget_groups, grouped
 from elslib.samplers import initial_noise
+from elslib.scales import constant_scale
 from elslib.schedules import cosine
-from elslib.windows import constant_scale
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 from distributed import Client
 
-from elslib import notebooks, sweep
+from elslib.book import glued, sweep
 from elslib.cli import main
 
 NOTEBOOK = """# ---
@@ -48,7 +48,7 @@ if gate:
 if n < 0:
     raise ValueError("n is negative")
 if loud:
-    from elslib.gluing import glue_all  # which takes seconds to load
+    from elslib.book.glue import glue_all  # which takes seconds to load
 
     glue_all({"double": 2 * n, "word": f"{name}!", "n": "not the parameter"})
 """
@@ -352,7 +352,7 @@ def test_values_of_an_executed_notebook(notebook, tmp_path):
     """Numbers and words; a parameter's own value stands in the table, not what was glued."""
     (run,) = sweep.plan(notebook, {"n": [4], "loud": [True]}, tmp_path / "out")
     sweep.perform(run)
-    assert notebooks.glued_values(run.folder / "page.ipynb") == {
+    assert glued.glued_values(run.folder / "page.ipynb") == {
         "double": 8, "word": "a!", "n": "not the parameter"
     }  # fmt: skip
     assert sweep.collect([run], tmp_path / "sweep.csv") == 1

@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from elslib import agreement, notebooks, swept
-from elslib.swept import Point, Swept, at, curve, read_sweep
-from elslib.windows import ScaleTable
+from elslib.analysis import agreement
+from elslib.book import chapters, execute
+from elslib.experiments import agreement_results, sweep_results
+from elslib.experiments.sweep_results import Point, Swept, at, curve, read_sweep
+from elslib.scales import ScaleTable
 
 BASE = Point("some", "els", 1.0, 0, 20)
 ROW = {
@@ -30,10 +32,10 @@ SCALE = ScaleTable((0.2, 0.9), (3, 5), "of a test")
 @pytest.fixture
 def sweeps(tmp_path, monkeypatch):
     """A data folder with one sweep of one run."""
-    monkeypatch.setattr(swept, "data_folder", lambda: tmp_path)
-    monkeypatch.setattr(swept, "weights_sha256", lambda network: "abc")
-    monkeypatch.setattr(swept, "load_scale", lambda network, machine: SCALE)
-    path = swept.sweep_path("one")
+    monkeypatch.setattr(sweep_results, "data_folder", lambda: tmp_path)
+    monkeypatch.setattr(sweep_results, "weights_sha256", lambda network: "abc")
+    monkeypatch.setattr(sweep_results, "load_scale", lambda network, machine: SCALE)
+    path = sweep_results.sweep_path("one")
     path.parent.mkdir()
     with path.open("w", newline="") as file:
         table = csv.DictWriter(file, list(ROW))
@@ -57,7 +59,7 @@ def test_a_run_becomes_one_entry_for_each_seed_and_number_of_steps(sweeps):
 
 def test_a_sweep_of_other_weights_is_refused(sweeps, monkeypatch):
     """The network was trained again."""
-    monkeypatch.setattr(swept, "weights_sha256", lambda network: "def")
+    monkeypatch.setattr(sweep_results, "weights_sha256", lambda network: "def")
     with pytest.raises(ValueError, match="must belong to the weights of 'some', but was made with"):
         read_sweep("one")
 
@@ -65,7 +67,7 @@ def test_a_sweep_of_other_weights_is_refused(sweeps, monkeypatch):
 def test_a_sweep_of_other_windows_is_refused(sweeps, monkeypatch):
     """The network was calibrated again."""
     other = replace(SCALE, windows=(3, 9))
-    monkeypatch.setattr(swept, "load_scale", lambda network, machine: other)
+    monkeypatch.setattr(sweep_results, "load_scale", lambda network, machine: other)
     with pytest.raises(ValueError, match=r"times 0\.5 are 1 5, but was made with 1 3"):
         read_sweep("one")
 
@@ -101,7 +103,7 @@ def test_a_curve_varies_one_parameter():
 )
 def test_committed_sweeps(name, axis):
     """Each point of the grid is there, with all seeds."""
-    about = json.loads(swept.sweep_path(name).with_suffix(".json").read_text())["config"]
+    about = json.loads(sweep_results.sweep_path(name).with_suffix(".json").read_text())["config"]
     axes, some = about["axes"], read_sweep(name)
     assert {getattr(one.point, axis) for one in some} == set(axes[axis])
     n = len(axes["seed"]) * axes["n_seeds"][0]
@@ -114,13 +116,13 @@ def test_committed_sweeps(name, axis):
 def test_where_no_knob_is_turned_a_sweep_is_what_agree_found(machine, steps):
     """The same seeds, another run."""
     found = at(read_sweep("windows"), Point("fashion-resnet", machine, 1.0, 0, 20), steps)
-    kept = agreement.values(agreement.read_rows("fashion-resnet"), machine.upper(), steps)
+    kept = agreement.values(agreement_results.read_rows("fashion-resnet"), machine.upper(), steps)
     assert torch.allclose(found, kept[: len(found)], atol=5e-3, rtol=0)
 
 
 def test_the_chapter_is_swept_before_there_is_a_sweep(tmp_path):
     """Its printed commands say `sweeps=none`: it runs to its end then, at any of its points."""
-    source = notebooks.ROOT / "notebooks" / "12_sweep.py"
-    page = notebooks.Notebook(source, tmp_path / "12_sweep.ipynb")
+    source = chapters.ROOT / "notebooks" / "12_sweep.py"
+    page = chapters.Notebook(source, tmp_path / "12_sweep.ipynb")
     small = {"machine": "ls", "n_images": 2, "theory_steps": 2, "n_seeds": 1, "sweeps": "none"}
-    assert notebooks.execute(page, small)
+    assert execute.execute(page, small)

@@ -19,10 +19,10 @@ import torch
 from helpers import NETWORK, seeded
 from safetensors.torch import load_file
 
-from elslib.architectures import NetworkConfig
-from elslib.images import ImageSet
-from elslib.networks import NetworkDenoiser
-from elslib.training import (
+from elslib.data.image_set import ImageSet
+from elslib.networks.architectures import NetworkConfig
+from elslib.networks.network_denoiser import NetworkDenoiser
+from elslib.networks.training import (
     TrainConfig,
     Trainer,
     has_bfloat16,
@@ -412,7 +412,7 @@ def quick_measurements(monkeypatch):
         counted.append(held_out_loss(denoiser, images, batches=2, batch=4))
         return counted[-1]
 
-    monkeypatch.setattr("elslib.training.held_out_loss", measure)
+    monkeypatch.setattr("elslib.networks.training.held_out_loss", measure)
     return counted
 
 

@@ -6,13 +6,8 @@ import math
 import oracles
 import pytest
 
-from elslib.windows import (
-    ScaleTable,
-    admissible_count,
-    check_window,
-    constant_scale,
-    position_classes,
-)
+from elslib.scales import ScaleTable, constant_scale
+from elslib.windows import admissible_count, check_window, position_classes
 
 
 @pytest.mark.parametrize("border", ["fixed", "circular", "aware"])

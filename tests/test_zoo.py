@@ -8,12 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from elslib import training, zoo
-from elslib.images import ImageSet
-from elslib.metrics import pearson_r
-from elslib.networks import load_network
+from elslib.analysis.metrics import pearson_r
+from elslib.data.image_set import ImageSet
+from elslib.experiments import recipes
+from elslib.experiments.store import load_network
+from elslib.networks import training
+from elslib.networks.training import TrainConfig
 from elslib.samplers import initial_noise, sample
-from elslib.training import TrainConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -31,17 +32,17 @@ def no_images(monkeypatch):
         names = tuple(str(label) for label in range(classes))
         return ImageSet(images, torch.arange(classes), names, name)
 
-    monkeypatch.setattr(zoo, "load", load)
+    monkeypatch.setattr(recipes, "load", load)
 
 
 # ---- plans
 
 
-@pytest.mark.parametrize("dataset", zoo.SUBJECTS)
+@pytest.mark.parametrize("dataset", recipes.SUBJECTS)
 @pytest.mark.parametrize("network", ["resnet", "resnet-circular", "unet", "unet-attention"])
 def test_plan_of_the_cpu_profile(no_images, dataset, network):
     """Named by images and kind; conditional on all classes or on none."""
-    plan = zoo.plan(dataset, network)
+    plan = recipes.plan(dataset, network)
     assert plan.name == f"{dataset}-{network}"
     images, held_out, channels, classes = {
         "fashion": ("fashion_mnist_10k", "fashion_mnist_test_1k", 1, 10),
@@ -68,7 +69,7 @@ def test_plan_of_the_cpu_profile(no_images, dataset, network):
 )
 def test_paper_profile_is_the_papers(no_images, dataset, network, width):
     """App. C.1, value by value, on the full sets."""
-    plan = zoo.plan(dataset, network, "paper")
+    plan = recipes.plan(dataset, network, "paper")
     full = dataset.removesuffix("-full").replace("fashion", "fashion_mnist")
     assert plan.name == f"{dataset}-{network}-paper"
     assert (plan.images.name, plan.held_out.name) == (f"{full}/train", f"{full}/test")
@@ -82,14 +83,14 @@ def test_paper_profile_is_the_papers(no_images, dataset, network, width):
 def test_changes_to_a_plan(no_images):
     """They win over the profile; None, as from a command line, leaves it."""
     changes: dict[str, Any] = {"width": 24, "updates": 7, "rate": 0.1, "decay": "cosine"}
-    plan = zoo.plan("emoji", "unet", name="mine", **changes)
+    plan = recipes.plan("emoji", "unet", name="mine", **changes)
     config = plan.config
     assert plan.name == "mine" and config.network.width == 24
     assert (config.updates, config.rate, config.decay) == (7, 0.1, "cosine")
     nothing: dict[str, Any] = dict.fromkeys(changes)
-    assert zoo.plan("emoji", "unet", **nothing).config == zoo.plan("emoji", "unet").config
+    assert recipes.plan("emoji", "unet", **nothing).config == recipes.plan("emoji", "unet").config
     with pytest.raises(ValueError, match="width must be a multiple of 8 from 24 on, got 0"):
-        zoo.plan("emoji", "unet", width=0)
+        recipes.plan("emoji", "unet", width=0)
 
 
 @pytest.mark.parametrize(
@@ -103,20 +104,20 @@ def test_changes_to_a_plan(no_images):
 def test_unknown_plans(no_images, asked, message):
     """Every name must be known."""
     with pytest.raises(ValueError, match=message):
-        zoo.plan(*asked)
+        recipes.plan(*asked)
 
 
 def test_a_full_set_that_is_not_here(folder, monkeypatch):
     """Nothing is downloaded behind one's back."""
     monkeypatch.setenv("ELSLIB_DATA", str(folder))
     with pytest.raises(FileNotFoundError, match="elslib data fetch cifar10"):
-        zoo.plan("cifar10-full", "resnet", "paper")
+        recipes.plan("cifar10-full", "resnet", "paper")
 
 
 @pytest.mark.parametrize("updates", [14_000, 140_000, 2_000])
 def test_snapshots_are_log_spaced(no_images, updates):
     """Eight, from 100 to the last update, each the same factor after the one before."""
-    marks = zoo.plan("fashion", "unet", updates=updates).snapshots
+    marks = recipes.plan("fashion", "unet", updates=updates).snapshots
     assert len(marks) == 8 and (marks[0], marks[-1]) == (100, updates)
     factor = (updates / 100) ** (1 / 7)
     for before, after in zip(marks, marks[1:], strict=False):
@@ -125,20 +126,20 @@ def test_snapshots_are_log_spaced(no_images, updates):
 
 def test_snapshots_of_a_short_run(no_images):
     """A run that ends before the first mark has its end as the only one."""
-    assert zoo.plan("fashion", "unet", updates=30).snapshots == (30,)
+    assert recipes.plan("fashion", "unet", updates=30).snapshots == (30,)
 
 
 # ---- making a network
 
 
 def tiny_plan(**changes):
-    return zoo.plan("emoji", "resnet", **{"width": 24, "updates": 22, "batch": 2, **changes})
+    return recipes.plan("emoji", "resnet", **{"width": 24, "updates": 22, "batch": 2, **changes})
 
 
 def test_make_writes_weights_and_card(folder, quick):
     """Half-precision weights that hold the average, and a card that says how they were made."""
     plan = tiny_plan()
-    made = list(zoo.make(plan))
+    made = list(recipes.make(plan))
     assert [step.update for _, step in made] == list(range(22))
     trainer, _ = made[-1]
 
@@ -178,37 +179,37 @@ def test_images_held_out_of_a_network(no_images, monkeypatch):
         ("mnist_5k/train", "mnist_5k/held_out"),
         ("cifar10/train", "cifar10/test"),
     ]:
-        monkeypatch.setattr(zoo, "images_of", lambda name, of=trained_on: {"name": of})
-        assert zoo.held_out_images("some").name == held_out
-    monkeypatch.setattr(zoo, "images_of", lambda name: {"name": "cats"})
+        monkeypatch.setattr(recipes, "images_of", lambda name, of=trained_on: {"name": of})
+        assert recipes.held_out_images("some").name == held_out
+    monkeypatch.setattr(recipes, "images_of", lambda name: {"name": "cats"})
     with pytest.raises(ValueError, match="must be of a network trained on images of the zoo"):
-        zoo.held_out_images("some")
+        recipes.held_out_images("some")
 
 
 def test_a_network_is_not_made_twice(folder, quick):
     """What is there stays: the same one is not trained again, another one needs another name."""
-    assert len(list(zoo.make(tiny_plan(updates=2)))) == 2
+    assert len(list(recipes.make(tiny_plan(updates=2)))) == 2
     files = {path: path.read_bytes() for path in (folder / "networks").glob("emoji*")}
     assert len(files) == 2
     (folder / "networks" / ".state" / "emoji-resnet.safetensors").unlink()  # as in a checkout
-    assert list(zoo.make(tiny_plan(updates=2))) == []
+    assert list(recipes.make(tiny_plan(updates=2))) == []
     for changes, key in [({"updates": 3}, "training"), ({"width": 32}, "network")]:
         with pytest.raises(
             ValueError,
             match=f"name must not be that of another .* differs in {key} .* another name",
         ):
-            next(zoo.make(tiny_plan(**{"updates": 2, **changes})))
+            next(recipes.make(tiny_plan(**{"updates": 2, **changes})))
     assert {path: path.read_bytes() for path in (folder / "networks").glob("emoji*")} == files
-    assert len(list(zoo.make(tiny_plan(updates=1, name="other")))) == 1
+    assert len(list(recipes.make(tiny_plan(updates=1, name="other")))) == 1
 
 
 def test_a_run_that_was_stopped_before_its_card_is_finished(folder, quick):
     """Killed after the last update, and after the weights were written: the rest is made up."""
     plan = tiny_plan(updates=2)
-    list(zoo.make(plan))
+    list(recipes.make(plan))
     card = json.loads(plan.card.read_text())
     plan.card.unlink()
-    assert list(zoo.make(plan)) == []
+    assert list(recipes.make(plan)) == []
     again = json.loads(plan.card.read_text())
     assert again["held_out_curve"] == card["held_out_curve"] and again["loss"] == card["loss"]
 
@@ -216,13 +217,13 @@ def test_a_run_that_was_stopped_before_its_card_is_finished(folder, quick):
 def test_every_network_keeps_snapshots(folder, quick):
     """After the marks of the plan, in a folder of their own; the last is the network itself."""
     plan = tiny_plan(updates=2, name="fashion-unet-tiny")
-    list(zoo.make(plan))
+    list(recipes.make(plan))
     assert sorted(p.name for p in plan.snapshot(2).parent.iterdir()) == [
         "fashion-unet-tiny-2.safetensors"
     ]
     last, weights = load_file(plan.snapshot(2)), load_file(plan.weights)
     assert all(torch.equal(last[name], weights[name]) for name in weights)
-    list(zoo.make(tiny_plan(updates=1)))
+    list(recipes.make(tiny_plan(updates=1)))
     assert len(list(plan.snapshot(2).parent.iterdir())) == 2
 
 
@@ -231,6 +232,6 @@ def test_samples_that_copy(folder, monkeypatch):
     images = tiny_plan().images
     copies = images.images[[0, 5, 9]] + 0.001
     novel = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr(zoo, "sample", lambda *_: torch.cat([copies, novel]))
+    monkeypatch.setattr(recipes, "sample", lambda *_: torch.cat([copies, novel]))
     trainer = training.Trainer(tiny_plan().config, images)
-    assert zoo.share_of_copies(trainer.denoiser(), images) == 0.75
+    assert recipes.share_of_copies(trainer.denoiser(), images) == 0.75

@@ -1,14 +1,14 @@
 """Put what the records say into the pages that ask for it, anew in every build."""
 
-from elslib import provenance
+from elslib.book import provenance_pages
 
 PARTS = {
     "provenance": {
-        "@CHAPTERS@": provenance.chapter_runs,
-        "@RESULTS@": provenance.result_runs,
-        "@IMAGES@": provenance.image_sets,
+        "@CHAPTERS@": provenance_pages.chapter_runs,
+        "@RESULTS@": provenance_pages.result_runs,
+        "@IMAGES@": provenance_pages.image_sets,
     },
-    "bibliography": {"@CITATION@": provenance.citation},
+    "bibliography": {"@CITATION@": provenance_pages.citation},
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from elslib import printing
+from elslib.book import pdf
 
 ROOT = Path(__file__).parents[2]
 HTML = ROOT / "_build" / "html"
@@ -35,7 +35,7 @@ def pages() -> list[str]:
 @pytest.fixture(scope="session")
 def browser():
     """Chromium as installed on this machine."""
-    with printing.browser() as chromium:
+    with pdf.browser() as chromium:
         yield chromium
 
 

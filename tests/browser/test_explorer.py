@@ -5,10 +5,9 @@ import random
 import pytest
 import torch
 
-from elslib.calibration import load_scale
-from elslib.machines import EquivariantLocalScore
-from elslib.mosaic import posteriors_along
-from elslib.networks import load_network, training_images
+from elslib.analysis.mosaic import posteriors_along
+from elslib.denoisers.machines import EquivariantLocalScore
+from elslib.experiments.store import load_network, load_scale, training_images
 from elslib.samplers import initial_noise, uniform_times
 
 PAGE = "notebooks/11_mosaic.html"

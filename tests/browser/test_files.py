@@ -5,14 +5,14 @@ import re
 import pytest
 
 from browser.conftest import HTML, names
-from elslib import notebooks
+from elslib.book import html
 
 LIMIT = 6_000_000  # bytes of a page with everything that only it loads
 
 
 def test_no_page_asks_another_host(pages):
     """Scripts, styles, fonts, pictures: all from the book itself."""
-    assert list(notebooks.foreign_resources(HTML)) == []
+    assert list(html.foreign_resources(HTML)) == []
 
 
 @pytest.mark.parametrize("name", names())

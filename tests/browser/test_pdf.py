@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pypdfium2
 import pytest
 
-from elslib import printing
+from elslib.book import pdf
 
 
 def apart() -> ThreadPoolExecutor:
@@ -18,7 +18,7 @@ def apart() -> ThreadPoolExecutor:
 def book(pages):
     """The PDF, from the chapters as they are."""
     with apart() as pool:
-        printed = pool.submit(printing.print_pages).result()
+        printed = pool.submit(pdf.print_pages).result()
     with pypdfium2.PdfDocument(printed) as document:
         yield document
 
@@ -63,5 +63,5 @@ def test_what_cannot_be_printed_is_named(tmp_path):
     """A page that is not there: which one and why, and no half of a PDF."""
     said = "could not print .*none.html: .*ERR_FILE_NOT_FOUND"
     with apart() as pool, pytest.raises(RuntimeError, match=said):
-        pool.submit(printing.print_page, tmp_path / "none.html", tmp_path / "book.pdf").result()
+        pool.submit(pdf.print_page, tmp_path / "none.html", tmp_path / "book.pdf").result()
     assert not (tmp_path / "book.pdf").exists()

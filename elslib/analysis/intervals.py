@@ -1,0 +1,101 @@
+"""Medians and shares with their intervals, by the bootstrap and by counting."""
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its interval; `f"{interval:.2f}"` is "0.93 [0.91, 0.95]"."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def __format__(self, spec: str) -> str:
+        return f"{self.estimate:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+
+def median_interval(
+    values: Float[Tensor, " n"], level: float = 0.95, draws: int = 10_000, seed: int = 0
+) -> Interval:
+    """Median and percentile bootstrap interval at `level` in (0, 1); reproducible from `seed`.
+
+    Raises ValueError for no values, NaN, or a level outside (0, 1).
+    """
+    if values.numel() == 0 or not bool(torch.isfinite(values).all()):
+        raise ValueError(f"values must be finite and hold at least one, got {values.tolist()}.")
+    _check_level(level)
+    v = values.double().cpu()
+    medians = torch.quantile(v[_resamples(len(v), draws, seed)], 0.5, dim=1)
+    return _bootstrap(float(torch.quantile(v, 0.5)), medians, level)
+
+
+def share_interval(hits: int, n: int, level: float = 0.95) -> Interval:
+    """The share of `hits` out of `n` with Wilson's score interval, which has a width at 0 and 1.
+
+    Raises ValueError unless 0 <= hits <= n, n >= 1 and level lies in (0, 1).
+    """
+    if n < 1 or not 0 <= hits <= n:
+        raise ValueError(f"hits must lie in 0..n with n at least 1, got {hits} of {n}.")
+    _check_level(level)
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share, weight = hits / n, 1 / (1 + z * z / n)
+    middle = weight * (share + z * z / (2 * n))
+    half = weight * z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
+
+
+def kappa_interval(
+    a: Int[Tensor, " _"],
+    b: Int[Tensor, " _"],
+    level: float = 0.95,
+    draws: int = 10_000,
+    seed: int = 0,
+) -> Interval:
+    """Cohen's kappa of two raters' answers to n questions, with its percentile bootstrap interval.
+
+    `kappa = (p_o - p_e) / (1 - p_e)`: p_o is the share of equal answers, p_e that share if each
+    rater's answers were shuffled; 1 for equal answers, about 0 for unrelated ones. Draws in which
+    both give one and the same answer throughout have no kappa and are left out. Raises ValueError
+    for lists of different length, no answers, or if kappa is undefined for the answers themselves.
+    """
+    if a.shape != b.shape or a.ndim != 1 or len(a) == 0:
+        raise ValueError(
+            f"a and b must be two lists of equally many answers, at least one, got "
+            f"{tuple(a.shape)} and {tuple(b.shape)}."
+        )
+    _check_level(level)
+    answers = torch.unique(torch.cat([a, b]))
+    if len(answers) == 1:
+        raise ValueError(
+            f"a and b must not all be the same answer, got {answers.item()} throughout: kappa is "
+            f"undefined. Report the share of equal answers."
+        )
+    first, second = ((r[:, None] == answers).double() for r in (a, b))  # (n, answers)
+    picks = torch.cat([torch.arange(len(a))[None], _resamples(len(a), draws, seed)])
+    equal = (a == b).double()[picks].mean(dim=1)
+    expected = torch.stack([r[picks].mean(dim=1) for r in (first, second)]).prod(dim=0).sum(dim=1)
+    kappa = ((equal - expected) / (1 - expected))[expected < 1]
+    return _bootstrap(float(kappa[0]), kappa[1:], level)
+
+
+def _resamples(n: int, draws: int, seed: int) -> Tensor:
+    """Numbers of n values, drawn with replacement: [draws, n]."""
+    return torch.randint(n, (draws, n), generator=torch.Generator().manual_seed(seed))
+
+
+def _bootstrap(estimate: float, resampled: Tensor, level: float) -> Interval:
+    """The percentile interval that an estimate's resampled values give."""
+    tail = (1 - level) / 2
+    low, high = torch.quantile(resampled, torch.tensor([tail, 1 - tail], dtype=torch.float64))
+    return Interval(estimate, float(low), float(high))
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie in (0, 1), got {level}; 0.95 is usual.")

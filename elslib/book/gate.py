@@ -1,0 +1,34 @@
+"""What an executed notebook must be to be published."""
+
+from pathlib import Path
+
+import nbformat
+
+from elslib.book.chapters import ROOT, Notebook
+from elslib.book.execute import KEY
+from elslib.book.staleness import content_key
+
+
+def gate(notebooks: list[Notebook], root: Path = ROOT) -> None:
+    """Raise ValueError unless each notebook may be published.
+
+    Jupyter Book would publish a failed one without a word. Refused are: a missing one, one with an
+    exception, an error output or an unexecuted cell, and one of another content key.
+    """
+    for notebook in notebooks:
+        path = notebook.target
+        if not path.is_file():
+            raise ValueError(f"{path} must exist to be published; run `make book`.")
+        content = nbformat.read(path, as_version=4)
+        record = content.metadata.get("papermill", {})
+        if record.get("exception") or not record.get("end_time"):
+            raise ValueError(f"{path} must have run without an exception; see its last output.")
+        for cell in content.cells:
+            outputs = cell.get("outputs", [])
+            if any(output.output_type == "error" for output in outputs):
+                raise ValueError(f"{path} must hold no error output, got one in {cell.id}.")
+            if cell.cell_type == "code" and cell.source.strip() and not cell.execution_count:
+                raise ValueError(f"{path} must be executed to the end, but {cell.id} was not.")
+        key = content_key(notebook.source, record.get("parameters", {}), root)
+        if content.metadata.get(KEY) != key:
+            raise ValueError(f"{path} must be up to date with its source and the library.")

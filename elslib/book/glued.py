@@ -1,0 +1,47 @@
+"""What executed notebooks glued: numbers, words and pictures for other pages."""
+
+import ast
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+
+from elslib.book.chapters import Notebook
+from elslib.io import write_whole
+
+GLUED = "application/papermill.record/"  # how a glued output's types begin
+
+
+def export_pictures(notebook: Notebook) -> list[Path]:
+    """Write each glued picture beside the executed notebook, as STEM-KEY.png, for other pages.
+
+    Glue itself carries numbers from page to page, but no figure with caption and alt text.
+    """
+    written = []
+    for key, data in _glued(notebook.target):
+        if picture := data.get(f"{GLUED}image/png"):
+            path = notebook.target.with_name(f"{notebook.target.stem}-{key}.png")
+            write_whole(path, base64.b64decode(picture))
+            written.append(path)
+    return written
+
+
+def glued_values(executed: Path) -> dict[str, int | float | str | bool]:
+    """The numbers and words that an executed notebook glued, by key."""
+    found = {}
+    for key, data in _glued(executed):
+        try:
+            value = ast.literal_eval(data.get(f"{GLUED}text/plain", ""))
+        except (SyntaxError, ValueError):
+            continue  # a figure, or another object without a literal
+        if isinstance(value, int | float | str | bool):
+            found[key] = value
+    return found
+
+
+def _glued(executed: Path) -> Iterator[tuple[str, dict]]:
+    for cell in nbformat.read(executed, as_version=4).cells:
+        for output in cell.get("outputs", []):
+            if key := output.get("metadata", {}).get("scrapbook", {}).get("name"):
+                yield key, output.get("data", {})

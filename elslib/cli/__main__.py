@@ -1,0 +1,5 @@
+"""`python -m elslib.cli`."""
+
+from elslib.cli import main
+
+main()

@@ -1,0 +1,103 @@
+"""What all commands share: errors in one line, progress, `--dry-run` and `--json`."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from functools import wraps
+
+import click
+from tqdm.auto import tqdm
+
+from elslib.analysis.intervals import Interval
+from elslib.denoisers import sharded
+from elslib.experiments import tasks
+from elslib.io import check_writable
+
+USER_ERRORS = (ValueError, OSError)
+
+
+def plain_errors(command):
+    """Show a user's error as one line with exit code 2, not as a stack trace."""
+
+    @wraps(command)
+    def wrapped(*args, **kwargs):
+        try:
+            return command(*args, **kwargs)
+        except USER_ERRORS as error:
+            if os.environ.get("ELSLIB_DEBUG"):
+                raise
+            raise click.UsageError(str(error)) from error
+
+    return wrapped
+
+
+def as_json(content: object) -> str:
+    """Plain json; records, as intervals are, become objects, numbers that are none become null,
+    and other things their names."""
+    text = json.dumps(
+        content,
+        default=lambda x: asdict(x) if is_dataclass(x) and not isinstance(x, type) else str(x),
+    )
+    return json.dumps(json.loads(text, parse_constant=lambda _: None), indent=1)
+
+
+def lines(content: Mapping[str, object], before: str = "") -> Iterator[str]:
+    """The same for people: a line for each entry, those within others after their names."""
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            yield from lines(value, f"{before}{name} ")
+        elif isinstance(value, Interval):
+            yield f"{before}{name}: {value:.3f}"
+        elif isinstance(value, list | tuple):
+            yield f"{before}{name}: {', '.join(map(str, value))}"
+        else:
+            yield f"{before}{name}: {value}"
+
+
+def work(command: Callable[..., tasks.Job]):
+    """A command that does a Job: with a progress bar, --dry-run and --json."""
+
+    @click.option("--dry-run", is_flag=True, help="Say what it would do, do nothing.")
+    @click.option("--json", "machine_readable", is_flag=True, help="Print the outcome as json.")
+    @plain_errors
+    @wraps(command)
+    def wrapped(dry_run, machine_readable, **options):
+        job = command(**options)
+        first = sharded.here().rank == 0  # of several processes one speaks
+        files = {"files": [str(file) for file in job.files]}
+        if dry_run:
+            outcome = {**job.config, "parts": job.parts, "done": job.done, **files}
+        else:
+            for file in job.files:
+                check_writable(file)
+            show(job, quiet=not first)
+            outcome = {**job.summary(), **files}
+        if first:
+            click.echo(as_json(outcome) if machine_readable else "\n".join(lines(outcome)))
+
+    return wrapped
+
+
+def show(job: tasks.Job, quiet: bool) -> None:
+    """Do a job, showing its progress: as a bar on a terminal, else in ten lines."""
+    hidden = True if quiet else None
+    with tqdm(total=job.parts, initial=job.done, desc=job.name, disable=hidden) as bar:
+        for parts, note in enumerate(job.run(), job.done + 1):
+            bar.set_postfix_str(note, refresh=False)
+            bar.update()
+            tenth = parts * 10 // job.parts > (parts - 1) * 10 // job.parts
+            if bar.disable and tenth and not quiet:
+                click.echo(f"{job.name}: {parts} of {job.parts} {note}".rstrip(), err=True)
+
+
+@contextmanager
+def extra(name: str):
+    """Say which extra to install where a module is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"{error.name} is missing; install the extra: pip install 'elslib[{name}]'."
+        ) from error

@@ -1,0 +1,21 @@
+"""Where image sets are: in the checkout's data/, and in the folder ELSLIB_DATA."""
+
+import os
+from pathlib import Path
+
+
+def data_folder() -> Path:
+    """The checkout's data/ folder. FileNotFoundError, saying how to get it, outside a checkout."""
+    for folder in (Path(__file__).parents[2] / "data", cache_folder()):
+        if (folder / "manifest.json").is_file():
+            return folder
+    raise FileNotFoundError(
+        f"the embedded image sets are not here: they belong to the repository, not to the wheel. "
+        f"Clone it and set ELSLIB_DATA to its data/ folder (now {cache_folder()}), or use a full "
+        f"set, for example load('fashion_mnist', download=True)."
+    )
+
+
+def cache_folder() -> Path:
+    """Where full sets are looked for and downloaded to: ELSLIB_DATA, else ~/.cache/elslib."""
+    return Path(os.environ.get("ELSLIB_DATA") or Path.home() / ".cache" / "elslib")

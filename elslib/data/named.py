@@ -1,0 +1,154 @@
+"""Image sets by name: embedded, imported, full, or a file of one's own."""
+
+import hashlib
+import json
+import warnings
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from elslib.data.folders import cache_folder, data_folder
+from elslib.data.full_sets import FULL_SETS, _load_full, is_here
+from elslib.data.image_set import ImageSet, from_pixels
+
+SHEET_COLUMNS = 100
+
+
+def manifest() -> dict[str, dict]:
+    """What data/manifest.json says of each embedded set: source, licence, sha256, shape, splits."""
+    return json.loads((data_folder() / "manifest.json").read_text())
+
+
+def imported() -> dict[str, dict]:
+    """The same of each set that was imported into `sets/` of the cache folder, one json each."""
+    files = sorted((cache_folder() / "sets").glob("*.json"))
+    return {file.stem: json.loads(file.read_text()) for file in files}
+
+
+def present() -> list[str]:
+    """Names, with their first split, of all sets that are here."""
+    names = (*manifest(), *imported(), *filter(is_here, FULL_SETS))
+    return [with_split(name) for name in names]
+
+
+def with_split(name: str) -> str:
+    """The name of an image set with its split, the first one if it names none.
+
+    What is no image set stays as it is.
+    """
+    if "/" in name:  # and full sets need no manifest
+        return name
+    if name in FULL_SETS:
+        return f"{name}/train"
+    known = imported()
+    known = known if name in known else manifest()
+    return f"{name}/{next(iter(known[name]['splits']))}" if name in known else name
+
+
+def load(name: str, *, download: bool = False) -> ImageSet:
+    """A named image set at 32x32: `"mnist_5k"`, or one of its splits, `"mnist_5k/held_out"`.
+
+    Embedded: fashion_mnist_10k, fashion_mnist_test_1k, mnist_5k, noto_emoji, cifar10_10k,
+    cifar10_test_1k (splits in data/manifest.json; the first one is the default), and what was
+    imported into `sets/` of the cache folder, such as celeba_10k. Full sets: fashion_mnist, mnist,
+    cifar10, celeba, each with splits train and test; looked for in the cache folder (environment
+    variable ELSLIB_DATA), FashionMNIST also where Debian puts it, and fetched only if `download`.
+    And any file `PATH.npy` of float32 [n, c, h, w] in [-1, 1], as numpy saves it, with classes in
+    `PATH.labels.npy` if that is there: it is mapped, not read, so it may exceed the memory (keep
+    the images of a class together: a class that is scattered is copied). Raises ValueError for an
+    unknown name or split and for a broken file, FileNotFoundError for a set that is not here,
+    ConnectionError if a download fails.
+    """
+    if name.endswith(".npy"):
+        return _map(Path(name))
+    name, _, split = with_split(name).partition("/")
+    if name in FULL_SETS:
+        return _load_full(name, split, download)
+    if name in (known := imported()):  # which needs no manifest either
+        return _load_listed(name, split, cache_folder() / "sets", known[name])
+    if name in (known := manifest()):
+        return _load_listed(name, split, data_folder(), known[name])
+    raise ValueError(
+        f"name must be a known image set, got {name!r}; known: "
+        f"{', '.join([*manifest(), *imported(), *FULL_SETS])}."
+    )
+
+
+def _map(path: Path) -> ImageSet:
+    """Images of a file that stays on disk."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; numpy.save writes such a file.")
+    images = _array(path, "r")
+    if images.dtype != np.float32 or images.ndim != 4 or not images.flags.c_contiguous:
+        raise ValueError(
+            f"{path} must hold float32 [n, c, h, w] in C order, got {images.dtype} "
+            f"{images.shape}; save it with numpy.ascontiguousarray(x, dtype=numpy.float32)."
+        )
+    labels, classes = path.with_suffix(".labels.npy"), None
+    if labels.is_file():
+        numbers = _array(labels)
+        if numbers.dtype.kind not in "iu":
+            raise ValueError(f"{labels} must hold integers, got {numbers.dtype}.")
+        classes = torch.from_numpy(numbers.astype(np.int64))
+    with warnings.catch_warnings():
+        # A mapping that could be written to would count against the memory. Nothing writes.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        mapped = torch.from_numpy(images)
+    return ImageSet(mapped, classes, name=str(path))
+
+
+def _array(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
+    try:
+        found = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path} must be an array as numpy.save writes it ({error}).") from error
+    if not isinstance(found, np.ndarray):
+        raise ValueError(f"{path} must be one array as numpy.save writes it, got an archive (npz).")
+    return found
+
+
+def _load_listed(name: str, split: str, folder: Path, about: dict) -> ImageSet:
+    """A set that a manifest describes, its files in `folder`."""
+    splits = about["splits"]
+    if split not in splits:
+        raise ValueError(f"split of {name} must be one of {', '.join(splits)}, got {split!r}.")
+    for file, sha256 in about["files"].items():
+        path = folder / file
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing; restore it, {_restore(folder)}.")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+            raise ValueError(
+                f"{path} must have the sha256 of its manifest, but is corrupt or truncated "
+                f"({path.stat().st_size} bytes); restore it, {_restore(folder)}."
+            )
+    pixels, labels = read_arrays([folder / file for file in about["files"]], about["shape"])
+    part = slice(*splits[split])
+    pixels, labels = pixels[part], None if labels is None else labels[part]
+    return from_pixels(pixels, labels, tuple(about["class_names"]), f"{name}/{split}")
+
+
+def _restore(folder: Path) -> str:
+    return "import it again" if folder.name == "sets" else "with `git checkout -- data`"
+
+
+def read_arrays(files: list[Path], shape: list[int]) -> tuple[Tensor, Tensor | None]:
+    """The bytes [n, c, h, w] and the labels that the files of a set hold.
+
+    One npz has both. A sheet, `NAME.webp`, has images in reading order, a hundred in a row; labels
+    stand beside it in `NAME.labels.npy`, if there are any.
+    """
+    first, *rest = files
+    if first.suffix == ".npz":
+        with np.load(first, allow_pickle=False) as arrays:
+            pixels, labels = (torch.from_numpy(arrays[key]) for key in ("images", "labels"))
+        return pixels, labels.long()
+    with Image.open(first) as sheet:
+        cells = torch.from_numpy(np.asarray(sheet.convert("RGB")).copy())
+    n, c, h, w = shape
+    cells = cells.reshape(-1, h, cells.shape[1] // w, w, c).permute(0, 2, 4, 1, 3)
+    pixels = cells.reshape(-1, c, h, w)[:n].contiguous()
+    return pixels, torch.from_numpy(np.load(rest[0])).long() if rest else None

@@ -1,0 +1,199 @@
+"""The score machines. Each is a Denoiser: `machine(x, t, label) -> posterior mean of x_0`.
+
+They differ in which pixels are compared and which training positions are admissible; the sum
+itself is `elslib.posterior.patch_posterior` for all of them.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol, final, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from elslib.data.image_set import ImageSet
+from elslib.posterior import PatchPosterior, patch_posterior
+from elslib.scales import ScaleTable
+from elslib.schedules import Schedule, cosine
+from elslib.windows import Border
+
+
+@runtime_checkable
+class Denoiser(Protocol):
+    """Anything that estimates the clean image: machines, baselines, wrapped networks."""
+
+    def __call__(self, x: Tensor, t: float | Tensor, label: Tensor | None = None) -> Tensor:
+        """Posterior mean of x_0 [b, c, h, w] at noisy x [b, c, h, w], time t and class [b]."""
+        ...
+
+
+@dataclass(frozen=True)
+class ScoreMachine(ABC):
+    """A posterior over training patches, used as a Denoiser.
+
+    images     the training set; its device and dtype decide where and how the sum is done
+    schedule   alpha and sigma over time
+    tolerance  share of a pixel's weight that may be skipped, as in `patch_posterior`; 0 is exact
+    """
+
+    images: ImageSet
+    schedule: Schedule = field(default_factory=cosine, kw_only=True)
+    tolerance: float = field(default=0.0, kw_only=True)
+
+    @property
+    @abstractmethod
+    def border(self) -> Border:
+        """Which training positions are admissible."""
+
+    @abstractmethod
+    def window_at(self, t: float) -> int | None:
+        """The window side at time t, None for the whole image."""
+
+    def __call__(
+        self,
+        x: Float[Tensor, "b c h w"],
+        t: float | Float[Tensor, " b"],
+        label: Int[Tensor, " b"] | None = None,
+    ) -> Float[Tensor, "b c h w"]:
+        """Posterior mean of x_0 at noisy x; t in (0, 1]; `label` restricts the training set.
+
+        No gradient flows back to x. Raises ValueError for t outside (0, 1], a class nobody has,
+        and all that `patch_posterior` refuses.
+        """
+        return by_groups(lambda *rows: self.posterior(*rows).mean, x, t, label)
+
+    def posterior(
+        self, x: Float[Tensor, "b c h w"], t: float, label: int | None = None, *, top: int = 0
+    ) -> PatchPosterior:
+        """The whole posterior at one t and one class; origins count through `self.images`."""
+        posterior = self._posterior(x, t, self.images.subset(label), top)
+        if posterior.origins is None or label is None:
+            return posterior
+        image = posterior.origins.image
+        place = (self.images.labels == label).nonzero()[:, 0]  # pyright: ignore
+        image = torch.where(image < 0, image, place.to(image.device)[image])
+        return replace(posterior, origins=replace(posterior.origins, image=image))
+
+    def _posterior(self, x: Tensor, t: float, images: ImageSet, top: int = 0) -> PatchPosterior:
+        alpha, sigma = self.schedule.levels(t)
+        return patch_posterior(
+            x,
+            images.images,
+            alpha,
+            sigma,
+            self.window_at(t),
+            self.border,
+            top=top,
+            tolerance=self.tolerance,
+        )
+
+
+def check_times_and_labels(x: Tensor, t: float | Tensor, label: Tensor | None) -> None:
+    """Raise ValueError unless t is one number or [b], and label None or whole numbers [b]."""
+    if isinstance(t, Tensor) and t.ndim and t.shape != (len(x),):
+        raise ValueError(
+            f"t must hold one entry per image, got the shape {tuple(t.shape)} for a batch of "
+            f"{len(x)}; give a tensor [b], or one number for all."
+        )
+    if label is None:
+        return
+    whole = isinstance(label, Tensor) and not (label.dtype.is_floating_point or label.is_complex())
+    if not whole or label.dtype == torch.bool:
+        raise ValueError(
+            f"label must be a tensor of whole numbers, one class per image, got {label!r}; for one "
+            f"class write torch.full(({len(x)},), 3)."
+        )
+    if label.shape != (len(x),):
+        raise ValueError(
+            f"label must hold one entry per image, got the shape {tuple(label.shape)} for a batch "
+            f"of {len(x)}."
+        )
+
+
+def by_groups(
+    answer: Callable[[Tensor, float, int | None], Tensor],
+    x: Tensor,
+    t: float | Tensor,
+    label: Tensor | None,
+) -> Tensor:
+    """What `answer(rows, t, class)` says, for the rows of a batch that share time and class."""
+    check_times_and_labels(x, t, label)
+    b = len(x)
+    times = t.tolist() if isinstance(t, Tensor) and t.ndim else [float(t)] * b
+    classes = [None] * b if label is None else label.tolist()
+    keys, out = list(zip(times, classes, strict=True)), torch.empty_like(x)
+    for key in dict.fromkeys(keys):
+        rows = torch.tensor([i for i in range(b) if keys[i] == key], device=x.device)
+        out[rows] = answer(x[rows], *key)
+    return out
+
+
+@final
+@dataclass(frozen=True)
+class IdealScore(ScoreMachine):
+    """IS: whole images compared with whole training images (eqs. 3, 4). It only memorises."""
+
+    @property
+    def border(self) -> Border:
+        return "fixed"
+
+    def window_at(self, t: float) -> None:
+        return None
+
+
+@final
+@dataclass(frozen=True)
+class EquivariantScore(ScoreMachine):
+    """ES: whole images compared with all cyclic shifts of every image (eqs. 5, 6)."""
+
+    @property
+    def border(self) -> Border:
+        return "circular"
+
+    def window_at(self, t: float) -> None:
+        return None
+
+
+@final
+@dataclass(frozen=True)
+class LocalScore(ScoreMachine):
+    """LS: a window compared with the same place in every image, clipped at borders (eqs. 7, 8)."""
+
+    scale: ScaleTable
+
+    @property
+    def border(self) -> Border:
+        return "fixed"
+
+    def window_at(self, t: float) -> int | None:
+        return self.scale.window_at(t)
+
+
+@final
+@dataclass(frozen=True)
+class EquivariantLocalScore(ScoreMachine):
+    """ELS: a window compared with every admissible place of every image.
+
+    `edges="aware"`, the machine of zero-padded networks, clips windows and lets a pixel use only
+    places with the same borders in view (eq. 41). `edges="circular"` wraps both the query and the
+    training patches (eqs. 9, 10, 39, 40); the released code wraps the query only.
+    """
+
+    scale: ScaleTable
+    edges: Border = "aware"
+
+    def __post_init__(self):
+        if self.edges not in ("aware", "circular"):
+            raise ValueError(
+                f"edges must be 'aware' or 'circular', got {self.edges!r}; for a fixed place use "
+                f"LocalScore."
+            )
+
+    @property
+    def border(self) -> Border:
+        return self.edges
+
+    def window_at(self, t: float) -> int | None:
+        return self.scale.window_at(t)

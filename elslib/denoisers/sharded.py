@@ -1,0 +1,132 @@
+"""One sum over several processes, each with a shard of the training images.
+
+`merge` is exact, so the shards together answer as the whole set does. Start them with torchrun.
+They talk through gloo, from GPUs too: what a process sends is a posterior, for each pixel of each
+query its mean, evidence, entropy and count, some 30 bytes, however many images there are.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import reduce
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from elslib.data.image_set import ImageSet
+from elslib.denoisers.machines import Denoiser, ScoreMachine, by_groups
+from elslib.posterior import PatchPosterior, merge
+from elslib.posterior.merging import shift_images
+from elslib.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which of how many processes this one is."""
+
+    rank: int = 0
+    size: int = 1
+
+
+def here() -> Place:
+    """Which of how many processes this one is, as torchrun says; joins nothing."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return Place()
+    return Place(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+
+
+def device(kind: str) -> torch.device:
+    """Where this process computes: the processor, "cpu", or a GPU, "cuda", of its own if there are
+    enough. ValueError for another kind, and for one that is not there."""
+    if kind not in ("cpu", "cuda"):
+        raise ValueError(f"device must be cpu or cuda, got {kind!r}.")
+    if kind == "cpu":
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise ValueError(
+            "device must be cpu on this machine, got 'cuda': torch finds no such device."
+        )
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
+
+
+@contextmanager
+def place() -> Iterator[Place]:
+    """Join the processes that torchrun started; alone, if it did not start this one."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        yield here()
+        return
+    # One may sum for hours while the others, without an image of the class, wait.
+    dist.init_process_group("gloo", timeout=timedelta(days=7))
+    try:
+        yield here()
+    finally:
+        dist.destroy_process_group()
+
+
+@dataclass(frozen=True)
+class Sharded:
+    """A Denoiser: a machine whose training images are spread over processes.
+
+    machine   on the images of this process, `whole.shard(place.rank, place.size)`
+    first     the number of its first image in the whole set
+    place     this process; all must be asked the same, in the same order
+
+    Every process gets the same answer. Some may have no image of a class.
+    """
+
+    machine: ScoreMachine
+    first: int
+    place: Place
+
+    @property
+    def schedule(self) -> Schedule:
+        """That of the machine."""
+        return self.machine.schedule
+
+    def __call__(
+        self,
+        x: Float[Tensor, "b c h w"],
+        t: float | Float[Tensor, " b"],
+        label: Int[Tensor, " b"] | None = None,
+    ) -> Float[Tensor, "b c h w"]:
+        """Posterior mean of x_0 over all images; the errors of the machine."""
+        return by_groups(lambda *rows: self.posterior(*rows).mean, x, t, label)
+
+    def posterior(
+        self, x: Float[Tensor, "b c h w"], t: float, label: int | None = None, *, top: int = 0
+    ) -> PatchPosterior:
+        """The posterior over all images, at one t and one class; origins count through them.
+
+        ValueError, on every process, for a class that nobody has.
+        """
+        labels, mine = self.machine.images.labels, None
+        try:
+            if label is None or labels is None or bool((labels == label).any()):
+                mine = self.machine.posterior(x, t, label, top=top)
+                mine = shift_images(mine, self.first).to("cpu")
+        except ValueError as error:  # all must hear of it, or they would wait
+            mine = error
+        parts: list[PatchPosterior | ValueError | None] = [None] * self.place.size
+        dist.all_gather_object(parts, mine)
+        for part in parts:
+            if isinstance(part, ValueError):
+                raise part
+        found = [part for part in parts if isinstance(part, PatchPosterior)]
+        if not found:
+            raise ValueError(f"label must be a class of the images, got {label}; none has it.")
+        return reduce(merge, found).to(x.device)
+
+
+def spread(make: Callable[[ImageSet], ScoreMachine], images: ImageSet, place: Place) -> Denoiser:
+    """What `make` makes of the images, its sums spread over the processes.
+
+    ValueError if there are more processes than images.
+    """
+    if place.size == 1:
+        return make(images)
+    shard = images.shard(place.rank, place.size)
+    return Sharded(make(shard), images.bounds(place.rank, place.size).start, place)

@@ -1,0 +1,130 @@
+"""Settings: what a reader may choose for an interactive figure, and the figure of a choice."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from elslib.data.image_set import ImageSet
+from elslib.data.named import load, with_split
+from elslib.denoisers.machines import Denoiser, EquivariantLocalScore
+from elslib.experiments.store import load_network, load_scale, scale_path, training_images
+from elslib.figures.explorer import Explorer, explore
+from elslib.figures.player import Player, play
+from elslib.networks.network_denoiser import NetworkDenoiser
+from elslib.samplers import ddim, initial_noise, uniform_times
+from elslib.scales import ScaleTable, constant_scale, published_scale, published_scales
+from elslib.schedules import cosine
+
+CALIBRATED, CONSTANT = "calibrated on the network", "one side at all times"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What an interactive figure is of. A wrong value is refused when the figure is computed.
+
+    dataset   the theory's training images, a name that `datasets.load` knows
+    network   one of the zoo that was trained on them, None for the theory alone
+    label     class of the pictures; None: each its own, seed modulo the number of classes, or no
+              class at all where there is none to choose
+    seed      of the (first) noise image
+    windows   CALIBRATED, CONSTANT, or the name of a published scale
+    factor    by which a table's windows are multiplied
+    side      odd, of a CONSTANT window
+    n_steps   of the reverse process, at least 1
+    """
+
+    dataset: str
+    network: str | None
+    label: int | None = None
+    seed: int = 0
+    windows: str = CALIBRATED
+    factor: float = 1.0
+    side: int = 5
+    n_steps: int = 20
+
+
+def windows_for(network: str | None) -> list[str]:
+    """The scales to choose from beside a network: its own if it is calibrated, then the others."""
+    own = network is not None and scale_path(network, "els").is_file()
+    return [*([CALIBRATED] if own else []), CONSTANT, *published_scales()]
+
+
+def classes_of(dataset: str, network: str | None) -> Mapping[str, int]:
+    """Class names and numbers to choose from; none if the network is not told any."""
+    images, denoiser = _loaded(dataset, network)
+    if images.labels is None or (denoiser and denoiser.config.classes is None):
+        return {}
+    return {images.class_name(number): number for number in images.labels.unique().tolist()}
+
+
+def explorer(setting: Setting) -> Explorer:
+    """The mosaic explorer of the setting's noise image. Raises what its parts raise."""
+    machine, network = _theory_and_network(setting)
+    labels = _labels(setting, 1)
+    noise = initial_noise([setting.seed], machine.images.images.shape[1:])
+    label = None if labels is None else int(labels)
+    images = machine.images.subset(label)  # refuses a class that nobody has
+    what = "a picture" if label is None else images.class_name(label).lower()
+    title = f"{what}, seed {setting.seed}"
+    return explore(machine, network, noise, label, n_steps=setting.n_steps, title=title)
+
+
+def player(setting: Setting, n_seeds: int = 8) -> Player:
+    """The time player of so many noise images, from the setting's seed on."""
+    machine, network = _theory_and_network(setting)
+    denoisers: dict[str, Denoiser] = {"theory": machine}
+    if network is not None:
+        denoisers["network"] = network
+    seeds = range(setting.seed, setting.seed + n_seeds)
+    noise = initial_noise(seeds, machine.images.images.shape[1:])
+    times, labels = uniform_times(setting.n_steps), _labels(setting, n_seeds)
+    with torch.no_grad():
+        runs = {
+            name: list(ddim(denoise, noise, times, machine.schedule, labels))
+            for name, denoise in denoisers.items()
+        }
+    return play(runs, title=f"{' and '.join(denoisers)} from {n_seeds} noise images")
+
+
+def _theory_and_network(setting: Setting) -> tuple[EquivariantLocalScore, NetworkDenoiser | None]:
+    images, network = _loaded(setting.dataset, setting.network)
+    edges = network.edges if network else "aware"
+    schedule = network.schedule if network else cosine()
+    return EquivariantLocalScore(images, _scale(setting), edges=edges, schedule=schedule), network
+
+
+def _scale(setting: Setting) -> ScaleTable:
+    if setting.windows == CONSTANT:
+        return constant_scale(setting.side)
+    if setting.windows != CALIBRATED:
+        return published_scale(setting.windows).scaled(setting.factor)
+    if setting.network is None:
+        raise ValueError(
+            f"windows must not be {CALIBRATED!r} for the theory alone; take one side, or a "
+            f"published scale."
+        )
+    return load_scale(setting.network, "els").scaled(setting.factor)
+
+
+def _labels(setting: Setting, n_seeds: int) -> Tensor | None:
+    n_classes = len(classes_of(setting.dataset, setting.network))
+    if setting.label is not None:
+        return torch.full((n_seeds,), setting.label)
+    seeds = torch.arange(setting.seed, setting.seed + n_seeds)
+    return seeds % n_classes if n_classes else None
+
+
+@lru_cache(maxsize=1)  # another seed needs no other files
+def _loaded(dataset: str, network: str | None) -> tuple[ImageSet, NetworkDenoiser | None]:
+    if network is None:
+        return load(dataset), None
+    images = training_images(network)
+    if images.name != with_split(dataset):
+        raise ValueError(
+            f"network must be trained on {dataset!r}, got {network!r}, trained on "
+            f"{images.name!r}; a theory on other images predicts another network."
+        )
+    return images, load_network(network)

@@ -1,0 +1,272 @@
+"""The zoo: which networks are trained on what and how, and the run that makes one of them.
+
+A network is named by its images and its kind, `fashion-unet`; those trained on a full set say so,
+`cifar10-full-unet`, and those of the profile "paper" end in `-paper`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from elslib.analysis.metrics import near_copies
+from elslib.data.image_set import ImageSet
+from elslib.data.named import load, with_split
+from elslib.experiments.provenance import RunRecord
+from elslib.experiments.store import images_of, load_card, network_paths
+from elslib.io import write_json
+from elslib.networks.architectures import NetworkConfig
+from elslib.networks.network_denoiser import NetworkDenoiser
+from elslib.networks.training import (
+    MEASUREMENTS,
+    TrainConfig,
+    Trainer,
+    TrainStep,
+    train,
+    write_tensors,
+)
+from elslib.samplers import initial_noise, sample
+from elslib.schedules import cosine
+
+# Samples that are compared with the training images, from seeds that nothing else uses.
+SAMPLES, FIRST_SEED = 100, 50_000
+# Trained: the held-out loss fell less than this over the last fifth of the updates.
+PLATEAU = 0.01
+SNAPSHOTS = 8
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Names of the images to train on and to hold out; whether networks are told their class."""
+
+    images: str
+    held_out: str
+    conditional: bool
+
+
+SUBJECTS = {
+    "fashion": Subject("fashion_mnist_10k", "fashion_mnist_test_1k", True),
+    "mnist": Subject("mnist_5k/train", "mnist_5k/held_out", False),
+    "emoji": Subject("noto_emoji/train", "noto_emoji/held_out", True),
+    "cifar10": Subject("cifar10_10k", "cifar10_test_1k", True),
+    "fashion-full": Subject("fashion_mnist/train", "fashion_mnist/test", True),
+    "mnist-full": Subject("mnist/train", "mnist/test", False),
+    "cifar10-full": Subject("cifar10/train", "cifar10/test", True),
+    "celeba": Subject("celeba_10k/train", "celeba_10k/held_out", False),
+}
+KINDS: dict[str, dict] = {
+    "resnet": {"architecture": "resnet", "padding": "zeros"},
+    "resnet-circular": {"architecture": "resnet", "padding": "circular"},
+    "unet": {"architecture": "unet", "padding": "zeros"},
+    "unet-attention": {"architecture": "unet-attention", "padding": "zeros"},
+}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How the networks of a profile are trained; `width` of ResNets and of UNets."""
+
+    width: dict[str, int]
+    recipe: dict
+
+
+PROFILES = {
+    # At most two hours of two cores for a network. Some UNets got stuck at twice this rate.
+    "cpu": Profile(
+        width={"resnet": 64, "unet": 64},
+        recipe={
+            "updates": 7_000,
+            "batch": 32,
+            "rate": 1e-3,
+            "decay": "cosine",
+            "ema": 0.999,
+            "weighting": "relative",
+        },
+    ),
+    # The paper's recipe (App. C.1).
+    "paper": Profile(
+        width={"resnet": 256, "unet": 64},
+        recipe={
+            "updates": 140_000,
+            "batch": 128,
+            "rate": 1e-4,
+            "decay": "exponential",
+            "ema": 0.0,
+        },
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network to be: its name, images to train on and to hold out, how to train it."""
+
+    name: str
+    images: ImageSet
+    held_out: ImageSet
+    config: TrainConfig
+
+    @property
+    def weights(self) -> Path:
+        return network_paths(self.name)[0]
+
+    @property
+    def card(self) -> Path:
+        return network_paths(self.name)[1]
+
+    @property
+    def state(self) -> Path:
+        """Where an unfinished run is kept."""
+        return self.weights.parent / ".state" / self.weights.name
+
+    @property
+    def snapshots(self) -> tuple[int, ...]:
+        """Log-spaced numbers of updates after which the weights are kept, to see it learn."""
+        last = self.config.updates
+        marks = np.geomspace(min(100, last), last, SNAPSHOTS)
+        return tuple(sorted({round(mark) for mark in marks}))
+
+    def snapshot(self, updates: int) -> Path:
+        """Where the weights after so many updates are kept."""
+        folder = self.weights.parent / ".snapshots"
+        return folder / f"{self.weights.stem}-{updates}.safetensors"
+
+
+def plan(dataset: str, network: str, profile: str = "cpu", name: str = "", **changes) -> Plan:
+    """The network `dataset`-`network` of a profile; `changes` to width, updates, rate, ...
+
+    Raises ValueError for an unknown dataset, network or profile, FileNotFoundError for images that
+    are not here.
+    """
+    for what, value, known in (
+        ("dataset", dataset, SUBJECTS), ("network", network, KINDS), ("profile", profile, PROFILES)
+    ):  # fmt: skip
+        if value not in known:
+            raise ValueError(f"{what} must be one of {', '.join(known)}, got {value!r}.")
+    subject, how = SUBJECTS[dataset], PROFILES[profile]
+    images, held_out = load(subject.images), load(subject.held_out)
+    classes = len(images.class_names) if subject.conditional else None
+    changes = {k: v for k, v in changes.items() if v is not None}
+    width = changes.pop("width", how.width[network.split("-")[0]])
+    built = NetworkConfig(images.images.shape[1], width, classes=classes, **KINDS[network])
+    config = replace(TrainConfig(built, **how.recipe), **changes)
+    suffix = "-paper" if profile == "paper" else ""
+    return Plan(name or f"{dataset}-{network}{suffix}", images, held_out, config)
+
+
+def held_out_images(name: str) -> ImageSet:
+    """The images that were held out of a network's training, by its card.
+
+    Raises ValueError for a network trained on images of no subject of the zoo.
+    """
+    trained_on = images_of(name)["name"]
+    for subject in SUBJECTS.values():
+        if with_split(subject.images) == with_split(trained_on):
+            return load(subject.held_out)
+    raise ValueError(
+        f"name must be of a network trained on images of the zoo, got {name!r}, trained on "
+        f"{trained_on!r}; nothing is known to be held out of these."
+    )
+
+
+def make(plan: Plan, device: str = "cpu") -> Iterator[tuple[Trainer, TrainStep]]:
+    """Train the network of a plan, or resume it; yields after each update.
+
+    At the end its weights and its card are in data/networks; if they are there already, nothing
+    is done. Raises ValueError if a network of another configuration has its name.
+    """
+    if is_made(plan):
+        return
+    trainer = Trainer(plan.config, plan.images.to(device))
+    marks = plan.snapshots
+    for step in train(trainer, plan.state, held_out=plan.held_out):
+        if step.update + 1 in marks:
+            write_weights(plan.snapshot(step.update + 1), trainer.average, plan.images)
+        yield trainer, step
+    if not plan.snapshot(marks[-1]).is_file():  # of a run that was killed after its last update
+        write_weights(plan.snapshot(marks[-1]), trainer.average, plan.images)
+    finish(plan, trainer)
+
+
+def updates_done(plan: Plan) -> int:
+    """How many updates of a plan are done and kept; the errors of `is_made` and `Trainer.load`."""
+    if is_made(plan):
+        return plan.config.updates
+    trainer = Trainer(plan.config, plan.images)
+    if plan.state.exists():
+        trainer.load(plan.state)
+    return len(trainer.losses)
+
+
+def is_made(plan: Plan) -> bool:
+    """Whether the network is in data/networks. ValueError if another one has its name."""
+    if not plan.weights.is_file() or not plan.card.is_file():
+        return False
+    there = load_card(plan.name)
+    other = [key for key, value in described(plan).items() if there.get(key) != value]
+    if other:
+        raise ValueError(
+            f"name must not be that of another network, got {plan.name!r}, which differs in "
+            f"{', '.join(other)} ({plan.card}); give another name, or delete that network."
+        )
+    return True
+
+
+def finish(plan: Plan, trainer: Trainer) -> None:
+    """Write the weights in half precision and the card of a trained network."""
+    content = card(plan, trainer)
+    plan.card.unlink(missing_ok=True)  # so that a kill never leaves it with other weights
+    write_weights(plan.weights, trainer.average, plan.images)
+    write_json(plan.card, content)
+
+
+def write_weights(path: Path, weights: dict[str, torch.Tensor], images: ImageSet) -> None:
+    """Half precision: it changes no measured agreement, see the tests of the zoo."""
+    half = {name: tensor.half() for name, tensor in weights.items()}
+    write_tensors(path, half, {"images": images.sha256})
+
+
+def described(plan: Plan) -> dict[str, dict]:
+    """What a card says of a plan: what the network is, how it is trained, and on what."""
+    config = asdict(plan.config)
+    images = {"name": plan.images.name, "sha256": plan.images.sha256}
+    return {"network": config.pop("network"), "training": config, "images": images}
+
+
+def card(plan: Plan, trainer: Trainer) -> dict:
+    """What is recorded of a network beside its weights."""
+    asked, seconds = described(plan), round(trainer.seconds, 1)
+    record = RunRecord("elslib train", asked["training"], plan.images.sha256, seconds)
+    tail = trainer.losses[-max(1, len(trainer.losses) // 10) :]
+    curve = np.array_split(np.array(trainer.losses), min(60, len(trainer.losses)))
+    n = len(trainer.held_out)
+    fell = 1 - trainer.held_out[-1] / trainer.held_out[n - 1 - n // 5]
+    return {
+        "name": plan.name,
+        **asked,
+        "schedule": cosine().name,
+        "loss": {
+            "training": round(float(np.mean(tail)), 5),  # of the last tenth of the updates
+            "held_out": round(trainer.held_out[-1], 5),
+            "held_out_fell_in_last_fifth": round(fell, 5),
+            "trained": n == MEASUREMENTS and fell < PLATEAU,
+        },
+        "precision": str(trainer.precision).removeprefix("torch."),
+        "near_copies": share_of_copies(trainer.denoiser(), plan.images),
+        "loss_curve": [round(float(part.mean()), 5) for part in curve],
+        "held_out_curve": [round(loss, 5) for loss in trainer.held_out],
+        "record": record.json(),
+    }
+
+
+def share_of_copies(denoise: NetworkDenoiser, images: ImageSet) -> float:
+    """Share of 100 samples that nearly copy one of the images, by `metrics.near_copies`."""
+    device = next(denoise.module.parameters()).device
+    seeds = range(FIRST_SEED, FIRST_SEED + SAMPLES)
+    noise = initial_noise(seeds, images.images.shape[1:]).to(device)
+    classes = denoise.config.classes
+    labels = None if classes is None else torch.arange(SAMPLES, device=device) % classes
+    x = sample(denoise, noise, denoise.schedule, labels)
+    return float(near_copies(x, images.images.to(device)).double().mean())

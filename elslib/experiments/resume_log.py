@@ -1,0 +1,46 @@
+"""Items of a long run, kept one by one, so that it goes on where it was stopped."""
+
+import json
+from pathlib import Path
+
+from elslib.io import write_json
+
+
+class Kept:
+    """Items of a long run, written to a json file one by one, so that a kill loses one at most.
+
+    Raises ValueError for a file that is broken or that a run of another configuration left.
+    """
+
+    def __init__(self, path: Path, config: dict):
+        self.path, self.config = path, config
+        self.items: list[dict] = []
+        if not path.exists():
+            return
+        try:
+            kept = json.loads(path.read_text())
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path} is corrupt ({error}); delete it to start again.") from error
+        if not isinstance(kept, dict) or not {"config", "items"} <= kept.keys():
+            raise ValueError(f"{path} is no record of a run; delete it to start again.")
+        if kept["config"] != config:
+            both = kept["config"] | config
+            other = sorted(key for key in both if kept["config"].get(key) != config.get(key))
+            raise ValueError(
+                f"{path} must be of this run, but is of one with other {', '.join(other)}; ask for "
+                f"the same, or delete it to start again."
+            )
+        self.items = kept["items"]
+
+    def add(self, item: dict) -> None:
+        """Keep one more."""
+        self.items.append(item)
+        write_json(self.path, {"config": self.config, "items": self.items})
+
+    def gathered(self, key: str) -> list:
+        """What all items have under a key, one after the other."""
+        return [entry for item in self.items for entry in item[key]]
+
+    def seconds(self, first: int | None = None) -> float:
+        """What the items took, or the `first` of them."""
+        return round(sum(item["seconds"] for item in self.items[:first]), 1)

@@ -1,0 +1,55 @@
+"""What figures for a browser are put together from: pixels as data URLs, and templates."""
+
+import base64
+import io
+import itertools
+from collections.abc import Mapping
+from importlib import resources
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from elslib.data.image_set import to_pixels
+
+_number = itertools.count()
+
+
+def own_name(figure: str) -> str:
+    """A name that no other figure of this process has."""
+    return f"{figure}-{next(_number)}"
+
+
+def pixels(image: Tensor) -> np.ndarray:
+    """An image [c, h, w] in [-1, 1], clamped, as bytes [h, w, 3]."""
+    return to_pixels(image).expand(3, -1, -1).permute(1, 2, 0).numpy()
+
+
+def sheet(images: Tensor, columns: int) -> np.ndarray:
+    """Images [n, c, h, w] side by side, `columns` in a row, row after row; bytes."""
+    lines = [
+        np.concatenate([pixels(image) for image in part], axis=1) for part in images.split(columns)
+    ]
+    lines[-1] = np.pad(lines[-1], [(0, 0), (0, lines[0].shape[1] - lines[-1].shape[1]), (0, 0)])
+    return np.concatenate(lines)
+
+
+def png(picture: np.ndarray) -> str:
+    """Bytes [h, w, 3] as a data URL, grey if they are grey."""
+    image, file = Image.fromarray(picture), io.BytesIO()
+    if (picture == picture[..., :1]).all():
+        image = image.convert("L")
+    image.save(file, format="png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def fill(figure: str, parts: Mapping[str, str]) -> str:
+    """The page `figure`.html with its style, the parts in place of `@PART@`, and its program."""
+    page = _asset(f"{figure}.html").replace("@STYLE@", _asset(f"{figure}.css"))
+    for key, value in parts.items():
+        page = page.replace(f"@{key}@", value)
+    return page.replace("@PROGRAM@", _asset(f"{figure}.js"))
+
+
+def _asset(name: str) -> str:
+    return resources.files("elslib.figures").joinpath("assets", name).read_text(encoding="utf-8")

@@ -1,0 +1,239 @@
+"""Figures of the book: arrays in, matplotlib figure out, one style."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib.pyplot as plt
+import torch
+from jaxtyping import Float, Int
+from matplotlib import patheffects
+from matplotlib.colors import LogNorm, hsv_to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullFormatter
+from torch import Tensor
+
+from elslib.analysis.intervals import Interval
+
+# Okabe and Ito's palette: told apart with any kind of colour vision.
+COLOURS = {
+    "ELS": "#0072B2",
+    "LS": "#009E73",
+    "IS": "#D55E00",
+    "network": "#000000",
+    "Wiener": "#CC79A7",
+    "PCA": "#E69F00",
+}
+STYLE: dict[Any, Any] = {
+    "figure.dpi": 200,
+    "figure.facecolor": "white",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+}
+
+
+def image_grid(
+    rows: Mapping[str, Float[Tensor, "n c h w"]],
+    titles: Sequence[str] = (),
+    notes: Mapping[str, Sequence[str]] | None = None,
+) -> Figure:
+    """One row of images per entry, in [-1, 1] (clamped for display), grey or RGB.
+
+    `titles` stand above the columns; `notes[row]` gives one line under each image of that row.
+    Raises ValueError for rows of different length.
+    """
+    lengths = {len(images) for images in rows.values()}
+    if len(lengths) != 1:
+        raise ValueError(f"rows must hold equally many images, got {sorted(lengths)}.")
+    n, notes = lengths.pop(), notes or {}
+    extra = 0.16 * sum(name in notes for name in rows)
+    with plt.rc_context(STYLE):
+        size = (0.68 * n + 0.8, 0.68 * len(rows) + 0.3 + extra)
+        figure, axes = plt.subplots(len(rows), n, figsize=size, squeeze=False, layout="constrained")
+        for line, (name, images) in zip(axes, rows.items(), strict=True):
+            for column, (axis, image) in enumerate(zip(line, images, strict=True)):
+                _show(axis, image)
+                if name in notes:
+                    axis.set_xlabel(notes[name][column], fontsize=7, labelpad=2)
+            line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+        for axis, title in zip(axes[0], titles, strict=bool(titles)):
+            axis.set_title(title, fontsize=7)
+        figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01)  # pyright: ignore
+        plt.close(figure)
+    return figure
+
+
+def _show(axis, image: Tensor) -> None:
+    pixels = (image.detach().cpu().clamp(-1, 1).permute(1, 2, 0).numpy() + 1) / 2
+    if pixels.shape[2] == 1:
+        axis.imshow(pixels[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    else:
+        axis.imshow(pixels, interpolation="nearest")
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
+
+
+def in_colours(numbers: Int[Tensor, "b h w"]) -> Float[Tensor, "b 3 h w"]:
+    """A colour for each number, for `image_grid`; the same one wherever it occurs, black for -1."""
+    hues = (numbers % 1009) * 0.618034 % 1  # far apart for neighbouring numbers
+    value = 0.6 + 0.4 * ((numbers * 7) % 5) / 4
+    colours = hsv_to_rgb(torch.stack([hues, torch.full_like(hues, 0.6), value], -1).numpy())
+    shown = torch.from_numpy(colours).float() * 2 - 1
+    return torch.where((numbers < 0)[..., None], -1.0, shown).movedim(-1, 1)
+
+
+def agreement_scatter(
+    pairs: Mapping[str, tuple[Float[Tensor, " n"], Float[Tensor, " n"]]], names: tuple[str, str]
+) -> Figure:
+    """Agreement with the network of a baseline (x) and of a machine (y), one dot a seed.
+
+    `pairs` maps the title of a panel, at most three in a row, to its two lists.
+    """
+    low = min(0.0, *(float(values.min()) for pair in pairs.values() for values in pair)) - 0.05
+    columns = 2 if len(pairs) == 4 else min(len(pairs), 3)
+    rows = -(-len(pairs) // columns)
+    side = 3.8 if columns == 1 else 2.5
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(side * columns + 0.4, side * rows), layout="constrained",
+            squeeze=False, sharex=True, sharey=True,
+        )  # fmt: skip
+        for axis in axes.flat[len(pairs) :]:
+            axis.set_visible(False)
+        for axis in axes.flat[len(pairs) - columns : len(pairs)]:
+            axis.tick_params(labelbottom=True)  # the lowest of its column
+        for axis, (title, (baseline, machine)) in zip(axes.flat, pairs.items(), strict=False):
+            axis.plot([low, 1], [low, 1], color="0.6", lw=1, zorder=0)
+            axis.annotate("equal", (0.06, 0.1), xycoords="axes fraction", color="0.4", rotation=40)
+            size = 36 if len(baseline) < 20 else 14
+            axis.scatter(baseline, machine, s=size, color=COLOURS["ELS"], edgecolor="white", lw=0.5)
+            axis.set(xlim=(low, 1.02), ylim=(low, 1.02), aspect="equal", title=title)
+        figure.supxlabel(f"{names[0]} and network, Pearson's r", fontsize=9)
+        figure.supylabel(f"{names[1]} and network, Pearson's r", fontsize=9)
+        plt.close(figure)
+    return figure
+
+
+@dataclass(frozen=True)
+class Line:
+    """Points (x, y) of a line, and the band from `low` to `high` that shows how sure y is."""
+
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+
+    @classmethod
+    def through(cls, x: Sequence[float], intervals: Iterable[Interval]) -> "Line":
+        """The line of the estimates at x, with the band of their intervals; x may be empty."""
+        rows = [(i.estimate, i.low, i.high) for i in intervals]
+        y, low, high = zip(*rows, strict=True) if rows else ((), (), ())
+        return cls(x, y, low, high)
+
+
+def lines(
+    series: Mapping[str, Line],
+    xlabel: str,
+    ylabel: str,
+    *,
+    log: bool = True,
+    bottom: float = 0.0,
+    level: float | None = None,
+    ticks: Sequence[float] = (),
+    xticks: Sequence[float] = (),
+) -> Figure:
+    """One line per entry, at most six, on a logarithmic y axis if `log`, else on one from `bottom`;
+    `level` is drawn dashed.
+
+    An entry named in `COLOURS` has its colour there, whatever its place. `ticks` are those of the
+    y axis; with `xticks` the x axis is logarithmic and has these.
+    """
+    looks = zip(COLOURS.values(), ("-o", "--s", ":^", "-.D", "-v", "--P"), strict=True)
+    with plt.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(5.6, 3.2), layout="constrained")
+        for (label, line), (colour, style) in zip(series.items(), looks, strict=False):
+            colour = COLOURS.get(label, colour)
+            axis.plot(line.x, line.y, style, color=colour, label=label, ms=4, lw=1.4)
+            if line.low is not None and line.high is not None:
+                axis.fill_between(line.x, line.low, line.high, color=colour, alpha=0.18, lw=0)
+        if level is not None:
+            axis.axhline(level, color="0.5", ls="--", lw=1)
+        if log:
+            axis.set_yscale("log")
+            low, high = axis.get_ylim()
+            if high < 100 * low:  # powers of ten alone would leave the axis without numbers
+                axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axis.yaxis.set_major_formatter("{x:g}")
+                axis.yaxis.set_minor_formatter(NullFormatter())
+        else:
+            axis.set_ylim(bottom=bottom)
+        if ticks:
+            axis.set_yticks(ticks)
+        if xticks:
+            axis.set_xscale("log")
+            axis.set_xticks(xticks, [f"{x:g}" for x in xticks])
+            axis.minorticks_off()
+        axis.set(xlabel=xlabel, ylabel=ylabel)
+        columns = 2 if len(series) < 5 else 3
+        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2)
+        plt.close(figure)
+    return figure
+
+
+def heat_map(
+    numbers: Float[Tensor, "rows columns"],
+    x: Sequence[float],
+    rows: Sequence[str],
+    labels: tuple[str, str, str],
+    over: Mapping[str, Line],
+) -> Figure:
+    """Positive numbers as colours on a logarithmic scale: rows upwards, columns at increasing `x`.
+
+    `labels` name the x axis, the y axis and the colours. `over` draws at most three lines on the
+    map; their y counts rows from 0.
+    """
+    inner = [(a + b) / 2 for a, b in zip(x, x[1:], strict=False)]
+    edges = [2 * x[0] - inner[0], *inner, 2 * x[-1] - inner[-1]]
+    looks = zip(("white", COLOURS["IS"], COLOURS["PCA"]), ("-o", "--s", ":^"), strict=True)
+    outline = [patheffects.withStroke(linewidth=3, foreground="black")]
+    with plt.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(5.9, 3.4), layout="constrained")
+        borders = [i - 0.5 for i in range(len(rows) + 1)]
+        mesh = axis.pcolormesh(
+            edges, borders, numbers.numpy(), cmap="cividis", norm=LogNorm(vmin=1)
+        )
+        for (label, line), (colour, style) in zip(over.items(), looks, strict=False):
+            axis.plot(line.x, line.y, style, color=colour, label=label, ms=4, path_effects=outline)
+        axis.set_yticks(range(len(rows)), rows)
+        axis.set(xlim=(edges[0], edges[-1]), xlabel=labels[0], ylabel=labels[1])
+        figure.colorbar(mesh, label=labels[2])
+        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
+        plt.close(figure)
+    return figure
+
+
+def panels(images: Mapping[str, Float[Tensor, "_ _"]], box: tuple[int, int, int]) -> Figure:
+    """Pictures side by side, each in its own range of grey, with one window marked.
+
+    `box` is (row, column, side) of the window's corner in the first picture. A smaller picture
+    holds one value per window: the value of the marked window is a dot.
+    """
+    row, column, side = box
+    height = next(iter(images.values())).shape[0]
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(1, len(images), figsize=(7.2, 2.1), layout="constrained")
+        for axis, (title, image) in zip(axes, images.items(), strict=True):
+            axis.imshow(image.numpy(), cmap="gray", interpolation="nearest")
+            if image.shape[0] == height:
+                corner = (column - 0.5, row - 0.5)
+                axis.add_patch(Rectangle(corner, side, side, fill=False, ec=COLOURS["IS"], lw=1.6))
+            else:
+                axis.plot(column, row, "o", color=COLOURS["IS"], ms=6)
+            axis.set_title(title)
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        plt.close(figure)
+    return figure

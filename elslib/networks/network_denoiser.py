@@ -1,0 +1,99 @@
+"""A noise-predicting network as a Denoiser."""
+
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from elslib.denoisers.machines import check_times_and_labels
+from elslib.networks.architectures import NetworkConfig
+from elslib.schedules import Schedule, cosine, denoised_from_noise
+from elslib.windows import Border
+
+
+class NetworkDenoiser:
+    """A noise-predicting network as a Denoiser: `D = (x - sigma eps) / alpha`."""
+
+    def __init__(self, module: nn.Module, config: NetworkConfig, schedule: Schedule | None = None):
+        self.module = module.eval()
+        self.config = config
+        self.schedule = schedule or cosine()
+
+    @property
+    def edges(self) -> Border:
+        """The kind of border that the network's padding makes: what its ELS machine needs."""
+        return "aware" if self.config.padding == "zeros" else "circular"
+
+    def __call__(
+        self,
+        x: Float[Tensor, "b c h w"],
+        t: float | Float[Tensor, " b"],
+        label: Int[Tensor, " b"] | None = None,
+    ) -> Float[Tensor, "b c h w"]:
+        """Posterior mean of x_0; t in [0, 1]; a conditional network needs labels [b].
+
+        Gradients flow to an x that requires them, never to the weights alone. Raises ValueError
+        for another number of channels, a missing label, or one out of range.
+        """
+        check_input(self.config, self.module, x, t, label)
+        times = torch.as_tensor(t, dtype=torch.float64).expand(len(x))
+        with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
+            eps = self.module(x, times.to(x), label)
+        alpha, sigma = self.schedule.batch_levels(times, x)
+        return denoised_from_noise(x, eps, alpha, sigma)
+
+
+@runtime_checkable
+class Takes(Protocol):
+    """What a network takes: a NetworkConfig, or what stands for it in networks of others."""
+
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def classes(self) -> int | None: ...
+
+    @property
+    def side_multiple(self) -> int: ...
+
+
+def check_sides(config: Takes, name: str, x: Tensor) -> None:
+    """Raise ValueError if `name`, images [b, c, h, w], have sides that a UNet cannot halve."""
+    multiple = config.side_multiple
+    if any(side % multiple for side in x.shape[2:]):
+        raise ValueError(
+            f"{name} must have sides that are multiples of {multiple} for this network, got "
+            f"{tuple(x.shape[2:])}; it halves them {multiple.bit_length() - 1} times."
+        )
+
+
+def check_input(
+    config: Takes, module: nn.Module, x: Tensor, t: float | Tensor, label: Tensor | None
+) -> None:
+    """Raise ValueError for input that a network does not take; nothing is converted."""
+    weights = next(module.parameters())
+    if x.dtype != weights.dtype or x.device != weights.device:
+        raise ValueError(
+            f"x must have the network's dtype and device, {weights.dtype} on {weights.device}, "
+            f"got {x.dtype} on {x.device}; convert it with .to()."
+        )
+    if x.ndim != 4 or x.shape[1] != config.channels:
+        raise ValueError(
+            f"x must have shape [b, {config.channels}, h, w] for this network, got "
+            f"{tuple(x.shape)}; it was trained on {config.channels}-channel images."
+        )
+    check_sides(config, "x", x)
+    if not bool(torch.isfinite(x).all()):
+        raise ValueError("x must be finite, got NaN or infinity; check the step before.")
+    check_times_and_labels(x, t, label)
+    if config.classes is None:
+        if label is not None:
+            raise ValueError("label must be None: this network is unconditional.")
+    elif label is None:
+        raise ValueError(
+            f"label must hold one class in 0..{config.classes - 1} per image: this network is "
+            f"class-conditional, got None."
+        )
+    elif bool(((label < 0) | (label >= config.classes)).any()):
+        raise ValueError(f"label must lie in 0..{config.classes - 1}, got {label.tolist()}.")

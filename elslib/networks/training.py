@@ -1,0 +1,339 @@
+"""Training by denoising score matching, as a generator that resumes where a kill left it.
+
+Everything random is a function of the seed and the update number: batch order, times and noise.
+A run that was killed and resumed therefore ends with the same bits as one that was not, given the
+same number of threads.
+"""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from elslib.data.image_set import ImageSet
+from elslib.io import write_whole
+from elslib.networks.architectures import NetworkConfig, build, rebuild
+from elslib.networks.network_denoiser import NetworkDenoiser, check_sides
+from elslib.schedules import Schedule, cosine
+
+TIME_GRID = 1000
+# Streams of random numbers: none shares a generator's seed with another, nor with the noise of
+# samples, whose seeds lie below 2^31.
+UPDATES, EPOCHS, HELD_OUT = 0, 1, 2
+# The held-out loss is measured so many times in a run, evenly spread.
+MEASUREMENTS = 20
+Decay = Literal["cosine", "exponential"]
+DECAYS = get_args(Decay)
+Weighting = Literal["none", "relative"]
+WEIGHTINGS = get_args(Weighting)
+# Relative weights: into how many equal parts of [0, 1] times fall, and how far a batch moves the
+# running error of its parts.
+LEVELS, MOVE = 20, 0.02
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a network is trained with the paper's objective (App. C.1).
+
+    Adam starts at `rate`. `decay="exponential"` is the paper's, 0.999965^update over its 140,000
+    updates, stretched over these `updates`; `"cosine"` falls to 0. The result is an exponential
+    moving average of the weights with decay `ema`, less at first so that it forgets the initial
+    weights; 0, as in the paper, keeps none. `autocast` computes in bfloat16 where `has_bfloat16`.
+    `updates`, `batch` at least 1.
+
+    `weighting="none"` is the paper's plain mean of squared errors. `"relative"` divides the error
+    of an image by the running mean of the errors at its noise level; the weights that Karras et
+    al. (CVPR 2024) learn come to the same. The best estimate at each level does not change. But a
+    plain mean hardly counts the small errors in strong noise, which samplers multiply most.
+    """
+
+    network: NetworkConfig
+    updates: int
+    batch: int = 64
+    rate: float = 1e-3
+    decay: Decay = "cosine"
+    ema: float = 0.999
+    seed: int = 0
+    autocast: bool = True
+    weighting: Weighting = "none"
+
+    def __post_init__(self):
+        for name in ("updates", "batch"):
+            number = getattr(self, name)
+            if not isinstance(number, int) or number < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {number!r}.")
+        if not self.rate > 0:
+            raise ValueError(f"rate must be positive, got {self.rate}; 1e-3 works.")
+        if self.decay not in DECAYS:
+            raise ValueError(f"decay must be cosine or exponential, got {self.decay!r}.")
+        if self.weighting not in WEIGHTINGS:
+            raise ValueError(f"weighting must be none or relative, got {self.weighting!r}.")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must lie in [0, 1), got {self.ema}; 0 keeps no average.")
+
+    def rate_at(self, update: int) -> float:
+        """Learning rate of an update, counted from 0."""
+        done = update / self.updates
+        if self.decay == "exponential":
+            return self.rate * 0.999965 ** (140_000 * done)
+        return self.rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    """One update: its number (from 0), plain mean squared error of the noise, learning rate."""
+
+    update: int
+    loss: float
+    rate: float
+
+
+class Trainer:
+    """The state of a run: weights, their average, Adam's moments, the losses so far.
+
+    `losses` has one entry an update, `held_out` the averaged weights' held-out loss at every
+    twentieth of the updates, if it was measured. `level_errors` is what relative weights divide by.
+    """
+
+    def __init__(self, config: TrainConfig, images: ImageSet):
+        _check_images(config.network, images)
+        self.config, self.images = config, images
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.module = build(config.network).to(memory_format=torch.channels_last)
+        self.module.to(images.images.device)
+        self.average = {k: v.detach().clone() for k, v in self.module.named_parameters()}
+        self.adam = torch.optim.Adam(self.module.parameters(), lr=config.rate, fused=True)
+        self.losses: list[float] = []
+        self.held_out: list[float] = []
+        self.level_errors = torch.ones(LEVELS)
+        self.seconds = 0.0
+
+    def update(self) -> TrainStep:
+        """Do the next update."""
+        start = time.monotonic()
+        number, config = len(self.losses), self.config
+        x, t, label, eps = _batch(self.images, config, number, cosine())
+        self.adam.param_groups[0]["lr"] = rate = config.rate_at(number)
+        with self._precision():
+            estimate = self.module(x.to(memory_format=torch.channels_last), t, label)
+        errors = (estimate.float() - eps).square().mean(dim=(1, 2, 3))  # (b)
+        self.adam.zero_grad()
+        (self._weights(number, t, errors.detach()) * errors).mean().backward()
+        self.adam.step()
+        self._average(number)
+        self.losses.append(float(errors.detach().mean()))
+        self.seconds += time.monotonic() - start
+        return TrainStep(number, self.losses[-1], rate)
+
+    @property
+    def precision(self) -> torch.dtype:
+        """In what the network computes on this device; the weights are float32."""
+        fast = self.config.autocast and has_bfloat16(self.images.images.device)
+        return torch.bfloat16 if fast else torch.float32
+
+    def _precision(self) -> AbstractContextManager:
+        if self.precision == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.images.images.device.type, self.precision)
+
+    def _weights(self, number: int, t: Tensor, errors: Tensor) -> Tensor:
+        """What the errors of the images of a batch count, by the noise level of each."""
+        if self.config.weighting == "none":
+            return torch.ones_like(errors)
+        level = (t.cpu() * LEVELS).long()
+        found, sums = level.bincount(minlength=LEVELS), torch.zeros(LEVELS)
+        sums.index_add_(0, level, errors.cpu())
+        here = found > 0
+        move = max(MOVE, 1 / (1 + number))  # so that it forgets that it began at 1
+        self.level_errors[here] = self.level_errors[here].lerp(sums[here] / found[here], move)
+        return 1 / self.level_errors[level].to(errors.device)
+
+    def _average(self, number: int) -> None:
+        """Move the average towards the weights after an update, the more, the earlier it is: else
+        the first thousand averages would be of the initial weights, and so would snapshots."""
+        decay = min(self.config.ema, (1 + number) / (10 + number))
+        for average, weights in zip(self.average.values(), self.module.parameters(), strict=True):
+            average.lerp_(weights.detach(), 1 - decay)
+
+    @property
+    def trained(self) -> bool:
+        """Whether all updates are done."""
+        return len(self.losses) >= self.config.updates
+
+    def denoiser(self) -> NetworkDenoiser:
+        """The averaged weights as a Denoiser."""
+        module = rebuild(self.config.network, self.average).to(self.images.images.device)
+        return NetworkDenoiser(module, self.config.network)
+
+    def save(self, path: Path) -> None:
+        """Write the whole state so that a kill leaves the old file or the new one."""
+        state = {f"average.{k}": v for k, v in self.average.items()}
+        for name, parameter in self.module.named_parameters():
+            state[f"weights.{name}"] = parameter.detach()
+            for key, value in self.adam.state[parameter].items():
+                state[f"adam.{key}.{name}"] = value
+        state["losses"] = torch.tensor(self.losses, dtype=torch.float64)
+        state["held_out"] = torch.tensor(self.held_out, dtype=torch.float64)
+        state["level_errors"] = self.level_errors
+        state["seconds"] = torch.tensor(self.seconds, dtype=torch.float64)
+        write_tensors(path, state, self._identity())
+
+    def load(self, path: Path) -> None:
+        """Continue from a file of `save`. ValueError if it is broken or of another run."""
+        try:
+            with safe_open(path, "pt") as file:
+                identity = file.metadata() or {}
+                state = {key: file.get_tensor(key) for key in file.keys()}
+        except SafetensorError as error:
+            raise ValueError(
+                f"{path} is corrupt or truncated ({error}); delete it to train from the start."
+            ) from error
+        if identity != self._identity():
+            raise ValueError(
+                f"{path} must be of this run ({self._identity()}), but it is of {identity}; "
+                f"delete it or give this run another name."
+            )
+        self.losses, self.held_out = state["losses"].tolist(), state["held_out"].tolist()
+        self.level_errors = state["level_errors"]
+        self.seconds = float(state["seconds"])
+        for name, parameter in self.module.named_parameters():
+            parameter.data.copy_(state[f"weights.{name}"])
+            self.average[name].copy_(state[f"average.{name}"])
+            moments = {key: state[f"adam.{key}.{name}"] for key in ("exp_avg", "exp_avg_sq")}
+            # Moments take their weights' memory layout, on which the bits of an update depend.
+            self.adam.state[parameter] = {
+                "step": state[f"adam.step.{name}"].to(parameter.device, copy=True),
+                **{k: torch.empty_like(parameter).copy_(v) for k, v in moments.items()},
+            }
+
+    def _identity(self) -> dict[str, str]:
+        return {
+            "config": json.dumps(asdict(self.config), sort_keys=True),
+            "images": self.images.sha256,
+        }
+
+
+def train(
+    trainer: Trainer,
+    state: Path | None = None,
+    *,
+    held_out: ImageSet | None = None,
+    save_every: int = 500,
+) -> Iterator[TrainStep]:
+    """Run a Trainer to its last update, from the start or from the file `state`; yields each.
+
+    The state is written every `save_every` updates and at the end; the loss on the images
+    `held_out` goes to `trainer.held_out`. Raises ValueError for `save_every` below 1, for a state
+    that is broken or of another run, and when the loss is no number any more.
+    """
+    if save_every < 1:
+        raise ValueError(f"save_every must be at least 1, got {save_every}; 500 is usual.")
+    if state is not None and state.exists():
+        trainer.load(state)
+    updates = trainer.config.updates
+    while not trainer.trained:
+        step = trainer.update()
+        if not math.isfinite(step.loss):
+            raise ValueError(
+                f"rate must be small enough to learn with, got {trainer.config.rate}: the loss of "
+                f"update {step.update} is {step.loss}; take a smaller one."
+            )
+        done = step.update + 1
+        due = done * MEASUREMENTS // updates > step.update * MEASUREMENTS // updates
+        if held_out is not None and due:
+            trainer.held_out.append(held_out_loss(trainer.denoiser(), held_out))
+        if state is not None and (done % save_every == 0 or trainer.trained):
+            trainer.save(state)
+        yield step
+
+
+def held_out_loss(
+    denoiser: NetworkDenoiser, images: ImageSet, batches: int = 8, batch: int = 128
+) -> float:
+    """Mean squared error of the noise estimate on batches * batch fixed (image, t, noise) triples.
+
+    Raises ValueError for images that do not fit the network.
+    """
+    _check_images(denoiser.config, images)
+    config = TrainConfig(denoiser.config, updates=1, batch=batch)
+    images = images.to(next(denoiser.module.parameters()).device)
+    total = 0.0
+    with torch.no_grad():
+        for number in range(batches):
+            x, t, label, eps = _batch(images, config, number, denoiser.schedule, HELD_OUT)
+            total += float(F.mse_loss(denoiser.module(x, t, label), eps))
+    return total / batches
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
+    """Write a safetensors file with `write_whole`."""
+    write_whole(path, save({k: v.contiguous() for k, v in tensors.items()}, metadata=about))
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device convolves in bfloat16 fast: any CUDA device we train on, and processors
+    for which oneDNN has kernels. Elsewhere torch has only loops, ten times slower than float32."""
+    if device.type != "cpu":
+        return True
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def _batch(
+    images: ImageSet, config: TrainConfig, update: int, schedule: Schedule, stream: int = UPDATES
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+    """Noisy images, times, classes and noise of one update: a function of seed and number."""
+    chosen = _order(len(images), config.seed, update * config.batch, config.batch)
+    generator = _generator(stream, config.seed, update)
+    t = torch.randint(TIME_GRID, (config.batch,), generator=generator) / TIME_GRID
+    x0 = images.images[chosen]
+    eps = torch.randn(x0.shape, generator=generator).to(x0.device)
+    alpha, sigma = schedule.batch_levels(t, x0)
+    # `_check_images` has seen to it that a conditional network's images have labels.
+    label = None if config.network.classes is None else images.labels[chosen]  # pyright: ignore
+    return alpha * x0 + sigma * eps, t.to(x0.device), label, eps
+
+
+def _generator(stream: int, seed: int, number: int) -> torch.Generator:
+    """The generator of one update or epoch; torch's looks only at the low 32 bits of its seed."""
+    within = (number + seed * 0x9E3779B1) % 2**29
+    return torch.Generator().manual_seed(2**31 + stream * 2**29 + within)
+
+
+def _order(n: int, seed: int, first: int, count: int) -> Tensor:
+    """Entries first..first+count of the endless shuffled sequence of epochs."""
+    epochs = range(first // n, (first + count - 1) // n + 1)
+    shuffled = [torch.randperm(n, generator=_generator(EPOCHS, seed, epoch)) for epoch in epochs]
+    start = first - epochs[0] * n
+    return torch.cat(shuffled)[start : start + count]
+
+
+def _check_images(config: NetworkConfig, images: ImageSet) -> None:
+    if images.images.shape[1] != config.channels:
+        raise ValueError(
+            f"images must have {config.channels} channels for this network, got "
+            f"{images.images.shape[1]} in {images.name!r}."
+        )
+    check_sides(config, "images", images.images)
+    if config.classes is None:
+        return
+    if images.labels is None:
+        raise ValueError(
+            f"images must have labels for a class-conditional network, {images.name!r} has none; "
+            f"train an unconditional one."
+        )
+    low, high = (int(label) for label in images.labels.aminmax())
+    if low < 0 or high >= config.classes:
+        raise ValueError(
+            f"labels must lie in 0..{config.classes - 1} for this network, got {low}..{high}."
+        )
