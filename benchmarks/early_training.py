@@ -2,7 +2,7 @@
 
     python benchmarks/early_training.py --network fashion-unet-attention
 
-`elslib train` keeps weights of a UNet of clothes after ever more updates. Each of them draws from
+`elslib train` keeps weights of a UNet of clothes after ever more steps. Each of them draws from
 the noise of `elslib agree`, and is compared with what the theories drew from it, with the windows
 of the trained network, and with what other networks and ELS with their windows drew (`--beside`).
 All pictures are clamped to [-1, 1]. The r of one that is constant counts as 0.
@@ -35,7 +35,7 @@ STEPS = NETWORK_STEPS[0]
 
 
 def snapshots(network: str) -> dict[int, Path]:
-    """Where the weights after so many updates are, in order."""
+    """Where the weights after so many steps are, in order."""
     folder = network_paths(network)[0].parent / ".snapshots"
     ends = {path: path.stem.removeprefix(f"{network}-") for path in folder.glob(f"{network}-*")}
     found = {int(end): path for path, end in ends.items() if end.isdigit()}
@@ -79,16 +79,16 @@ def main(network: str, beside: tuple[str, ...]) -> None:
         near = read_pictures(name)
         others |= {name: near["network"], f"ELS of {name}": near["ELS"]}
     rows = []
-    for updates, path in tqdm(snapshots(network).items(), desc=f"early {network}", disable=None):
+    for steps, path in tqdm(snapshots(network).items(), desc=f"early {network}", disable=None):
         state = {key: value.float() for key, value in load_file(path).items()}
         denoiser = NetworkDenoiser(rebuild(final.config, state), final.config)
         x = drawn(denoiser, images, len(kept["network"]))
         varies = x.flatten(1).std(1) > 0
         r = {name: agreement(x, other, varies) for name, other in others.items()}
         loss, constant = held_out_loss(denoiser, held_out), int((~varies).sum())
-        rows.append({"updates": updates, "held_out": loss, "constant": constant, "r": r})
+        rows.append({"steps": steps, "held_out": loss, "constant": constant, "r": r})
         medians = ", ".join(f"{k} {float(torch.tensor(v).median()):.3f}" for k, v in r.items())
-        click.echo(f"{updates:,} updates: loss {loss:.4f}, median r: {medians}")
+        click.echo(f"{steps:,} steps: loss {loss:.4f}, median r: {medians}")
     config = {
         "network": network,
         "weights_sha256": weights_sha256(network),

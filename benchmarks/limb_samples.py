@@ -28,7 +28,7 @@ from elslib.data.image_set import ImageSet, to_pixels
 from elslib.denoisers.machines import EquivariantLocalScore
 from elslib.experiments.limb_results import limb_path, read_limb_pictures
 from elslib.experiments.provenance import RunRecord, Stopwatch
-from elslib.experiments.resume_log import Kept
+from elslib.experiments.resume_log import ResumeLog
 from elslib.experiments.store import load_network, load_scale, training_images, weights_sha256
 from elslib.figures.plots import image_grid
 from elslib.io import write_arrays, write_json
@@ -125,7 +125,7 @@ def draw_all(network: str, sides: tuple[int, ...], kinds: tuple[str, ...]) -> No
         "kinds": list(kinds),
         "seeds": SEEDS,
     }
-    kept = Kept(path.parent / ".state" / f"{path.stem}.json", config)
+    kept = ResumeLog(path.parent / ".state" / f"{path.stem}.json", config)
     todo = batches(kinds)[len(kept.items) :]
     for kind, label, seeds in tqdm(todo, desc=f"limbs {network}", disable=None):
         clock = Stopwatch()
@@ -139,7 +139,7 @@ def draw_all(network: str, sides: tuple[int, ...], kinds: tuple[str, ...]) -> No
     write(path, kept)
 
 
-def write(path: Path, kept: Kept) -> None:
+def write(path: Path, kept: ResumeLog) -> None:
     """All batches as one npz, and its run record beside it."""
     arrays: dict[str, np.ndarray] = {}
     per_seed = [(item["kind"], item["label"], s) for item in kept.items for s in item["seeds"]]

@@ -50,7 +50,7 @@ from elslib.analysis.metrics import (
 from elslib.book.glue import glue_all
 from elslib.denoisers.machines import EquivariantLocalScore, IdealScore
 from elslib.experiments.agreement_results import read_pictures, read_rows, with_results
-from elslib.experiments.figure_config import Setting, player
+from elslib.experiments.figure_config import FigureConfig, player
 from elslib.experiments.live import Live
 from elslib.experiments.provenance import Stopwatch, hardware
 from elslib.experiments.store import (
@@ -156,7 +156,7 @@ image_grid({row: samples[name] for row, name in names.items()}, titles, notes)
 # class, seed, window and steps; then {glue:text}`n_live` pictures are drawn anew.
 
 # %% tags=["hide-input"]
-start = Setting(images.name, network, seed=seed, n_steps=theory_steps)
+start = FigureConfig(images.name, network, seed=seed, n_steps=theory_steps)
 whole = play(runs, title=f"theory and network from {n_seeds} noise images")
 Live(partial(player, n_seeds=n_live), start, whole)
 
@@ -205,7 +205,7 @@ glue_all(
         "data": card["images"]["name"].split("/")[0],
         "padding": denoiser.config.padding.removesuffix("s"),
         "width": denoiser.config.width,
-        "updates": f"{card['training']['updates']:,}",
+        "updates": f"{card['training']['steps']:,}",
         "fell": 100 * card["loss"]["held_out_fell_in_last_fifth"],
         "minutes": card["record"]["seconds"] / 60,
         "train_hardware": card["record"]["hardware"],

@@ -92,7 +92,7 @@ for name in names:
     network = f"{name}, {card['network']['width']} channels"
     set_name = card["images"]["name"].split("/")[0].replace("_", " ")
     fell = 100 * card["loss"]["held_out_fell_in_last_fifth"]
-    updates = f"{card['training']['updates']:,} ({fell:.2f}%)"
+    updates = f"{card['training']['steps']:,} ({fell:.2f}%)"
     table.append(f"| {network} | {set_name} | {updates} | " + " | ".join(cells) + " |")
     key = name.removesuffix("-paper")
     if key in published:

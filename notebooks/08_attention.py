@@ -71,7 +71,7 @@ glue_all({
     **{f"late_{key}": " ".join(map(str, sides[4::-1])) for key, sides in windows.items()},
     **{f"sees_{key}": 100 * float((n < n.max()).float().mean()) for key, n in places.items()},
     **{f"knows_{key}": 100 * float((n == n.min()).float().mean()) for key, n in places.items()},
-    "updates": f"{cards['attention']['training']['updates']:,}", "n_images": f"{len(images):,}",
+    "updates": f"{cards['attention']['training']['steps']:,}", "n_images": f"{len(images):,}",
     "copies": share_interval(round(100 * cards["attention"]["near_copies"]), 100),
     "fell": 100 * cards["attention"]["loss"]["held_out_fell_in_last_fifth"],
 })  # fmt: skip

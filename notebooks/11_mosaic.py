@@ -33,17 +33,17 @@ import torch
 
 from elslib.analysis.metrics import pearson_r
 from elslib.book.glue import glue_all
-from elslib.experiments.figure_config import Setting, explorer
+from elslib.experiments.figure_config import FigureConfig, explorer
 from elslib.experiments.live import Live
 from elslib.experiments.store import load_scale, scale_path, training_images
 from elslib.figures.plots import image_grid, in_colours
 
 images, emoji = training_images(network), training_images(emoji_network)
 what = images.class_names[label].lower()
-live = Live(explorer, Setting(images.name, network, label, seed))
-figures = [live.figure, explorer(Setting(images.name, network, label, seed + 1))]
+live = Live(explorer, FigureConfig(images.name, network, label, seed))
+figures = [live.figure, explorer(FigureConfig(images.name, network, label, seed + 1))]
 emoji_scale = load_scale(emoji_network, "els")
-live_emoji = Live(explorer, Setting(emoji.name, emoji_network, emoji_label, seed))
+live_emoji = Live(explorer, FigureConfig(emoji.name, emoji_network, emoji_label, seed))
 
 # %% [markdown]
 # ## A picture and its pieces

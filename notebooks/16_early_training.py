@@ -51,7 +51,7 @@ if other := [n for n in (network, plain, local) if compared.get(n) != weights_sh
     raise ValueError(f"{path.name} is not of {', '.join(other)} with these weights; make it again.")
 names = {"ELS": "ELS", "LS": "LS", "IS": "IS"}
 names |= {"ELS, narrow windows": f"ELS of {local}", "ResNet": local, "plain UNet": plain}
-updates = [row["updates"] for row in ages]
+updates = [row["steps"] for row in ages]
 r = {name: [torch.tensor(row["r"][key]) for row in ages] for name, key in names.items()}
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ages", "caption": "How well theories predict the network after so many updates, and how like it is to two trained networks without attention: median r over the noise images, with 95% bootstrap interval. ELS and LS have the windows calibrated on the trained network, IS has none; the narrow windows are those of the ResNet."}, "image": {"alt": "Line plot of r against the number of updates on a logarithmic axis. ELS with narrow windows and ResNet rise, have their top at some hundred updates, and fall; the last points are a little higher again, within the bands; ELS, LS, IS and the plain UNet rise to the end and overtake them."}}
@@ -68,7 +68,7 @@ lines(
 table = ["| updates | held-out loss | " + " | ".join(names) + " |", "| --- | --- |" + " --- |" * 6]
 for i, row in enumerate(ages):
     cells = [f"{course[name][i]:.2f}" for name in names]
-    table.append(f"| {row['updates']:,} | {row['held_out']:.4f} | {' | '.join(cells)} |")
+    table.append(f"| {row['steps']:,} | {row['held_out']:.4f} | {' | '.join(cells)} |")
 narrow = "ELS, narrow windows"
 for key, name in {"narrow": narrow, "local": "ResNet"}.items():  # these rise and fall
     best = max(range(len(updates)), key=lambda i, name=name: course[name][i].estimate)

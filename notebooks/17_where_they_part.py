@@ -48,7 +48,7 @@ from elslib.schedules import noise_from_denoised
 
 names = list(dict.fromkeys([first, other, last]))
 cards = {name: load_card(name) for name in (*names, fast, again)}
-for key, *pair in (("weighting", first, fast), ("rate, decay", fast, last), ("seed", last, again)):
+for key, *pair in (("weighting", first, fast), ("lr, decay", fast, last), ("seed", last, again)):
     one, two = ({**cards[name], **cards[name]["training"]} for name in pair)
     changed = {k for k in ("network", "images", *one["training"]) if one[k] != two[k]}
     if not set() < changed <= set(key.split(", ")) or one["network"]["classes"]:
@@ -246,7 +246,7 @@ for word, name in (("first", first), ("fast", fast), ("last", last), ("again", a
         with torch.no_grad():
             x0 = trained[name](x, t, None)
         off[name, t] = float((noise_from_denoised(x, x0, *levels) - eps).square().mean())
-    how = f"{errors[name]}, {cards[name]['training']['rate']:g}"
+    how = f"{errors[name]}, {cards[name]['training']['lr']:g}"
     cells = " | ".join(f"{error:.4f}" for error in (losses[name], *(off[name, t] for t in shown)))
     table.append(f"| {name} | {how} | {cells} | {median_interval(alike[name]):.3f} |")
 gap = [(off[last, t] - off[again, t]) * span for t, span in spans.items()]

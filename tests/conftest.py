@@ -78,7 +78,7 @@ def one_thread():
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A data folder with the embedded test images and nothing else, for every module that asks."""
-    source = importlib.import_module("elslib.datasets").data_folder()
+    source = importlib.import_module("elslib.data.folders").data_folder()
     for name in ("manifest.json", "noto_emoji.npz"):
         shutil.copy(source / name, tmp_path / name)
     for name, module in list(sys.modules.items()):

@@ -1,4 +1,4 @@
-"""What the tests of networks, of training and of the zoo share."""
+"""What the tests of networks, of training and of recipes share."""
 
 import torch
 

@@ -37,14 +37,14 @@ TRAIN = ("train", "--dataset", "emoji", "--network", "resnet", *TINY)
 
 def test_train_then_calibrate(folder):
     """A tiny network, its card, its windows; rerunning both changes nothing but the clock."""
-    done = run(*TRAIN, "--updates", 3)
+    done = run(*TRAIN, "--steps", 3)
     assert done.exit_code == 0, done.output
     card = json.loads((folder / "networks" / "tiny.json").read_text())
-    assert card["training"]["updates"] == 3 and card["loss"]["held_out"] > 0
+    assert card["training"]["steps"] == 3 and card["loss"]["held_out"] > 0
     assert len(card["held_out_curve"]) == 3 and not card["loss"]["trained"]
     assert card["record"]["data_sha256"] == card["images"]["sha256"]
     weights = (folder / "networks" / "tiny.safetensors").read_bytes()
-    assert run(*TRAIN, "--updates", 3).exit_code == 0
+    assert run(*TRAIN, "--steps", 3).exit_code == 0
     assert (folder / "networks" / "tiny.safetensors").read_bytes() == weights
 
     options = ("calibrate", "--network", "tiny", "--machine", "ls", "--largest", 5)
@@ -54,15 +54,15 @@ def test_train_then_calibrate(folder):
     assert len(scale.windows) == 20 and set(scale.windows) <= {3, 5}
     plan = asked(*options, "--trajectories", 3, "--dry-run")
     assert (plan["parts"], plan["done"], plan["windows"]) == (3, 1, [3, 5])
-    # More trajectories: the first is taken from the state file as it is. A Job that is left in the
+    # More trajectories: the first is taken from the state file as it is. A Task that is left in the
     # middle goes on where it was.
     state = folder / "scales" / ".state" / "tiny-ls.json"
     first = json.loads(state.read_text())["items"]
-    job = tasks.calibrating("tiny", "ls", trajectories=3, largest=5)
-    going = job.run()
+    task = tasks.calibrating("tiny", "ls", trajectories=3, largest=5)
+    going = task.run()
     next(going)
     del going
-    assert len(list(job.run())) == 1
+    assert len(list(task.run())) == 1
     items = json.loads(state.read_text())["items"]
     assert items[:1] == first and len(items) == 3
     # Once more, and nothing is done, or written.
@@ -76,14 +76,14 @@ def test_train_then_calibrate(folder):
 
 def test_a_dry_run_does_nothing(folder, tmp_path):
     """It says what the result would depend on, where it would be, and how much of it is done."""
-    plan = asked(*TRAIN, "--updates", 3, "--dry-run")
+    plan = asked(*TRAIN, "--steps", 3, "--dry-run")
     assert (plan["parts"], plan["done"]) == (3, 0) and plan["training"]["batch"] == 4
     assert plan["files"] == [
         str(folder / "networks" / f"tiny.{x}") for x in ("safetensors", "json")
     ]
     assert not (folder / "networks").exists()
-    assert run(*TRAIN, "--updates", 3).exit_code == 0
-    assert asked(*TRAIN, "--updates", 3, "--dry-run")["done"] == 3
+    assert run(*TRAIN, "--steps", 3).exit_code == 0
+    assert asked(*TRAIN, "--steps", 3, "--dry-run")["done"] == 3
     out = tmp_path / "new" / "drawn"
     drawn = ("--dataset", "noto_emoji", "--window", 3, "--samples", 2, "--out", out)
     done = run("sample", *drawn, "--dry-run")
@@ -93,7 +93,7 @@ def test_a_dry_run_does_nothing(folder, tmp_path):
 
 def test_agree(folder):
     """Every theory on every seed; a second run takes the finished batches as they are."""
-    assert run(*TRAIN, "--updates", 2).exit_code == 0
+    assert run(*TRAIN, "--steps", 2).exit_code == 0
     refused = run("agree", "--network", "tiny")
     assert refused.exit_code == 2 and "no ls scales of 'tiny'" in refused.output
     for machine in ("ls", "els"):
@@ -135,7 +135,7 @@ def test_agree(folder):
     # Other weights: neither the scales nor the kept batches belong to them.
     (folder / "networks" / "tiny.safetensors").unlink()
     (folder / "networks" / ".state" / "tiny.safetensors").unlink()
-    assert run(*TRAIN, "--updates", 3).exit_code == 0
+    assert run(*TRAIN, "--steps", 3).exit_code == 0
     refused = run("agree", "--network", "tiny")
     assert refused.exit_code == 2 and "must belong to the weights of 'tiny'" in refused.output
 
@@ -146,7 +146,7 @@ def test_agree(folder):
         (("train", "--dataset", "faces", "--network", "resnet"), "'faces' is not one of"),
         (("train", "--dataset", "cifar10-full", "--network", "unet"), "elslib data fetch cifar10"),
         ((*TRAIN[:-1], 30), "width must be a multiple of 8 from 24 on, got 30"),
-        ((*TRAIN, "--updates", 0), "0 is not in the range x>=1"),
+        ((*TRAIN, "--steps", 0), "0 is not in the range x>=1"),
         (("calibrate", "--network", "nobody"), "no network 'nobody'"),
         ((*SAMPLE, "--label", 10), "label must be a class of"),
         ((*SAMPLE, "--first-seed", 2**31 - 1), "seeds must hold at least one in"),
@@ -174,14 +174,14 @@ def test_errors_are_one_line_with_exit_code_2(folder, monkeypatch, arguments, me
 )
 def test_wrong_jobs_are_refused(folder, make, message):
     """Before any work."""
-    assert run(*TRAIN, "--updates", 1).exit_code == 0
+    assert run(*TRAIN, "--steps", 1).exit_code == 0
     with pytest.raises(ValueError, match=message):
         make()
 
 
 def test_a_network_on_other_images_is_refused(folder):
     """The card knows the images by sha256."""
-    assert run(*TRAIN, "--updates", 1).exit_code == 0
+    assert run(*TRAIN, "--steps", 1).exit_code == 0
     path = folder / "networks" / "tiny.json"
     card = json.loads(path.read_text())
     card["images"]["sha256"] = "0" * 64

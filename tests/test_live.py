@@ -5,12 +5,12 @@ import time
 import numpy
 import pytest
 
-from elslib.experiments.figure_config import CALIBRATED, CONSTANT, Setting, explorer
+from elslib.experiments.figure_config import CALIBRATED, CONSTANT, FigureConfig, explorer
 from elslib.experiments.live import NONE, Live
 
 FASHION, EMOJI = "fashion_mnist_10k/train", "noto_emoji/train"
 HELD_OUT = "fashion_mnist_test_1k/test"
-START = Setting(FASHION, "fashion-resnet", 1, 5, n_steps=7)
+START = FigureConfig(FASHION, "fashion-resnet", 1, 5, n_steps=7)
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -24,11 +24,11 @@ class Words:
         return f"<p>{self.words}</p>"
 
 
-def draw(setting):
+def draw(config):
     """Seed 13 brings bad luck."""
-    if setting.seed == 13:
+    if config.seed == 13:
         raise ValueError("seed must not be 13 & <odd>.")
-    return Words(setting)
+    return Words(config)
 
 
 def shown(live):
@@ -40,7 +40,7 @@ def shown(live):
 def test_it_begins_with_its_setting():
     """Controls and figure agree; a kernel sees the controls, a page the figure."""
     live = Live(draw, START)
-    assert live.setting == START and shown(live) == [f"<p>{START}</p>"]
+    assert live.config == START and shown(live) == [f"<p>{START}</p>"]
     bundle = live._repr_mimebundle_()
     assert bundle[VIEW]["model_id"] == live.box.model_id
     assert bundle["text/html"] == f"<p>{START}</p>"
@@ -56,12 +56,12 @@ def test_a_figure_that_is_there_is_not_drawn():
     [("seed", 6), ("label", None), ("windows", CONSTANT), ("factor", 1.5), ("n_steps", 9)],
 )
 def test_each_control_counts(name, value):
-    """A change says that it computes, then there is the figure of the new setting."""
+    """A change says that it computes, then there is the figure of the new config."""
     live = Live(draw, START)
     live.controls[name].value = NONE if value is None else value
     assert "computing" in live.said.value
-    setting = Setting(**{**vars(START), name: value})
-    assert live.setting == setting and shown(live) == [f"<p>{setting}</p>"]
+    config = FigureConfig(**{**vars(START), name: value})
+    assert live.config == config and shown(live) == [f"<p>{config}</p>"]
     assert 'role="status">computed in' in live.said.value
 
 
@@ -69,17 +69,17 @@ def test_other_images_bring_their_networks_windows_and_classes():
     """What does not go with them is no longer offered; what does, stays."""
     live = Live(draw, START)
     live.controls["dataset"].value = EMOJI
-    assert live.setting == Setting(EMOJI, "emoji-resnet", 1, 5, n_steps=7)
+    assert live.config == FigureConfig(EMOJI, "emoji-resnet", 1, 5, n_steps=7)
     assert [name for name, _ in live.controls["label"].options][1] == "Activities"
     live.controls["dataset"].value = HELD_OUT  # no network was trained on these
-    assert live.setting == Setting(HELD_OUT, None, 1, 5, CONSTANT, n_steps=7)
+    assert live.config == FigureConfig(HELD_OUT, None, 1, 5, CONSTANT, n_steps=7)
     assert live.controls["network"].label == "none"
     assert CALIBRATED not in dict(live.controls["windows"].options)
     assert live.controls["factor"].layout.display == "none"
     live.controls["dataset"].value = FASHION
     live.controls["network"].value = "fashion-resnet"
     live.controls["windows"].value = CALIBRATED
-    assert live.setting == START and live.controls["side"].layout.display == "none"
+    assert live.config == START and live.controls["side"].layout.display == "none"
     assert shown(live) == [f"<p>{START}</p>"]
 
 
@@ -94,14 +94,14 @@ def test_other_images_bring_their_networks_windows_and_classes():
 def test_a_start_must_be_offered(changes, message):
     """Before anything is drawn."""
     with pytest.raises(ValueError, match=message):
-        Live(draw, Setting(**{**vars(START), **changes}))
+        Live(draw, FigureConfig(**{**vars(START), **changes}))
 
 
 def test_images_that_cannot_be_read(tmp_path):
     """A file of one's own is offered; what is wrong with it is said, and mended when it is."""
     path = tmp_path / "mine.npy"
     numpy.save(path, numpy.zeros((3, 1, 8, 8), "float32"))
-    live = Live(explorer, Setting(str(path), None, None, 0, CONSTANT, side=3, n_steps=2))
+    live = Live(explorer, FigureConfig(str(path), None, None, 0, CONSTANT, side=3, n_steps=2))
     assert [name for name, _ in live.controls["label"].options] == ["all"]
     assert "Mosaic explorer: a picture, seed 0" in shown(live)[0]
     live.controls["dataset"].value = EMOJI
@@ -116,10 +116,10 @@ def test_many_changes_are_one_figure():
     """Clicking through the seeds computes the last one only, also while another is computed."""
     drawn = []
 
-    def slow(setting):
-        drawn.append(setting.seed)
+    def slow(config):
+        drawn.append(config.seed)
         time.sleep(0.8)
-        return Words(setting.seed)
+        return Words(config.seed)
 
     live = Live(slow, START, Words("given"))
     for seed in (6, 7, 8):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from elslib.experiments.provenance import RunRecord, Stopwatch
-from elslib.experiments.resume_log import Kept
+from elslib.experiments.resume_log import ResumeLog
 from elslib.experiments.spot_checks import spot_checks
 from elslib.io import check_writable, write_arrays, write_json
 
@@ -81,13 +81,13 @@ def test_spot_checks_are_drawn_without_repetition():
 def test_kept_items_of_another_run_are_refused(tmp_path):
     """What differs is named; the items of the same run are there again."""
     path = tmp_path / "kept.json"
-    Kept(path, {"a": 1, "b": 2}).add({"seconds": 1.5, "seeds": [3, 4]})
-    kept = Kept(path, {"a": 1, "b": 2})
+    ResumeLog(path, {"a": 1, "b": 2}).add({"seconds": 1.5, "seeds": [3, 4]})
+    kept = ResumeLog(path, {"a": 1, "b": 2})
     kept.add({"seconds": 2.0, "seeds": [5]})
     assert kept.gathered("seeds") == [3, 4, 5]
     assert (kept.seconds(), kept.seconds(1)) == (3.5, 1.5)
     with pytest.raises(ValueError, match="is of one with other b; ask for the same, or delete"):
-        Kept(path, {"a": 1, "b": 3})
+        ResumeLog(path, {"a": 1, "b": 3})
 
 
 @pytest.mark.parametrize("name", ["file/drawn.npz", "x" * 250, "folder"])
@@ -109,4 +109,4 @@ def test_a_file_that_is_no_record_is_refused(tmp_path, content):
     path = tmp_path / "kept.json"
     path.write_text(content)
     with pytest.raises(ValueError, match="kept.json is no record of a run; delete it"):
-        Kept(path, {})
+        ResumeLog(path, {})

@@ -42,8 +42,8 @@ def image_set(n=10, channels=3, side=8, classes: int | None = 4, seed=0):
     return ImageSet(images, None if classes is None else torch.arange(n) % classes)
 
 
-def tiny_trainer(images=None, network=NETWORK, updates=24, batch=4, **changes):
-    config = TrainConfig(network, updates=updates, batch=batch, **changes)
+def tiny_trainer(images=None, network=NETWORK, steps=24, batch=4, **changes):
+    config = TrainConfig(network, steps=steps, batch=batch, **changes)
     return Trainer(config, image_set() if images is None else images)
 
 
@@ -51,14 +51,14 @@ def tiny_trainer(images=None, network=NETWORK, updates=24, batch=4, **changes):
 
 
 def trainer_to_kill():
-    return tiny_trainer(updates=160, seed=3, weighting="relative")
+    return tiny_trainer(steps=160, seed=3, weighting="relative")
 
 
 def train_in_this_process(state):
-    """What the killed processes run: one line of progress per update."""
+    """What the killed processes run: one line of progress per step."""
     torch.set_num_threads(1)
     for step in train(trainer_to_kill(), state, save_every=SAVE_EVERY):
-        print(step.update, flush=True)
+        print(step.step, flush=True)
 
 
 @contextmanager
@@ -71,9 +71,9 @@ def training_process(state):
 
 
 def kill_after(state, lines, delay):
-    """SIGKILL a run `delay` seconds after its `lines`-th update; None: when it starts a save.
+    """SIGKILL a run `delay` seconds after its `lines`-th step; None: when it starts a save.
 
-    Returns the last update that the run reported.
+    Returns the last step that the run reported.
     """
     with training_process(state) as (process, output):
         reported = [output.readline() for _ in range(lines)]
@@ -99,13 +99,13 @@ def test_killed_and_resumed_run_ends_with_the_same_bits(tmp_path):
     assert process.returncode == 0
     expected = load_file(whole)
     dice = random.Random(17)
-    # An update takes about 5 ms and saving 10 ms, so most delays end in the middle of either.
+    # A step takes about 5 ms and saving 10 ms, so most delays end in the middle of either.
     delays = [dice.uniform(0, 0.04), dice.uniform(0, 0.04), None, dice.uniform(0, 0.04)]
     moments = [(dice.randint(1, 15), delay) for delay in delays]
     done = 0
     for lines, delay in moments:
         reported = kill_after(state, lines, delay)
-        print(f"killed {delay} s after {lines} lines at update {reported}, from {done};", end=" ")
+        print(f"killed {delay} s after {lines} lines at step {reported}, from {done};", end=" ")
         resumed = trainer_to_kill()
         if state.exists():
             resumed.load(state)
@@ -127,26 +127,26 @@ def test_killed_and_resumed_run_ends_with_the_same_bits(tmp_path):
 
 @pytest.mark.parametrize("architecture", ["resnet", "unet", "unet-attention"])
 def test_every_architecture_resumes_with_the_same_bits(tmp_path, architecture):
-    """Stopped after any of its updates a run continues as if it had not been."""
+    """Stopped after any of its steps a run continues as if it had not been."""
     network = replace(NETWORK, architecture=architecture)
-    whole = tiny_trainer(network=network, updates=4)
+    whole = tiny_trainer(network=network, steps=4)
     list(train(whole))
     state = tmp_path / "run.safetensors"
     for done in range(4):
-        stopped = tiny_trainer(network=network, updates=4)
+        stopped = tiny_trainer(network=network, steps=4)
         next(train(stopped, state, save_every=1))
         assert stopped.losses == whole.losses[: done + 1]
-    final = tiny_trainer(network=network, updates=4)
+    final = tiny_trainer(network=network, steps=4)
     final.load(state)
     for name, value in whole.average.items():
         assert torch.equal(final.average[name], value), name
 
 
 def test_resuming_a_finished_run_does_nothing(tmp_path):
-    """A state of the last update loads, yields no step and is not written again."""
+    """A state of the last step loads, yields no step and is not written again."""
     state = tmp_path / "run.safetensors"
-    first, again = tiny_trainer(updates=5), tiny_trainer(updates=5)
-    assert [step.update for step in train(first, state)] == [0, 1, 2, 3, 4]
+    first, again = tiny_trainer(steps=5), tiny_trainer(steps=5)
+    assert [step.step for step in train(first, state)] == [0, 1, 2, 3, 4]
     written = state.stat().st_mtime_ns
     assert list(train(again, state)) == []
     assert state.stat().st_mtime_ns == written
@@ -159,11 +159,11 @@ def test_training_does_not_touch_the_global_generator():
     """Weights come from the seed alone, whatever was drawn before, and nothing is drawn."""
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    one = tiny_trainer(updates=3)
+    one = tiny_trainer(steps=3)
     list(train(one))
     assert torch.equal(torch.get_rng_state(), before)
     torch.rand(7)
-    two = tiny_trainer(updates=3)
+    two = tiny_trainer(steps=3)
     list(train(two))
     assert one.losses == two.losses
 
@@ -171,12 +171,12 @@ def test_training_does_not_touch_the_global_generator():
 # ---- what the trainer feeds the network
 
 
-def fed(trainer, updates):
-    """The (noisy images, times, labels) that the network is given in the next updates."""
+def fed(trainer, steps):
+    """The (noisy images, times, labels) that the network is given in the next steps."""
     batches = []
     hook = trainer.module.register_forward_pre_hook(lambda _, args: batches.append(args))
-    for _ in range(updates):
-        trainer.update()
+    for _ in range(steps):
+        trainer.step()
     hook.remove()
     return batches
 
@@ -190,9 +190,9 @@ def labelled_by_position(n):
 def test_every_epoch_visits_every_image_once(n, batch):
     """Entries kn to (k + 1)n of the order are a permutation, also where a batch spans epochs."""
     images, network = labelled_by_position(n)
-    updates = -(-3 * n // batch)
-    trainer = tiny_trainer(images, network, updates=updates, batch=batch)
-    order = torch.cat([label for _, _, label in fed(trainer, updates)])
+    steps = -(-3 * n // batch)
+    trainer = tiny_trainer(images, network, steps=steps, batch=batch)
+    order = torch.cat([label for _, _, label in fed(trainer, steps)])
     epochs = order[: 3 * n].reshape(3, n)
     for epoch in epochs:
         assert sorted(epoch.tolist()) == list(range(n))
@@ -206,11 +206,11 @@ def test_batch_is_a_function_of_seed_and_update(tmp_path):
     whole = fed(tiny_trainer(images, network, seed=3), 8)
     first = tiny_trainer(images, network, seed=3)
     for _ in range(5):
-        first.update()
+        first.step()
     first.save(tmp_path / "run.safetensors")
     resumed = tiny_trainer(images, network, seed=3)
     resumed.load(tmp_path / "run.safetensors")
-    other_rate = fed(tiny_trainer(images, network, seed=3, rate=0.1, ema=0.5), 8)
+    other_rate = fed(tiny_trainer(images, network, seed=3, lr=0.1, ema=0.5), 8)
     for expected, actual in zip([*whole[5:], *whole], [*fed(resumed, 3), *other_rate], strict=True):
         for a, b in zip(expected, actual, strict=True):
             assert torch.equal(a, b)
@@ -227,11 +227,11 @@ def test_seeds_give_different_batches(seed):
         assert not all(same)
 
 
-def test_updates_give_different_batches():
-    """Times and noise differ from update to update, also for one image in batches of one."""
+def test_steps_give_different_batches():
+    """Times and noise differ from step to step, also for one image in batches of one."""
     images = image_set(1, classes=None)
     network = NetworkConfig(3, width=24, blocks=1)
-    batches = fed(tiny_trainer(images, network, updates=40, batch=1), 40)
+    batches = fed(tiny_trainer(images, network, steps=40, batch=1), 40)
     assert len({float(x.sum()) for x, _, _ in batches}) == 40
     assert len({float(t) for _, t, _ in batches}) > 30
 
@@ -258,7 +258,7 @@ def test_loss_falls_on_a_learnable_set(autocast):
     """On one constant image the noise follows from x and t, so the loss falls far below 1."""
     images = ImageSet(torch.full((1, 1, 8, 8), 0.5))
     network = NetworkConfig(1, width=24, blocks=1)
-    trainer = tiny_trainer(images, network, updates=150, batch=16, rate=1e-2, autocast=autocast)
+    trainer = tiny_trainer(images, network, steps=150, batch=16, lr=1e-2, autocast=autocast)
     losses = [step.loss for step in train(trainer)]
     assert losses == trainer.losses
     first, last = sum(losses[:5]) / 5, sum(losses[-20:]) / 20
@@ -267,7 +267,7 @@ def test_loss_falls_on_a_learnable_set(autocast):
 
 
 def test_precision_follows_the_processor():
-    """bfloat16 only where it is fast, and then the updates differ; float32 if so asked."""
+    """bfloat16 only where it is fast, and then the steps differ; float32 if so asked."""
     fast = has_bfloat16(torch.device("cpu"))
     if torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):
         assert not fast
@@ -275,21 +275,21 @@ def test_precision_follows_the_processor():
     precise, auto = tiny_trainer(autocast=False), tiny_trainer(autocast=True)
     assert precise.precision == torch.float32
     assert auto.precision == (torch.bfloat16 if fast else torch.float32)
-    assert (precise.update().loss != auto.update().loss) == fast
+    assert (precise.step().loss != auto.step().loss) == fast
 
 
 def test_a_run_that_diverges_ends():
     """At an absurd rate the weights blow up: an error, not hours of nan."""
-    trainer = tiny_trainer(rate=1e30, updates=50, autocast=False)
-    with pytest.raises(ValueError, match="rate must be small enough .*1e.30: the loss of update"):
+    trainer = tiny_trainer(lr=1e30, steps=50, autocast=False)
+    with pytest.raises(ValueError, match="lr must be small enough .*1e.30: the loss of step"):
         list(train(trainer))
     assert len(trainer.losses) < 50
 
 
 def test_rate_falls_from_rate_to_zero():
-    """The learning rate starts at `rate`, is half of it midway, ends near 0, and never rises."""
-    config = TrainConfig(NETWORK, updates=1000, rate=0.01)
-    rates = [config.rate_at(update) for update in range(1000)]
+    """The learning rate starts at `lr`, is half of it midway, ends near 0, and never rises."""
+    config = TrainConfig(NETWORK, steps=1000, lr=0.01)
+    rates = [config.lr_at(step) for step in range(1000)]
     assert rates[0] == 0.01
     assert rates[500] == pytest.approx(0.005)
     assert 0 < rates[-1] < 1e-6
@@ -297,21 +297,21 @@ def test_rate_falls_from_rate_to_zero():
 
 
 def test_exponential_rate_is_the_papers():
-    """0.999965^update over the paper's 140,000 updates; over fewer it falls as far, only faster."""
-    paper = TrainConfig(NETWORK, updates=140_000, rate=1e-4, decay="exponential")
-    for update in (0, 1, 1000, 139_999):
-        assert paper.rate_at(update) == pytest.approx(1e-4 * 0.999965**update, rel=1e-9)
-    short = TrainConfig(NETWORK, updates=1400, rate=1e-4, decay="exponential")
-    for update in (0, 1, 700, 1399):
-        assert short.rate_at(update) == pytest.approx(paper.rate_at(100 * update), rel=1e-9)
+    """0.999965^step over the paper's 140,000 steps; over fewer it falls as far, only faster."""
+    paper = TrainConfig(NETWORK, steps=140_000, lr=1e-4, decay="exponential")
+    for step in (0, 1, 1000, 139_999):
+        assert paper.lr_at(step) == pytest.approx(1e-4 * 0.999965**step, rel=1e-9)
+    short = TrainConfig(NETWORK, steps=1400, lr=1e-4, decay="exponential")
+    for step in (0, 1, 700, 1399):
+        assert short.lr_at(step) == pytest.approx(paper.lr_at(100 * step), rel=1e-9)
 
 
 def test_steps_report_update_and_rate():
     """The steps that `train` yields are numbered from 0 and carry the rate that was used."""
-    trainer = tiny_trainer(updates=6)
+    trainer = tiny_trainer(steps=6)
     steps = list(train(trainer))
-    assert [step.update for step in steps] == list(range(6))
-    assert [step.rate for step in steps] == [trainer.config.rate_at(i) for i in range(6)]
+    assert [step.step for step in steps] == list(range(6))
+    assert [step.lr for step in steps] == [trainer.config.lr_at(i) for i in range(6)]
     assert trainer.trained
 
 
@@ -329,9 +329,9 @@ def test_relative_weights_make_every_noise_level_count_alike():
 
 
 def test_the_loss_is_reported_without_weights():
-    """The first update's is the same for both weightings, whose next weights are not."""
+    """The first step's is the same for both weightings, whose next weights are not."""
     plain, weighted = tiny_trainer(), tiny_trainer(weighting="relative")
-    assert plain.update().loss == weighted.update().loss
+    assert plain.step().loss == weighted.step().loss
     assert any(
         not torch.equal(a, b)
         for a, b in zip(plain.module.parameters(), weighted.module.parameters(), strict=True)
@@ -340,16 +340,16 @@ def test_the_loss_is_reported_without_weights():
 
 def test_average_without_memory_is_the_weights():
     """With ema = 0 the average is the weights themselves, bit for bit."""
-    trainer = tiny_trainer(updates=5, ema=0.0)
+    trainer = tiny_trainer(steps=5, ema=0.0)
     list(train(trainer))
     for name, weight in trainer.module.named_parameters():
         assert torch.equal(trainer.average[name], weight)
 
 
 def test_average_is_exponential():
-    """average <- decay average + (1 - decay) weights after update n, from the initial weights on;
+    """average <- decay average + (1 - decay) weights after step n, from the initial weights on;
     decay is ema, at first (1 + n) / (10 + n)."""
-    trainer = tiny_trainer(updates=8, ema=0.25)
+    trainer = tiny_trainer(steps=8, ema=0.25)
     expected = {k: v.detach().clone() for k, v in trainer.module.named_parameters()}
     for _, decay in zip(train(trainer), [0.1, 2 / 11, *[0.25] * 6], strict=True):
         for name, weight in trainer.module.named_parameters():
@@ -359,8 +359,8 @@ def test_average_is_exponential():
 
 
 def test_the_average_forgets_the_initial_weights():
-    """However slow it is in the end: after 100 updates it has none of them left."""
-    trainer = tiny_trainer(updates=100, ema=0.999)
+    """However slow it is in the end: after 100 steps it has none of them left."""
+    trainer = tiny_trainer(steps=100, ema=0.999)
     for average, weights in zip(trainer.average.values(), trainer.module.parameters(), strict=True):
         average.fill_(1)
         weights.data.zero_()
@@ -371,7 +371,7 @@ def test_the_average_forgets_the_initial_weights():
 
 def test_denoiser_holds_the_average():
     """Trainer.denoiser has the averaged weights, and denoises without touching its input."""
-    trainer = tiny_trainer(updates=5, ema=0.5)
+    trainer = tiny_trainer(steps=5, ema=0.5)
     list(train(trainer))
     denoiser = trainer.denoiser()
     for name, value in denoiser.module.named_parameters():
@@ -395,10 +395,10 @@ def test_held_out_loss_is_fixed():
     assert abs(loss - 1) < 6 * (2 / (64 * 192)) ** 0.5
 
 
-def measured(trainer, state=None, updates=None):
-    """Train with held-out images, to the end or until so many updates are done."""
+def measured(trainer, state=None, steps=None):
+    """Train with held-out images, to the end or until so many steps are done."""
     for step in train(trainer, state, held_out=image_set(n=6, seed=9), save_every=1):
-        if step.update + 1 == updates:
+        if step.step + 1 == steps:
             break
     return trainer
 
@@ -416,15 +416,15 @@ def quick_measurements(monkeypatch):
     return counted
 
 
-@pytest.mark.parametrize("updates, entries", [(20, 20), (24, 20), (45, 20), (7, 7)])
-def test_held_out_curve_has_20_entries(quick_measurements, updates, entries):
-    """Evenly spread and the last one at the end; a run of fewer updates has one for each."""
-    trainer = tiny_trainer(updates=updates)
+@pytest.mark.parametrize("steps, entries", [(20, 20), (24, 20), (45, 20), (7, 7)])
+def test_held_out_curve_has_20_entries(quick_measurements, steps, entries):
+    """Evenly spread and the last one at the end; a run of fewer steps has one for each."""
+    trainer = tiny_trainer(steps=steps)
     at = []
     for step in train(trainer, held_out=image_set(n=6, seed=9)):
-        at += [step.update + 1] * (len(trainer.held_out) - len(at))
-    # The k-th is measured after the first update at which k twentieths of them are done.
-    assert at == sorted({-(-k * updates // 20) for k in range(1, 21)})
+        at += [step.step + 1] * (len(trainer.held_out) - len(at))
+    # The k-th is measured after the first step at which k twentieths of them are done.
+    assert at == sorted({-(-k * steps // 20) for k in range(1, 21)})
     assert len(trainer.held_out) == entries and trainer.held_out == quick_measurements
     assert trainer.held_out[-1] == held_out_loss(trainer.denoiser(), image_set(n=6, seed=9), 2, 4)
 
@@ -432,10 +432,10 @@ def test_held_out_curve_has_20_entries(quick_measurements, updates, entries):
 def test_held_out_curve_survives_a_resume(quick_measurements, tmp_path):
     """Stopped and resumed, also between two measurements, it has the very values of one run."""
     state = tmp_path / "run.safetensors"
-    whole = measured(tiny_trainer(updates=50))
+    whole = measured(tiny_trainer(steps=50))
     for stop in (11, 12, 30):
-        assert len(measured(tiny_trainer(updates=50), state, stop).losses) == stop
-    resumed = measured(tiny_trainer(updates=50), state)
+        assert len(measured(tiny_trainer(steps=50), state, stop).losses) == stop
+    resumed = measured(tiny_trainer(steps=50), state)
     assert resumed.held_out == whole.held_out and len(whole.held_out) == 20
     assert resumed.losses == whole.losses
 
@@ -443,19 +443,19 @@ def test_held_out_curve_survives_a_resume(quick_measurements, tmp_path):
 def test_held_out_curve_of_a_run_that_was_not_measured_at_first(quick_measurements, tmp_path):
     """What was not measured in time is not made up for later: entries stay where they belong."""
     state = tmp_path / "run.safetensors"
-    for step in train(tiny_trainer(updates=20), state, save_every=1):
-        if step.update == 9:
+    for step in train(tiny_trainer(steps=20), state, save_every=1):
+        if step.step == 9:
             break
-    trainer = measured(tiny_trainer(updates=20), state)
-    assert trainer.held_out == measured(tiny_trainer(updates=20)).held_out[10:]
+    trainer = measured(tiny_trainer(steps=20), state)
+    assert trainer.held_out == measured(tiny_trainer(steps=20)).held_out[10:]
 
 
 def test_measuring_changes_nothing(quick_measurements):
     """Weights have the same bits whether or not the run is measured, and nothing is drawn."""
-    plain = tiny_trainer(updates=20)
+    plain = tiny_trainer(steps=20)
     list(train(plain))
     before = torch.get_rng_state()
-    trainer = measured(tiny_trainer(updates=20))
+    trainer = measured(tiny_trainer(steps=20))
     assert torch.equal(torch.get_rng_state(), before)
     assert trainer.losses == plain.losses
     for name, value in plain.average.items():
@@ -467,10 +467,10 @@ def test_measuring_changes_nothing(quick_measurements):
 
 @pytest.fixture
 def saved(tmp_path):
-    """The state of a run after four updates."""
+    """The state of a run after four steps."""
     trainer = tiny_trainer()
     for _ in range(4):
-        trainer.update()
+        trainer.step()
     trainer.save(tmp_path / "run.safetensors")
     return tmp_path / "run.safetensors"
 
@@ -489,9 +489,9 @@ def test_resume_from_a_truncated_state(saved, kept):
     "changes",
     [
         {"seed": 1},
-        {"updates": 25},
+        {"steps": 25},
         {"batch": 5},
-        {"rate": 2e-3},
+        {"lr": 2e-3},
         {"ema": 0.9},
         {"decay": "exponential"},
         {"autocast": False},
@@ -546,44 +546,44 @@ def test_labels_beyond_classes():
         tiny_trainer(image_set(classes=5))
 
 
-@pytest.mark.parametrize("name", ["updates", "batch"])
+@pytest.mark.parametrize("name", ["steps", "batch"])
 @pytest.mark.parametrize("value", [0, -1, 2.5])
-def test_updates_and_batch_must_be_positive(name, value, as_installed):
-    """There is no run without updates, no update without images, and no half of either."""
+def test_steps_and_batch_must_be_positive(name, value, as_installed):
+    """There is no run without steps, no step without images, and no half of either."""
     with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1, got"):
-        TrainConfig(NETWORK, **{"updates": 5, name: value})
+        TrainConfig(NETWORK, **{"steps": 5, name: value})
 
 
-def test_states_are_written_after_whole_updates(tmp_path):
-    """A state after every 0 updates is refused before the first."""
+def test_states_are_written_after_whole_steps(tmp_path):
+    """A state after every 0 steps is refused before the first."""
     with pytest.raises(ValueError, match="save_every must be at least 1, got 0"):
         next(train(tiny_trainer(), tmp_path / "state", save_every=0))
 
 
-@pytest.mark.parametrize("rate", [0.0, -1e-3, float("nan")])
-def test_rate_must_be_positive(rate):
+@pytest.mark.parametrize("lr", [0.0, -1e-3, float("nan")])
+def test_lr_must_be_positive(lr):
     """A rate that learns nothing, or unlearns, is refused."""
-    with pytest.raises(ValueError, match="rate must be positive, got .*; 1e-3 works"):
-        TrainConfig(NETWORK, updates=5, rate=rate)
+    with pytest.raises(ValueError, match="lr must be positive, got .*; 1e-3 works"):
+        TrainConfig(NETWORK, steps=5, lr=lr)
 
 
 def test_weighting_must_be_known(as_installed):
     """There are two weightings."""
     with pytest.raises(ValueError, match="weighting must be none or relative, got 'snr'"):
-        TrainConfig(NETWORK, updates=5, weighting="snr")  # pyright: ignore[reportArgumentType]
+        TrainConfig(NETWORK, steps=5, weighting="snr")  # pyright: ignore[reportArgumentType]
 
 
 def test_decay_must_be_known(as_installed):
     """There are two decays."""
     with pytest.raises(ValueError, match="decay must be cosine or exponential, got 'linear'"):
-        TrainConfig(NETWORK, updates=5, decay="linear")  # pyright: ignore[reportArgumentType]
+        TrainConfig(NETWORK, steps=5, decay="linear")  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("ema", [1.0, 1.5, -0.1, float("nan")])
 def test_ema_must_lie_in_range(ema):
     """An average that never moves, or that moves away, is refused."""
     with pytest.raises(ValueError, match=r"ema must lie in \[0, 1\), got"):
-        TrainConfig(NETWORK, updates=5, ema=ema)
+        TrainConfig(NETWORK, steps=5, ema=ema)
 
 
 if __name__ == "__main__":

@@ -56,40 +56,40 @@ def lines(content: Mapping[str, object], before: str = "") -> Iterator[str]:
             yield f"{before}{name}: {value}"
 
 
-def work(command: Callable[..., tasks.Job]):
-    """A command that does a Job: with a progress bar, --dry-run and --json."""
+def work(command: Callable[..., tasks.Task]):
+    """A command that does a Task: with a progress bar, --dry-run and --json."""
 
     @click.option("--dry-run", is_flag=True, help="Say what it would do, do nothing.")
     @click.option("--json", "machine_readable", is_flag=True, help="Print the outcome as json.")
     @plain_errors
     @wraps(command)
     def wrapped(dry_run, machine_readable, **options):
-        job = command(**options)
+        task = command(**options)
         first = sharded.here().rank == 0  # of several processes one speaks
-        files = {"files": [str(file) for file in job.files]}
+        files = {"files": [str(file) for file in task.files]}
         if dry_run:
-            outcome = {**job.config, "parts": job.parts, "done": job.done, **files}
+            outcome = {**task.config, "parts": task.parts, "done": task.done, **files}
         else:
-            for file in job.files:
+            for file in task.files:
                 check_writable(file)
-            show(job, quiet=not first)
-            outcome = {**job.summary(), **files}
+            show(task, quiet=not first)
+            outcome = {**task.summary(), **files}
         if first:
             click.echo(as_json(outcome) if machine_readable else "\n".join(lines(outcome)))
 
     return wrapped
 
 
-def show(job: tasks.Job, quiet: bool) -> None:
-    """Do a job, showing its progress: as a bar on a terminal, else in ten lines."""
+def show(task: tasks.Task, quiet: bool) -> None:
+    """Do a task, showing its progress: as a bar on a terminal, else in ten lines."""
     hidden = True if quiet else None
-    with tqdm(total=job.parts, initial=job.done, desc=job.name, disable=hidden) as bar:
-        for parts, note in enumerate(job.run(), job.done + 1):
+    with tqdm(total=task.parts, initial=task.done, desc=task.name, disable=hidden) as bar:
+        for parts, note in enumerate(task.run(), task.done + 1):
             bar.set_postfix_str(note, refresh=False)
             bar.update()
-            tenth = parts * 10 // job.parts > (parts - 1) * 10 // job.parts
+            tenth = parts * 10 // task.parts > (parts - 1) * 10 // task.parts
             if bar.disable and tenth and not quiet:
-                click.echo(f"{job.name}: {parts} of {job.parts} {note}".rstrip(), err=True)
+                click.echo(f"{task.name}: {parts} of {task.parts} {note}".rstrip(), err=True)
 
 
 @contextmanager

@@ -15,15 +15,15 @@ from elslib.networks import training
 )
 @click.option("--name", default="", help="Name in data/networks.  [default: DATASET-NETWORK]")
 @click.option("--width", type=click.IntRange(min=24), help="Instead of the profile's.")
-@click.option("--updates", type=click.IntRange(min=1), help="Instead of the profile's.")
+@click.option("--steps", type=click.IntRange(min=1), help="Instead of the profile's.")
 @click.option("--batch", type=click.IntRange(min=1), help="Instead of the profile's.")
-@click.option("--rate", type=float, help="Learning rate, instead of the profile's.")
+@click.option("--lr", type=float, help="Learning rate, instead of the profile's.")
 @click.option("--decay", type=click.Choice(training.DECAYS), help="Of the rate; likewise.")
 @click.option("--weighting", type=click.Choice(training.WEIGHTINGS), help="Of errors; likewise.")
 @click.option("--seed", type=click.IntRange(0, 2**30 - 1), default=0, show_default=True)
 @work
 def train(dataset, network, profile, name, **changes):
-    """Train a network of the zoo, or resume where it stopped; on a GPU if there is one.
+    """Train a network by a recipe, or resume where it stopped; on a GPU if there is one.
 
     Example: elslib train --dataset fashion --network resnet
     """

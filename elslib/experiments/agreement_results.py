@@ -25,8 +25,8 @@ def result_path(network: str) -> Path:
 
 
 def with_results(named: str = "") -> list[str]:
-    """The networks named, separated by commas; if none is, all that have one: those of the zoo in
-    its order, then the others alphabetically."""
+    """The networks named, separated by commas; if none is, all that have results: those of the
+    recipes in their order, then the others alphabetically."""
     if names := [name.strip() for name in named.split(",") if name.strip()]:
         return names
     found = result_path("*").parent.glob(result_path("*").name)

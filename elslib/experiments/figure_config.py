@@ -22,11 +22,11 @@ CALIBRATED, CONSTANT = "calibrated on the network", "one side at all times"
 
 
 @dataclass(frozen=True)
-class Setting:
+class FigureConfig:
     """What an interactive figure is of. A wrong value is refused when the figure is computed.
 
     dataset   the theory's training images, a name that `datasets.load` knows
-    network   one of the zoo that was trained on them, None for the theory alone
+    network   one that was trained on them, None for the theory alone
     label     class of the pictures; None: each its own, seed modulo the number of classes, or no
               class at all where there is none to choose
     seed      of the (first) noise image
@@ -60,27 +60,27 @@ def classes_of(dataset: str, network: str | None) -> Mapping[str, int]:
     return {images.class_name(number): number for number in images.labels.unique().tolist()}
 
 
-def explorer(setting: Setting) -> Explorer:
-    """The mosaic explorer of the setting's noise image. Raises what its parts raise."""
-    machine, network = _theory_and_network(setting)
-    labels = _labels(setting, 1)
-    noise = initial_noise([setting.seed], machine.images.images.shape[1:])
+def explorer(config: FigureConfig) -> Explorer:
+    """The mosaic explorer of the config's noise image. Raises what its parts raise."""
+    machine, network = _theory_and_network(config)
+    labels = _labels(config, 1)
+    noise = initial_noise([config.seed], machine.images.images.shape[1:])
     label = None if labels is None else int(labels)
     images = machine.images.subset(label)  # refuses a class that nobody has
     what = "a picture" if label is None else images.class_name(label).lower()
-    title = f"{what}, seed {setting.seed}"
-    return explore(machine, network, noise, label, n_steps=setting.n_steps, title=title)
+    title = f"{what}, seed {config.seed}"
+    return explore(machine, network, noise, label, n_steps=config.n_steps, title=title)
 
 
-def player(setting: Setting, n_seeds: int = 8) -> Player:
-    """The time player of so many noise images, from the setting's seed on."""
-    machine, network = _theory_and_network(setting)
+def player(config: FigureConfig, n_seeds: int = 8) -> Player:
+    """The time player of so many noise images, from the config's seed on."""
+    machine, network = _theory_and_network(config)
     denoisers: dict[str, Denoiser] = {"theory": machine}
     if network is not None:
         denoisers["network"] = network
-    seeds = range(setting.seed, setting.seed + n_seeds)
+    seeds = range(config.seed, config.seed + n_seeds)
     noise = initial_noise(seeds, machine.images.images.shape[1:])
-    times, labels = uniform_times(setting.n_steps), _labels(setting, n_seeds)
+    times, labels = uniform_times(config.n_steps), _labels(config, n_seeds)
     with torch.no_grad():
         runs = {
             name: list(ddim(denoise, noise, times, machine.schedule, labels))
@@ -89,31 +89,33 @@ def player(setting: Setting, n_seeds: int = 8) -> Player:
     return play(runs, title=f"{' and '.join(denoisers)} from {n_seeds} noise images")
 
 
-def _theory_and_network(setting: Setting) -> tuple[EquivariantLocalScore, NetworkDenoiser | None]:
-    images, network = _loaded(setting.dataset, setting.network)
+def _theory_and_network(
+    config: FigureConfig,
+) -> tuple[EquivariantLocalScore, NetworkDenoiser | None]:
+    images, network = _loaded(config.dataset, config.network)
     edges = network.edges if network else "aware"
     schedule = network.schedule if network else cosine()
-    return EquivariantLocalScore(images, _scale(setting), edges=edges, schedule=schedule), network
+    return EquivariantLocalScore(images, _scale(config), edges=edges, schedule=schedule), network
 
 
-def _scale(setting: Setting) -> ScaleTable:
-    if setting.windows == CONSTANT:
-        return constant_scale(setting.side)
-    if setting.windows != CALIBRATED:
-        return published_scale(setting.windows).scaled(setting.factor)
-    if setting.network is None:
+def _scale(config: FigureConfig) -> ScaleTable:
+    if config.windows == CONSTANT:
+        return constant_scale(config.side)
+    if config.windows != CALIBRATED:
+        return published_scale(config.windows).scaled(config.factor)
+    if config.network is None:
         raise ValueError(
             f"windows must not be {CALIBRATED!r} for the theory alone; take one side, or a "
             f"published scale."
         )
-    return load_scale(setting.network, "els").scaled(setting.factor)
+    return load_scale(config.network, "els").scaled(config.factor)
 
 
-def _labels(setting: Setting, n_seeds: int) -> Tensor | None:
-    n_classes = len(classes_of(setting.dataset, setting.network))
-    if setting.label is not None:
-        return torch.full((n_seeds,), setting.label)
-    seeds = torch.arange(setting.seed, setting.seed + n_seeds)
+def _labels(config: FigureConfig, n_seeds: int) -> Tensor | None:
+    n_classes = len(classes_of(config.dataset, config.network))
+    if config.label is not None:
+        return torch.full((n_seeds,), config.label)
+    seeds = torch.arange(config.seed, config.seed + n_seeds)
     return seeds % n_classes if n_classes else None
 
 

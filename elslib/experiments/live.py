@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import ipywidgets as widgets
 
 from elslib.data.named import present, with_split
-from elslib.experiments.figure_config import CONSTANT, Setting, classes_of, windows_for
+from elslib.experiments.figure_config import CONSTANT, FigureConfig, classes_of, windows_for
 from elslib.experiments.store import trained_on
 
 WAIT = 0.3  # seconds without a further change before anything is computed
@@ -30,15 +30,18 @@ class Figure(Protocol):
 
 
 class Live:
-    """A figure that `draw` makes of a setting, under one control for each field of the setting.
+    """A figure that `draw` makes of a config, under one control for each field of the config.
 
     `figure` is the one of `start`, drawn at once unless it is given. What is wrong with a later
-    setting is said in words, and no figure is shown. Raises ValueError for a start that the
+    config is said in words, and no figure is shown. Raises ValueError for a start that the
     controls do not offer.
     """
 
     def __init__(
-        self, draw: Callable[[Setting], Figure], start: Setting, figure: Figure | None = None
+        self,
+        draw: Callable[[FigureConfig], Figure],
+        start: FigureConfig,
+        figure: Figure | None = None,
     ):
         self.controls = _controls(start)
         self.draw, self.figure = draw, draw(start) if figure is None else figure
@@ -54,9 +57,9 @@ class Live:
             control.observe(self._changed, "value")
 
     @property
-    def setting(self) -> Setting:
+    def config(self) -> FigureConfig:
         """What the controls say."""
-        return Setting(**{name: _value(control) for name, control in self.controls.items()})
+        return FigureConfig(**{name: _value(control) for name, control in self.controls.items()})
 
     def wait(self) -> None:
         """Return once the figure is that of the controls."""
@@ -80,18 +83,18 @@ class Live:
         finally:
             self._following = False
         self._say("status", "computing ...")
-        # The setting as it is now: while it is drawn, controls may change one by one.
-        self._timer = threading.Timer(WAIT, self._renew, (self.setting,))
+        # The config as it is now: while it is drawn, controls may change one by one.
+        self._timer = threading.Timer(WAIT, self._renew, (self.config,))
         self._timer.daemon = True
         self._timer.start()
 
-    def _renew(self, setting: Setting) -> None:
+    def _renew(self, config: FigureConfig) -> None:
         with self._lock:
             if threading.current_thread() is not self._timer:
                 return  # it waited for another, and there is a newer one
             start = time.perf_counter()
             try:
-                self.figure = self.draw(setting)
+                self.figure = self.draw(config)
                 self._show()
                 self._say("status", f"computed in {time.perf_counter() - start:.1f} s")
             except Exception as error:  # in a thread nobody would hear of it
@@ -108,8 +111,8 @@ class Live:
         self.said.value = f'<span role="{role}">{html.escape(words)}</span>'
 
 
-def _controls(start: Setting) -> dict[str, Any]:
-    """A control for each field of a setting, at its value."""
+def _controls(start: FigureConfig) -> dict[str, Any]:
+    """A control for each field of a config, at its value."""
     wide = {"description_width": "initial"}
     start = replace(start, dataset=with_split(start.dataset))
     images = [(name, name) for name in dict.fromkeys([*present(), start.dataset])]

@@ -1,4 +1,4 @@
-"""The zoo: which networks are trained on what and how, and the run that makes one of them.
+"""Recipes: which networks are trained on what and how, and the run that makes one of them.
 
 A network is named by its images and its kind, `fashion-unet`; those trained on a full set say so,
 `cifar10-full-unet`, and those of the profile "paper" end in `-paper`.
@@ -32,7 +32,7 @@ from elslib.schedules import cosine
 
 # Samples that are compared with the training images, from seeds that nothing else uses.
 SAMPLES, FIRST_SEED = 100, 50_000
-# Trained: the held-out loss fell less than this over the last fifth of the updates.
+# Trained: the held-out loss fell less than this over the last fifth of the steps.
 PLATEAU = 0.01
 SNAPSHOTS = 8
 
@@ -69,17 +69,17 @@ class Profile:
     """How the networks of a profile are trained; `width` of ResNets and of UNets."""
 
     width: dict[str, int]
-    recipe: dict
+    training: dict
 
 
 PROFILES = {
     # At most two hours of two cores for a network. Some UNets got stuck at twice this rate.
     "cpu": Profile(
         width={"resnet": 64, "unet": 64},
-        recipe={
-            "updates": 7_000,
+        training={
+            "steps": 7_000,
             "batch": 32,
-            "rate": 1e-3,
+            "lr": 1e-3,
             "decay": "cosine",
             "ema": 0.999,
             "weighting": "relative",
@@ -88,10 +88,10 @@ PROFILES = {
     # The paper's recipe (App. C.1).
     "paper": Profile(
         width={"resnet": 256, "unet": 64},
-        recipe={
-            "updates": 140_000,
+        training={
+            "steps": 140_000,
             "batch": 128,
-            "rate": 1e-4,
+            "lr": 1e-4,
             "decay": "exponential",
             "ema": 0.0,
         },
@@ -100,7 +100,7 @@ PROFILES = {
 
 
 @dataclass(frozen=True)
-class Plan:
+class Recipe:
     """A network to be: its name, images to train on and to hold out, how to train it."""
 
     name: str
@@ -123,19 +123,19 @@ class Plan:
 
     @property
     def snapshots(self) -> tuple[int, ...]:
-        """Log-spaced numbers of updates after which the weights are kept, to see it learn."""
-        last = self.config.updates
+        """Log-spaced numbers of steps after which the weights are kept, to see it learn."""
+        last = self.config.steps
         marks = np.geomspace(min(100, last), last, SNAPSHOTS)
         return tuple(sorted({round(mark) for mark in marks}))
 
-    def snapshot(self, updates: int) -> Path:
-        """Where the weights after so many updates are kept."""
+    def snapshot(self, steps: int) -> Path:
+        """Where the weights after so many steps are kept."""
         folder = self.weights.parent / ".snapshots"
-        return folder / f"{self.weights.stem}-{updates}.safetensors"
+        return folder / f"{self.weights.stem}-{steps}.safetensors"
 
 
-def plan(dataset: str, network: str, profile: str = "cpu", name: str = "", **changes) -> Plan:
-    """The network `dataset`-`network` of a profile; `changes` to width, updates, rate, ...
+def recipe(dataset: str, network: str, profile: str = "cpu", name: str = "", **changes) -> Recipe:
+    """The network `dataset`-`network` of a profile; `changes` to width, steps, lr, ...
 
     Raises ValueError for an unknown dataset, network or profile, FileNotFoundError for images that
     are not here.
@@ -151,110 +151,110 @@ def plan(dataset: str, network: str, profile: str = "cpu", name: str = "", **cha
     changes = {k: v for k, v in changes.items() if v is not None}
     width = changes.pop("width", how.width[network.split("-")[0]])
     built = NetworkConfig(images.images.shape[1], width, classes=classes, **KINDS[network])
-    config = replace(TrainConfig(built, **how.recipe), **changes)
+    config = replace(TrainConfig(built, **how.training), **changes)
     suffix = "-paper" if profile == "paper" else ""
-    return Plan(name or f"{dataset}-{network}{suffix}", images, held_out, config)
+    return Recipe(name or f"{dataset}-{network}{suffix}", images, held_out, config)
 
 
 def held_out_images(name: str) -> ImageSet:
     """The images that were held out of a network's training, by its card.
 
-    Raises ValueError for a network trained on images of no subject of the zoo.
+    Raises ValueError for a network trained on images of no subject.
     """
     trained_on = images_of(name)["name"]
     for subject in SUBJECTS.values():
         if with_split(subject.images) == with_split(trained_on):
             return load(subject.held_out)
     raise ValueError(
-        f"name must be of a network trained on images of the zoo, got {name!r}, trained on "
+        f"name must be of a network trained on images of the recipes, got {name!r}, trained on "
         f"{trained_on!r}; nothing is known to be held out of these."
     )
 
 
-def make(plan: Plan, device: str = "cpu") -> Iterator[tuple[Trainer, TrainStep]]:
-    """Train the network of a plan, or resume it; yields after each update.
+def make(recipe: Recipe, device: str = "cpu") -> Iterator[tuple[Trainer, TrainStep]]:
+    """Train the network of a recipe, or resume it; yields after each step.
 
     At the end its weights and its card are in data/networks; if they are there already, nothing
     is done. Raises ValueError if a network of another configuration has its name.
     """
-    if is_made(plan):
+    if is_made(recipe):
         return
-    trainer = Trainer(plan.config, plan.images.to(device))
-    marks = plan.snapshots
-    for step in train(trainer, plan.state, held_out=plan.held_out):
-        if step.update + 1 in marks:
-            write_weights(plan.snapshot(step.update + 1), trainer.average, plan.images)
+    trainer = Trainer(recipe.config, recipe.images.to(device))
+    marks = recipe.snapshots
+    for step in train(trainer, recipe.state, held_out=recipe.held_out):
+        if step.step + 1 in marks:
+            write_weights(recipe.snapshot(step.step + 1), trainer.average, recipe.images)
         yield trainer, step
-    if not plan.snapshot(marks[-1]).is_file():  # of a run that was killed after its last update
-        write_weights(plan.snapshot(marks[-1]), trainer.average, plan.images)
-    finish(plan, trainer)
+    if not recipe.snapshot(marks[-1]).is_file():  # of a run that was killed after its last step
+        write_weights(recipe.snapshot(marks[-1]), trainer.average, recipe.images)
+    finish(recipe, trainer)
 
 
-def updates_done(plan: Plan) -> int:
-    """How many updates of a plan are done and kept; the errors of `is_made` and `Trainer.load`."""
-    if is_made(plan):
-        return plan.config.updates
-    trainer = Trainer(plan.config, plan.images)
-    if plan.state.exists():
-        trainer.load(plan.state)
+def steps_done(recipe: Recipe) -> int:
+    """How many steps of a recipe are done and kept; the errors of `is_made` and `Trainer.load`."""
+    if is_made(recipe):
+        return recipe.config.steps
+    trainer = Trainer(recipe.config, recipe.images)
+    if recipe.state.exists():
+        trainer.load(recipe.state)
     return len(trainer.losses)
 
 
-def is_made(plan: Plan) -> bool:
+def is_made(recipe: Recipe) -> bool:
     """Whether the network is in data/networks. ValueError if another one has its name."""
-    if not plan.weights.is_file() or not plan.card.is_file():
+    if not recipe.weights.is_file() or not recipe.card.is_file():
         return False
-    there = load_card(plan.name)
-    other = [key for key, value in described(plan).items() if there.get(key) != value]
+    there = load_card(recipe.name)
+    other = [key for key, value in described(recipe).items() if there.get(key) != value]
     if other:
         raise ValueError(
-            f"name must not be that of another network, got {plan.name!r}, which differs in "
-            f"{', '.join(other)} ({plan.card}); give another name, or delete that network."
+            f"name must not be that of another network, got {recipe.name!r}, which differs in "
+            f"{', '.join(other)} ({recipe.card}); give another name, or delete that network."
         )
     return True
 
 
-def finish(plan: Plan, trainer: Trainer) -> None:
+def finish(recipe: Recipe, trainer: Trainer) -> None:
     """Write the weights in half precision and the card of a trained network."""
-    content = card(plan, trainer)
-    plan.card.unlink(missing_ok=True)  # so that a kill never leaves it with other weights
-    write_weights(plan.weights, trainer.average, plan.images)
-    write_json(plan.card, content)
+    content = card(recipe, trainer)
+    recipe.card.unlink(missing_ok=True)  # so that a kill never leaves it with other weights
+    write_weights(recipe.weights, trainer.average, recipe.images)
+    write_json(recipe.card, content)
 
 
 def write_weights(path: Path, weights: dict[str, torch.Tensor], images: ImageSet) -> None:
-    """Half precision: it changes no measured agreement, see the tests of the zoo."""
+    """Half precision: it changes no measured agreement, see tests/test_recipes.py."""
     half = {name: tensor.half() for name, tensor in weights.items()}
     write_tensors(path, half, {"images": images.sha256})
 
 
-def described(plan: Plan) -> dict[str, dict]:
-    """What a card says of a plan: what the network is, how it is trained, and on what."""
-    config = asdict(plan.config)
-    images = {"name": plan.images.name, "sha256": plan.images.sha256}
+def described(recipe: Recipe) -> dict[str, dict]:
+    """What a card says of a recipe: what the network is, how it is trained, and on what."""
+    config = asdict(recipe.config)
+    images = {"name": recipe.images.name, "sha256": recipe.images.sha256}
     return {"network": config.pop("network"), "training": config, "images": images}
 
 
-def card(plan: Plan, trainer: Trainer) -> dict:
+def card(recipe: Recipe, trainer: Trainer) -> dict:
     """What is recorded of a network beside its weights."""
-    asked, seconds = described(plan), round(trainer.seconds, 1)
-    record = RunRecord("elslib train", asked["training"], plan.images.sha256, seconds)
+    asked, seconds = described(recipe), round(trainer.seconds, 1)
+    record = RunRecord("elslib train", asked["training"], recipe.images.sha256, seconds)
     tail = trainer.losses[-max(1, len(trainer.losses) // 10) :]
     curve = np.array_split(np.array(trainer.losses), min(60, len(trainer.losses)))
     n = len(trainer.held_out)
     fell = 1 - trainer.held_out[-1] / trainer.held_out[n - 1 - n // 5]
     return {
-        "name": plan.name,
+        "name": recipe.name,
         **asked,
         "schedule": cosine().name,
         "loss": {
-            "training": round(float(np.mean(tail)), 5),  # of the last tenth of the updates
+            "training": round(float(np.mean(tail)), 5),  # of the last tenth of the steps
             "held_out": round(trainer.held_out[-1], 5),
             "held_out_fell_in_last_fifth": round(fell, 5),
             "trained": n == MEASUREMENTS and fell < PLATEAU,
         },
         "precision": str(trainer.precision).removeprefix("torch."),
-        "near_copies": share_of_copies(trainer.denoiser(), plan.images),
+        "near_copies": share_of_copies(trainer.denoiser(), recipe.images),
         "loss_curve": [round(float(part.mean()), 5) for part in curve],
         "held_out_curve": [round(loss, 5) for loss in trainer.held_out],
         "record": record.json(),

@@ -6,7 +6,7 @@ from pathlib import Path
 from elslib.io import write_json
 
 
-class Kept:
+class ResumeLog:
     """Items of a long run, written to a json file one by one, so that a kill loses one at most.
 
     Raises ValueError for a file that is broken or that a run of another configuration left.

@@ -117,12 +117,12 @@ def training_images(name: str) -> ImageSet:
 
 
 def scale_path(network: str, machine: str) -> Path:
-    """Where the calibrated scales of a network of the zoo are kept; machine is "els" or "ls"."""
+    """Where the calibrated scales of a network are kept; machine is "els" or "ls"."""
     return data_folder() / "scales" / f"{network}-{machine}.json"
 
 
 def load_scale(network: str, machine: str) -> ScaleTable:
-    """The scales calibrated for a network of the zoo.
+    """The scales calibrated for a network.
 
     Raises FileNotFoundError if there are none, ValueError if they belong to other weights or do not
     say to which.

@@ -1,7 +1,7 @@
 """Work with a result in files: training, calibration, agreement, samples.
 
-A `Job` knows beforehand what its result depends on, which files it will write and how much of it is
-done. The long ones keep each part when it ends, and go on from there after a kill.
+A `Task` knows beforehand what its result depends on, which files it will write and how much of it
+is done. The long ones keep each part when it ends, and go on from there after a kill.
 """
 
 import io
@@ -20,7 +20,7 @@ from elslib.denoisers import sharded
 from elslib.denoisers.machines import EquivariantLocalScore, LocalScore, ScoreMachine
 from elslib.experiments import agreement_results, recipes, store
 from elslib.experiments.provenance import RunRecord, Stopwatch
-from elslib.experiments.resume_log import Kept
+from elslib.experiments.resume_log import ResumeLog
 from elslib.figures import plots
 from elslib.io import write_arrays, write_json, write_whole
 from elslib.samplers import ddim, initial_noise, uniform_times
@@ -32,13 +32,13 @@ MACHINES = ("els", "ls")
 
 
 @dataclass(frozen=True)
-class Job:
+class Task:
     """Work that is known but not done.
 
     name     of the work, for its progress
     config   what the result depends on, plain json
     files    what it writes at its end
-    parts    updates, trajectories, batches or steps, of which `done` are kept already
+    parts    steps, trajectories or batches, of which `done` are kept already
     run      does the other parts, yielding a note (or "") after each; then writes the files
     summary  what came out; once `run` has ended
     """
@@ -52,28 +52,34 @@ class Job:
     summary: Callable[[], Mapping[str, object]]
 
 
-def training(dataset: str, network: str, profile: str = "cpu", name: str = "", **changes) -> Job:
-    """Train a network by a recipe; arguments and errors of `recipes.plan` and `recipes.make`."""
-    plan = recipes.plan(dataset, network, profile, name, **changes)
+def training(dataset: str, network: str, profile: str = "cpu", name: str = "", **changes) -> Task:
+    """Train a network by a recipe; arguments and errors of `recipes.recipe` and `recipes.make`."""
+    recipe = recipes.recipe(dataset, network, profile, name, **changes)
 
     def run() -> Iterator[str]:
-        for trainer, _ in recipes.make(plan, "cuda" if torch.cuda.is_available() else "cpu"):
+        for trainer, _ in recipes.make(recipe, "cuda" if torch.cuda.is_available() else "cpu"):
             yield f"loss {np.mean(trainer.losses[-100:]):.4f}"
 
     def summary() -> dict:
-        return {"loss": store.load_card(plan.name)["loss"], "minutes": _minutes(plan.card)}
+        return {"loss": store.load_card(recipe.name)["loss"], "minutes": _minutes(recipe.card)}
 
-    files, updates = [plan.weights, plan.card], plan.config.updates
-    return Job(
-        plan.name, recipes.described(plan), files, updates, recipes.updates_done(plan), run, summary
+    files, steps = [recipe.weights, recipe.card], recipe.config.steps
+    return Task(
+        recipe.name,
+        recipes.described(recipe),
+        files,
+        steps,
+        recipes.steps_done(recipe),
+        run,
+        summary,
     )
 
 
-def calibrating(network: str, machine: str, trajectories: int = 16, largest: int = 17) -> Job:
+def calibrating(network: str, machine: str, trajectories: int = 16, largest: int = 17) -> Task:
     """Find the window, 3, 5, ..., `largest`, of a network at each noise level, for "els" or "ls".
 
     ValueError for another machine, no trajectory, and a `largest` that is even or below 3; the
-    errors of `load_network`, `training_images` and `Kept`.
+    errors of `load_network`, `training_images` and `ResumeLog`.
     """
     _check_positive("trajectories", trajectories)
     denoiser, images = store.load_network(network), store.training_images(network)
@@ -88,7 +94,7 @@ def calibrating(network: str, machine: str, trajectories: int = 16, largest: int
         "windows": windows,
         "images_sha256": images.sha256,
     }
-    kept = Kept(path.parent / ".state" / path.name, config)
+    kept = ResumeLog(path.parent / ".state" / path.name, config)
     seeds = [calibration.FIRST_SEED + i for i in range(trajectories)]
     asked, classes = {**config, "seeds": seeds}, denoiser.config.classes
     made = _is_made(path, asked, [path])
@@ -122,14 +128,14 @@ def calibrating(network: str, machine: str, trajectories: int = 16, largest: int
         windows = list(store.load_scale(network, machine).windows)
         return {"windows": windows, "minutes": _minutes(path)}
 
-    return Job(f"calibrate {network}", asked, [path], trajectories, done, run, summary)
+    return Task(f"calibrate {network}", asked, [path], trajectories, done, run, summary)
 
 
-def agreeing(network: str, seeds: int = 100) -> Job:
+def agreeing(network: str, seeds: int = 100) -> Task:
     """Compare a network with every theory on the seeds 0, 1, ..., and keep the pictures.
 
     Needs its windows, for "els" and for "ls". ValueError for no seeds; the errors of
-    `load_network`, `training_images`, `load_scale` and `Kept`.
+    `load_network`, `training_images`, `load_scale` and `ResumeLog`.
     """
     _check_positive("seeds", seeds)
     denoiser, images = store.load_network(network), store.training_images(network)
@@ -143,7 +149,7 @@ def agreeing(network: str, seeds: int = 100) -> Job:
     }
     path = agreement_results.result_path(network)
     record_path = path.with_suffix(".json")
-    kept = Kept(path.parent / ".state" / record_path.name, config)
+    kept = ResumeLog(path.parent / ".state" / record_path.name, config)
     asked, files = {**config, "seeds": seeds}, [path, path.with_suffix(".npz"), record_path]
     made = _is_made(record_path, asked, files)
 
@@ -185,10 +191,10 @@ def agreeing(network: str, seeds: int = 100) -> Job:
 
     done = len(kept.items)
     parts = done + len(todo())
-    return Job(f"agree {network}", asked, files, parts, parts if made else done, run, summary)
+    return Task(f"agree {network}", asked, files, parts, parts if made else done, run, summary)
 
 
-def _write_agreement(network: str, kept: Kept, seeds: int) -> None:
+def _write_agreement(network: str, kept: ResumeLog, seeds: int) -> None:
     """The rows and pictures of the first seeds; more may be kept, of a run that asked for more."""
     rows = [agreement.Row(**row) for row in kept.gathered("rows")]
     path = agreement_results.result_path(network)
@@ -214,7 +220,7 @@ def sampling(
     steps: int,
     out: Path,
     device: str = "cpu",
-) -> Job:
+) -> Task:
     """Draw samples from "els" or "ls" into OUT.npz, OUT.json and, if grey or RGB, OUT.png.
 
     Under torchrun each process sums over its shard of the images, on a "cuda" device of its own if
@@ -284,7 +290,7 @@ def sampling(
         return {"seconds_a_sample": round(seconds[-1] / len(seeds), 2)}
 
     name = f"{len(seeds)} samples"
-    return Job(name, config, list(files.values()), steps, 0, run, summary)
+    return Task(name, config, list(files.values()), steps, 0, run, summary)
 
 
 def _check_positive(name: str, value: int) -> None:

@@ -45,7 +45,7 @@ class NetworkDenoiser:
 
 
 @runtime_checkable
-class Takes(Protocol):
+class NetworkSpec(Protocol):
     """What a network takes: a NetworkConfig, or what stands for it in networks of others."""
 
     @property
@@ -58,7 +58,7 @@ class Takes(Protocol):
     def side_multiple(self) -> int: ...
 
 
-def check_sides(config: Takes, name: str, x: Tensor) -> None:
+def check_sides(config: NetworkSpec, name: str, x: Tensor) -> None:
     """Raise ValueError if `name`, images [b, c, h, w], have sides that a UNet cannot halve."""
     multiple = config.side_multiple
     if any(side % multiple for side in x.shape[2:]):
@@ -69,7 +69,7 @@ def check_sides(config: Takes, name: str, x: Tensor) -> None:
 
 
 def check_input(
-    config: Takes, module: nn.Module, x: Tensor, t: float | Tensor, label: Tensor | None
+    config: NetworkSpec, module: nn.Module, x: Tensor, t: float | Tensor, label: Tensor | None
 ) -> None:
     """Raise ValueError for input that a network does not take; nothing is converted."""
     weights = next(module.parameters())

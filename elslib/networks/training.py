@@ -1,6 +1,6 @@
 """Training by denoising score matching, as a generator that resumes where a kill left it.
 
-Everything random is a function of the seed and the update number: batch order, times and noise.
+Everything random is a function of the seed and the step number: batch order, times and noise.
 A run that was killed and resumed therefore ends with the same bits as one that was not, given the
 same number of threads.
 """
@@ -29,7 +29,7 @@ from elslib.schedules import Schedule, cosine
 TIME_GRID = 1000
 # Streams of random numbers: none shares a generator's seed with another, nor with the noise of
 # samples, whose seeds lie below 2^31.
-UPDATES, EPOCHS, HELD_OUT = 0, 1, 2
+STEPS, EPOCHS, HELD_OUT = 0, 1, 2
 # The held-out loss is measured so many times in a run, evenly spread.
 MEASUREMENTS = 20
 Decay = Literal["cosine", "exponential"]
@@ -45,11 +45,11 @@ LEVELS, MOVE = 20, 0.02
 class TrainConfig:
     """How a network is trained with the paper's objective (App. C.1).
 
-    Adam starts at `rate`. `decay="exponential"` is the paper's, 0.999965^update over its 140,000
-    updates, stretched over these `updates`; `"cosine"` falls to 0. The result is an exponential
+    Adam starts at `lr`. `decay="exponential"` is the paper's, 0.999965^step over its 140,000
+    steps, stretched over these `steps`; `"cosine"` falls to 0. The result is an exponential
     moving average of the weights with decay `ema`, less at first so that it forgets the initial
     weights; 0, as in the paper, keeps none. `autocast` computes in bfloat16 where `has_bfloat16`.
-    `updates`, `batch` at least 1.
+    `steps`, `batch` at least 1.
 
     `weighting="none"` is the paper's plain mean of squared errors. `"relative"` divides the error
     of an image by the running mean of the errors at its noise level; the weights that Karras et
@@ -58,9 +58,9 @@ class TrainConfig:
     """
 
     network: NetworkConfig
-    updates: int
+    steps: int
     batch: int = 64
-    rate: float = 1e-3
+    lr: float = 1e-3
     decay: Decay = "cosine"
     ema: float = 0.999
     seed: int = 0
@@ -68,12 +68,12 @@ class TrainConfig:
     weighting: Weighting = "none"
 
     def __post_init__(self):
-        for name in ("updates", "batch"):
+        for name in ("steps", "batch"):
             number = getattr(self, name)
             if not isinstance(number, int) or number < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {number!r}.")
-        if not self.rate > 0:
-            raise ValueError(f"rate must be positive, got {self.rate}; 1e-3 works.")
+        if not self.lr > 0:
+            raise ValueError(f"lr must be positive, got {self.lr}; 1e-3 works.")
         if self.decay not in DECAYS:
             raise ValueError(f"decay must be cosine or exponential, got {self.decay!r}.")
         if self.weighting not in WEIGHTINGS:
@@ -81,28 +81,28 @@ class TrainConfig:
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must lie in [0, 1), got {self.ema}; 0 keeps no average.")
 
-    def rate_at(self, update: int) -> float:
-        """Learning rate of an update, counted from 0."""
-        done = update / self.updates
+    def lr_at(self, step: int) -> float:
+        """Learning rate of a step, counted from 0."""
+        done = step / self.steps
         if self.decay == "exponential":
-            return self.rate * 0.999965 ** (140_000 * done)
-        return self.rate * 0.5 * (1 + math.cos(math.pi * done))
+            return self.lr * 0.999965 ** (140_000 * done)
+        return self.lr * 0.5 * (1 + math.cos(math.pi * done))
 
 
 @dataclass(frozen=True)
 class TrainStep:
-    """One update: its number (from 0), plain mean squared error of the noise, learning rate."""
+    """One step: its number (from 0), plain mean squared error of the noise, learning rate."""
 
-    update: int
+    step: int
     loss: float
-    rate: float
+    lr: float
 
 
 class Trainer:
     """The state of a run: weights, their average, Adam's moments, the losses so far.
 
-    `losses` has one entry an update, `held_out` the averaged weights' held-out loss at every
-    twentieth of the updates, if it was measured. `level_errors` is what relative weights divide by.
+    `losses` has one entry a step, `held_out` the averaged weights' held-out loss at every
+    twentieth of the steps, if it was measured. `level_errors` is what relative weights divide by.
     """
 
     def __init__(self, config: TrainConfig, images: ImageSet):
@@ -113,18 +113,18 @@ class Trainer:
             self.module = build(config.network).to(memory_format=torch.channels_last)
         self.module.to(images.images.device)
         self.average = {k: v.detach().clone() for k, v in self.module.named_parameters()}
-        self.adam = torch.optim.Adam(self.module.parameters(), lr=config.rate, fused=True)
+        self.adam = torch.optim.Adam(self.module.parameters(), lr=config.lr, fused=True)
         self.losses: list[float] = []
         self.held_out: list[float] = []
         self.level_errors = torch.ones(LEVELS)
         self.seconds = 0.0
 
-    def update(self) -> TrainStep:
-        """Do the next update."""
+    def step(self) -> TrainStep:
+        """Do the next step."""
         start = time.monotonic()
         number, config = len(self.losses), self.config
         x, t, label, eps = _batch(self.images, config, number, cosine())
-        self.adam.param_groups[0]["lr"] = rate = config.rate_at(number)
+        self.adam.param_groups[0]["lr"] = lr = config.lr_at(number)
         with self._precision():
             estimate = self.module(x.to(memory_format=torch.channels_last), t, label)
         errors = (estimate.float() - eps).square().mean(dim=(1, 2, 3))  # (b)
@@ -134,7 +134,7 @@ class Trainer:
         self._average(number)
         self.losses.append(float(errors.detach().mean()))
         self.seconds += time.monotonic() - start
-        return TrainStep(number, self.losses[-1], rate)
+        return TrainStep(number, self.losses[-1], lr)
 
     @property
     def precision(self) -> torch.dtype:
@@ -160,7 +160,7 @@ class Trainer:
         return 1 / self.level_errors[level].to(errors.device)
 
     def _average(self, number: int) -> None:
-        """Move the average towards the weights after an update, the more, the earlier it is: else
+        """Move the average towards the weights after a step, the more, the earlier it is: else
         the first thousand averages would be of the initial weights, and so would snapshots."""
         decay = min(self.config.ema, (1 + number) / (10 + number))
         for average, weights in zip(self.average.values(), self.module.parameters(), strict=True):
@@ -168,8 +168,8 @@ class Trainer:
 
     @property
     def trained(self) -> bool:
-        """Whether all updates are done."""
-        return len(self.losses) >= self.config.updates
+        """Whether all steps are done."""
+        return len(self.losses) >= self.config.steps
 
     def denoiser(self) -> NetworkDenoiser:
         """The averaged weights as a Denoiser."""
@@ -211,7 +211,7 @@ class Trainer:
             parameter.data.copy_(state[f"weights.{name}"])
             self.average[name].copy_(state[f"average.{name}"])
             moments = {key: state[f"adam.{key}.{name}"] for key in ("exp_avg", "exp_avg_sq")}
-            # Moments take their weights' memory layout, on which the bits of an update depend.
+            # Moments take their weights' memory layout, on which the bits of a step depend.
             self.adam.state[parameter] = {
                 "step": state[f"adam.step.{name}"].to(parameter.device, copy=True),
                 **{k: torch.empty_like(parameter).copy_(v) for k, v in moments.items()},
@@ -231,9 +231,9 @@ def train(
     held_out: ImageSet | None = None,
     save_every: int = 500,
 ) -> Iterator[TrainStep]:
-    """Run a Trainer to its last update, from the start or from the file `state`; yields each.
+    """Run a Trainer to its last step, from the start or from the file `state`; yields each.
 
-    The state is written every `save_every` updates and at the end; the loss on the images
+    The state is written every `save_every` steps and at the end; the loss on the images
     `held_out` goes to `trainer.held_out`. Raises ValueError for `save_every` below 1, for a state
     that is broken or of another run, and when the loss is no number any more.
     """
@@ -241,16 +241,16 @@ def train(
         raise ValueError(f"save_every must be at least 1, got {save_every}; 500 is usual.")
     if state is not None and state.exists():
         trainer.load(state)
-    updates = trainer.config.updates
+    steps = trainer.config.steps
     while not trainer.trained:
-        step = trainer.update()
+        step = trainer.step()
         if not math.isfinite(step.loss):
             raise ValueError(
-                f"rate must be small enough to learn with, got {trainer.config.rate}: the loss of "
-                f"update {step.update} is {step.loss}; take a smaller one."
+                f"lr must be small enough to learn with, got {trainer.config.lr}: the loss of "
+                f"step {step.step} is {step.loss}; take a smaller one."
             )
-        done = step.update + 1
-        due = done * MEASUREMENTS // updates > step.update * MEASUREMENTS // updates
+        done = step.step + 1
+        due = done * MEASUREMENTS // steps > step.step * MEASUREMENTS // steps
         if held_out is not None and due:
             trainer.held_out.append(held_out_loss(trainer.denoiser(), held_out))
         if state is not None and (done % save_every == 0 or trainer.trained):
@@ -266,7 +266,7 @@ def held_out_loss(
     Raises ValueError for images that do not fit the network.
     """
     _check_images(denoiser.config, images)
-    config = TrainConfig(denoiser.config, updates=1, batch=batch)
+    config = TrainConfig(denoiser.config, steps=1, batch=batch)
     images = images.to(next(denoiser.module.parameters()).device)
     total = 0.0
     with torch.no_grad():
@@ -290,11 +290,11 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def _batch(
-    images: ImageSet, config: TrainConfig, update: int, schedule: Schedule, stream: int = UPDATES
+    images: ImageSet, config: TrainConfig, step: int, schedule: Schedule, stream: int = STEPS
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
-    """Noisy images, times, classes and noise of one update: a function of seed and number."""
-    chosen = _order(len(images), config.seed, update * config.batch, config.batch)
-    generator = _generator(stream, config.seed, update)
+    """Noisy images, times, classes and noise of one step: a function of seed and number."""
+    chosen = _order(len(images), config.seed, step * config.batch, config.batch)
+    generator = _generator(stream, config.seed, step)
     t = torch.randint(TIME_GRID, (config.batch,), generator=generator) / TIME_GRID
     x0 = images.images[chosen]
     eps = torch.randn(x0.shape, generator=generator).to(x0.device)
@@ -305,7 +305,7 @@ def _batch(
 
 
 def _generator(stream: int, seed: int, number: int) -> torch.Generator:
-    """The generator of one update or epoch; torch's looks only at the low 32 bits of its seed."""
+    """The generator of one step or epoch; torch's looks only at the low 32 bits of its seed."""
     within = (number + seed * 0x9E3779B1) % 2**29
     return torch.Generator().manual_seed(2**31 + stream * 2**29 + within)
 

@@ -18,8 +18,8 @@ from browser.conftest import ROOT, SHOTS
 CELLS = (
     """from functools import partial
 from elslib.experiments.live import Live
-from elslib.experiments.figure_config import CONSTANT, Setting, explorer, player
-start = Setting("noto_emoji/train", None, 0, 1, CONSTANT, side=3, n_steps=3)
+from elslib.experiments.figure_config import CONSTANT, FigureConfig, explorer, player
+start = FigureConfig("noto_emoji/train", None, 0, 1, CONSTANT, side=3, n_steps=3)
 Live(explorer, start)""",
     "Live(partial(player, n_seeds=3), start)",
 )

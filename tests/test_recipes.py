@@ -1,4 +1,4 @@
-"""The zoo: what its plans promise, and one tiny network made from end to end."""
+"""Recipes: what they promise, and one tiny network made from end to end."""
 
 import json
 from dataclasses import asdict
@@ -35,15 +35,15 @@ def no_images(monkeypatch):
     monkeypatch.setattr(recipes, "load", load)
 
 
-# ---- plans
+# ---- recipes
 
 
 @pytest.mark.parametrize("dataset", recipes.SUBJECTS)
 @pytest.mark.parametrize("network", ["resnet", "resnet-circular", "unet", "unet-attention"])
 def test_plan_of_the_cpu_profile(no_images, dataset, network):
     """Named by images and kind; conditional on all classes or on none."""
-    plan = recipes.plan(dataset, network)
-    assert plan.name == f"{dataset}-{network}"
+    recipe = recipes.recipe(dataset, network)
+    assert recipe.name == f"{dataset}-{network}"
     images, held_out, channels, classes = {
         "fashion": ("fashion_mnist_10k", "fashion_mnist_test_1k", 1, 10),
         "mnist": ("mnist_5k/train", "mnist_5k/held_out", 1, None),
@@ -54,13 +54,13 @@ def test_plan_of_the_cpu_profile(no_images, dataset, network):
         "cifar10-full": ("cifar10/train", "cifar10/test", 3, 10),
         "celeba": ("celeba_10k/train", "celeba_10k/held_out", 3, None),
     }[dataset]
-    assert (plan.images.name, plan.held_out.name) == (images, held_out)
-    built = plan.config.network
+    assert (recipe.images.name, recipe.held_out.name) == (images, held_out)
+    built = recipe.config.network
     assert (built.channels, built.classes, built.width) == (channels, classes, 64)
     assert built.padding == ("circular" if network == "resnet-circular" else "zeros")
     assert built.architecture == network.removesuffix("-circular")
-    assert (plan.config.rate, plan.config.decay) == (1e-3, "cosine") and plan.config.ema > 0
-    assert plan.config.weighting == "relative"
+    assert (recipe.config.lr, recipe.config.decay) == (1e-3, "cosine") and recipe.config.ema > 0
+    assert recipe.config.weighting == "relative"
 
 
 @pytest.mark.parametrize("dataset", ["fashion-full", "mnist-full", "cifar10-full"])
@@ -69,28 +69,30 @@ def test_plan_of_the_cpu_profile(no_images, dataset, network):
 )
 def test_paper_profile_is_the_papers(no_images, dataset, network, width):
     """App. C.1, value by value, on the full sets."""
-    plan = recipes.plan(dataset, network, "paper")
+    recipe = recipes.recipe(dataset, network, "paper")
     full = dataset.removesuffix("-full").replace("fashion", "fashion_mnist")
-    assert plan.name == f"{dataset}-{network}-paper"
-    assert (plan.images.name, plan.held_out.name) == (f"{full}/train", f"{full}/test")
-    config = plan.config
+    assert recipe.name == f"{dataset}-{network}-paper"
+    assert (recipe.images.name, recipe.held_out.name) == (f"{full}/train", f"{full}/test")
+    config = recipe.config
     assert config.network.width == width and config.network.blocks == 6
     assert config.network.classes == (None if dataset == "mnist-full" else 10)
-    assert (config.updates, config.batch, config.rate) == (140_000, 128, 1e-4)
+    assert (config.steps, config.batch, config.lr) == (140_000, 128, 1e-4)
     assert (config.decay, config.ema, config.weighting) == ("exponential", 0.0, "none")
 
 
 def test_changes_to_a_plan(no_images):
     """They win over the profile; None, as from a command line, leaves it."""
-    changes: dict[str, Any] = {"width": 24, "updates": 7, "rate": 0.1, "decay": "cosine"}
-    plan = recipes.plan("emoji", "unet", name="mine", **changes)
-    config = plan.config
-    assert plan.name == "mine" and config.network.width == 24
-    assert (config.updates, config.rate, config.decay) == (7, 0.1, "cosine")
+    changes: dict[str, Any] = {"width": 24, "steps": 7, "lr": 0.1, "decay": "cosine"}
+    recipe = recipes.recipe("emoji", "unet", name="mine", **changes)
+    config = recipe.config
+    assert recipe.name == "mine" and config.network.width == 24
+    assert (config.steps, config.lr, config.decay) == (7, 0.1, "cosine")
     nothing: dict[str, Any] = dict.fromkeys(changes)
-    assert recipes.plan("emoji", "unet", **nothing).config == recipes.plan("emoji", "unet").config
+    assert (
+        recipes.recipe("emoji", "unet", **nothing).config == recipes.recipe("emoji", "unet").config
+    )
     with pytest.raises(ValueError, match="width must be a multiple of 8 from 24 on, got 0"):
-        recipes.plan("emoji", "unet", width=0)
+        recipes.recipe("emoji", "unet", width=0)
 
 
 @pytest.mark.parametrize(
@@ -104,43 +106,43 @@ def test_changes_to_a_plan(no_images):
 def test_unknown_plans(no_images, asked, message):
     """Every name must be known."""
     with pytest.raises(ValueError, match=message):
-        recipes.plan(*asked)
+        recipes.recipe(*asked)
 
 
 def test_a_full_set_that_is_not_here(folder, monkeypatch):
     """Nothing is downloaded behind one's back."""
     monkeypatch.setenv("ELSLIB_DATA", str(folder))
     with pytest.raises(FileNotFoundError, match="elslib data fetch cifar10"):
-        recipes.plan("cifar10-full", "resnet", "paper")
+        recipes.recipe("cifar10-full", "resnet", "paper")
 
 
-@pytest.mark.parametrize("updates", [14_000, 140_000, 2_000])
-def test_snapshots_are_log_spaced(no_images, updates):
-    """Eight, from 100 to the last update, each the same factor after the one before."""
-    marks = recipes.plan("fashion", "unet", updates=updates).snapshots
-    assert len(marks) == 8 and (marks[0], marks[-1]) == (100, updates)
-    factor = (updates / 100) ** (1 / 7)
+@pytest.mark.parametrize("steps", [14_000, 140_000, 2_000])
+def test_snapshots_are_log_spaced(no_images, steps):
+    """Eight, from 100 to the last step, each the same factor after the one before."""
+    marks = recipes.recipe("fashion", "unet", steps=steps).snapshots
+    assert len(marks) == 8 and (marks[0], marks[-1]) == (100, steps)
+    factor = (steps / 100) ** (1 / 7)
     for before, after in zip(marks, marks[1:], strict=False):
         assert after / before == pytest.approx(factor, rel=0.01)
 
 
 def test_snapshots_of_a_short_run(no_images):
     """A run that ends before the first mark has its end as the only one."""
-    assert recipes.plan("fashion", "unet", updates=30).snapshots == (30,)
+    assert recipes.recipe("fashion", "unet", steps=30).snapshots == (30,)
 
 
 # ---- making a network
 
 
-def tiny_plan(**changes):
-    return recipes.plan("emoji", "resnet", **{"width": 24, "updates": 22, "batch": 2, **changes})
+def tiny_recipe(**changes):
+    return recipes.recipe("emoji", "resnet", **{"width": 24, "steps": 22, "batch": 2, **changes})
 
 
 def test_make_writes_weights_and_card(folder, quick):
     """Half-precision weights that hold the average, and a card that says how they were made."""
-    plan = tiny_plan()
-    made = list(recipes.make(plan))
-    assert [step.update for _, step in made] == list(range(22))
+    recipe = tiny_recipe()
+    made = list(recipes.make(recipe))
+    assert [step.step for _, step in made] == list(range(22))
     trainer, _ = made[-1]
 
     state = load_file(folder / "networks" / "emoji-resnet.safetensors")
@@ -150,20 +152,20 @@ def test_make_writes_weights_and_card(folder, quick):
 
     card = json.loads((folder / "networks" / "emoji-resnet.json").read_text())
     assert card["name"] == "emoji-resnet" and card["schedule"] == "cosine"
-    assert TrainConfig(plan.config.network, **card["training"]) == plan.config
-    assert card["network"] == asdict(plan.config.network)
-    assert card["images"] == {"name": "noto_emoji/train", "sha256": plan.images.sha256}
+    assert TrainConfig(recipe.config.network, **card["training"]) == recipe.config
+    assert card["network"] == asdict(recipe.config.network)
+    assert card["images"] == {"name": "noto_emoji/train", "sha256": recipe.images.sha256}
     assert card["held_out_curve"] == [round(loss, 5) for loss in trainer.held_out]
     assert len(card["held_out_curve"]) == 20 and len(card["loss_curve"]) == 22
     loss = card["loss"]
     assert loss["held_out"] == card["held_out_curve"][-1]
-    # The sixteenth of twenty measurements stands at four fifths of the updates.
+    # The sixteenth of twenty measurements stands at four fifths of the steps.
     fell = 1 - trainer.held_out[19] / trainer.held_out[15]
     assert loss["held_out_fell_in_last_fifth"] == pytest.approx(fell, abs=1e-5)
     assert loss["trained"] == (fell < 0.01)
     assert 0 <= card["near_copies"] <= 1
     assert card["record"]["command"] == "elslib train"
-    assert card["record"]["data_sha256"] == plan.images.sha256
+    assert card["record"]["data_sha256"] == recipe.images.sha256
 
     # Half precision: loaded again it draws the images that the average itself draws.
     noise, labels = initial_noise([1, 2], (3, 32, 32)), torch.tensor([0, 5])
@@ -182,56 +184,56 @@ def test_images_held_out_of_a_network(no_images, monkeypatch):
         monkeypatch.setattr(recipes, "images_of", lambda name, of=trained_on: {"name": of})
         assert recipes.held_out_images("some").name == held_out
     monkeypatch.setattr(recipes, "images_of", lambda name: {"name": "cats"})
-    with pytest.raises(ValueError, match="must be of a network trained on images of the zoo"):
+    with pytest.raises(ValueError, match="must be of a network trained on images of the recipes"):
         recipes.held_out_images("some")
 
 
 def test_a_network_is_not_made_twice(folder, quick):
     """What is there stays: the same one is not trained again, another one needs another name."""
-    assert len(list(recipes.make(tiny_plan(updates=2)))) == 2
+    assert len(list(recipes.make(tiny_recipe(steps=2)))) == 2
     files = {path: path.read_bytes() for path in (folder / "networks").glob("emoji*")}
     assert len(files) == 2
     (folder / "networks" / ".state" / "emoji-resnet.safetensors").unlink()  # as in a checkout
-    assert list(recipes.make(tiny_plan(updates=2))) == []
-    for changes, key in [({"updates": 3}, "training"), ({"width": 32}, "network")]:
+    assert list(recipes.make(tiny_recipe(steps=2))) == []
+    for changes, key in [({"steps": 3}, "training"), ({"width": 32}, "network")]:
         with pytest.raises(
             ValueError,
             match=f"name must not be that of another .* differs in {key} .* another name",
         ):
-            next(recipes.make(tiny_plan(**{"updates": 2, **changes})))
+            next(recipes.make(tiny_recipe(**{"steps": 2, **changes})))
     assert {path: path.read_bytes() for path in (folder / "networks").glob("emoji*")} == files
-    assert len(list(recipes.make(tiny_plan(updates=1, name="other")))) == 1
+    assert len(list(recipes.make(tiny_recipe(steps=1, name="other")))) == 1
 
 
 def test_a_run_that_was_stopped_before_its_card_is_finished(folder, quick):
-    """Killed after the last update, and after the weights were written: the rest is made up."""
-    plan = tiny_plan(updates=2)
-    list(recipes.make(plan))
-    card = json.loads(plan.card.read_text())
-    plan.card.unlink()
-    assert list(recipes.make(plan)) == []
-    again = json.loads(plan.card.read_text())
+    """Killed after the last step, and after the weights were written: the rest is made up."""
+    recipe = tiny_recipe(steps=2)
+    list(recipes.make(recipe))
+    card = json.loads(recipe.card.read_text())
+    recipe.card.unlink()
+    assert list(recipes.make(recipe)) == []
+    again = json.loads(recipe.card.read_text())
     assert again["held_out_curve"] == card["held_out_curve"] and again["loss"] == card["loss"]
 
 
 def test_every_network_keeps_snapshots(folder, quick):
-    """After the marks of the plan, in a folder of their own; the last is the network itself."""
-    plan = tiny_plan(updates=2, name="fashion-unet-tiny")
-    list(recipes.make(plan))
-    assert sorted(p.name for p in plan.snapshot(2).parent.iterdir()) == [
+    """After the marks of the recipe, in a folder of their own; the last is the network itself."""
+    recipe = tiny_recipe(steps=2, name="fashion-unet-tiny")
+    list(recipes.make(recipe))
+    assert sorted(p.name for p in recipe.snapshot(2).parent.iterdir()) == [
         "fashion-unet-tiny-2.safetensors"
     ]
-    last, weights = load_file(plan.snapshot(2)), load_file(plan.weights)
+    last, weights = load_file(recipe.snapshot(2)), load_file(recipe.weights)
     assert all(torch.equal(last[name], weights[name]) for name in weights)
-    list(recipes.make(tiny_plan(updates=1)))
-    assert len(list(plan.snapshot(2).parent.iterdir())) == 2
+    list(recipes.make(tiny_recipe(steps=1)))
+    assert len(list(recipe.snapshot(2).parent.iterdir())) == 2
 
 
 def test_samples_that_copy(folder, monkeypatch):
     """The share of samples that a training image explains much better than any other."""
-    images = tiny_plan().images
+    images = tiny_recipe().images
     copies = images.images[[0, 5, 9]] + 0.001
     novel = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     monkeypatch.setattr(recipes, "sample", lambda *_: torch.cat([copies, novel]))
-    trainer = training.Trainer(tiny_plan().config, images)
+    trainer = training.Trainer(tiny_recipe().config, images)
     assert recipes.share_of_copies(trainer.denoiser(), images) == 0.75

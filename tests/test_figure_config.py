@@ -10,7 +10,7 @@ from elslib.denoisers.machines import EquivariantLocalScore
 from elslib.experiments.figure_config import (
     CALIBRATED,
     CONSTANT,
-    Setting,
+    FigureConfig,
     classes_of,
     explorer,
     player,
@@ -24,7 +24,7 @@ from elslib.scales import constant_scale, published_scale
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FASHION, EMOJI = "fashion_mnist_10k/train", "noto_emoji/train"
-SMALL = Setting(EMOJI, None, 0, 4, CONSTANT, side=3, n_steps=2)
+SMALL = FigureConfig(EMOJI, None, 0, 4, CONSTANT, side=3, n_steps=2)
 
 
 def page(figure) -> str:
@@ -51,7 +51,7 @@ def test_the_explorer_of_a_network_is_that_of_its_parts():
     els = EquivariantLocalScore(images, load_scale(name, "els"), edges=network.edges)
     noise = initial_noise([4], (1, 32, 32))
     expected = explore(els, network, noise, 9, n_steps=1, title="ankle boot, seed 4")
-    assert page(explorer(Setting(FASHION, name, 9, 4, n_steps=1))) == page(expected)
+    assert page(explorer(FigureConfig(FASHION, name, 9, 4, n_steps=1))) == page(expected)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_the_explorer_of_a_network_is_that_of_its_parts():
 )  # fmt: skip
 def test_the_theory_alone(changes, scale):
     """No network in the figure; windows as chosen; a factor is for tables alone."""
-    figure = explorer(Setting(**{**vars(SMALL), **changes}))
+    figure = explorer(FigureConfig(**{**vars(SMALL), **changes}))
     noise = initial_noise([4], (3, 32, 32))
     expected = explore(
         EquivariantLocalScore(load(EMOJI), scale), None, noise, 0, n_steps=2,
@@ -82,13 +82,13 @@ def test_the_player_gives_each_picture_a_class():
     noise = initial_noise(seeds, (3, 32, 32))
     steps = list(ddim(els, noise, times, els.schedule, torch.tensor([7, 0])))
     expected = play({"theory": steps}, "theory from 2 noise images")
-    chosen = Setting(EMOJI, None, None, 7, CONSTANT, side=3, n_steps=2)
+    chosen = FigureConfig(EMOJI, None, None, 7, CONSTANT, side=3, n_steps=2)
     assert page(player(chosen, 2)) == page(expected)
 
 
 def test_the_player_shows_theory_and_network():
     """From the same noise, in this order."""
-    rows = player(Setting(FASHION, "fashion-resnet", 1, 0, n_steps=1), 1).rows
+    rows = player(FigureConfig(FASHION, "fashion-resnet", 1, 0, n_steps=1), 1).rows
     assert list(rows) == ["what theory sees", "theory's estimate", "network's estimate"]
     label, noise = torch.tensor([1]), initial_noise([0], (1, 32, 32))
     expected = load_network("fashion-resnet")(noise, 1.0, label)
@@ -109,4 +109,4 @@ def test_the_player_shows_theory_and_network():
 def test_wrong_settings(changes, message):
     """The part that is asked says what is wrong."""
     with pytest.raises(ValueError, match=message):
-        explorer(Setting(**{**vars(SMALL), **changes}))
+        explorer(FigureConfig(**{**vars(SMALL), **changes}))
