@@ -145,8 +145,9 @@ def _lazy(package: Path, library: Path) -> dict[str, str]:
     stub = package / "__init__.pyi"
     stub = stub if stub.is_file() else package / "__init__.py"
     here = (library.name, *package.relative_to(library).parts)
+    tree = _parsed(stub.read_text()) if stub.is_file() else None
     found = {}
-    for node in ast.walk(_parsed(stub.read_text()) or ast.Module()) if stub.is_file() else ():
+    for node in ast.walk(tree) if tree else ():
         if isinstance(node, ast.ImportFrom):
             found |= _taken(node, here)
     return found
