@@ -222,7 +222,7 @@ scales = {machine: load_scale(names[0], machine) for machine in ("ls", "els")}
 checked = {"ELS": theories(network, images, scales)["ELS"]}
 table = ["| seed | ELS, kept | ELS, now |", "| --- | --- | --- |"]
 n_kept = len(pairs[names[0]][0])
-for chosen in spot_checks(n_kept, n_live):
+for chosen in spot_checks(n_kept, n_live, draw, compare):
     number = (chosen + seed) % n_kept
     label = None if network.config.classes is None else number % network.config.classes
     now = compare(

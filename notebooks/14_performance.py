@@ -230,7 +230,7 @@ lines(
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 table = ["| step | window | largest error now |", "| --- | --- | --- |"]
-for step in spot_checks(len(times), 2):
+for step in spot_checks(len(times), 2, patch_posterior):
     t, window = times[step], scale.window_at(times[step])
     alpha, sigma = cosine().levels(t)
     noisy = alpha * clean + sigma * initial_noise([seed + step], clean.shape[1:])

@@ -43,7 +43,7 @@ def test_a_picture_is_drawn_again(kept):
 
 def test_a_table_of_what_was_drawn_again(kept, monkeypatch):
     """A row each for theory and network of the noise images chosen, counted on from the seed."""
-    monkeypatch.setattr(limb_results, "spot_checks", lambda n, _: [n - 1])
+    monkeypatch.setattr(limb_results, "spot_checks", lambda n, *_: [n - 1])
     head, rule, *rows = redrawn_table(NETWORK, kept, 1, seed=18).splitlines()
     assert head.count("|") == rule.count("|") == 5
     assert [row.split(" | ")[1:3] for row in rows] == [

@@ -1,6 +1,7 @@
 """Run records and atomic files."""
 
 import errno
+import importlib
 import json
 import zipfile
 
@@ -9,6 +10,7 @@ import pytest
 
 from elslib.experiments.provenance import RunRecord, Stopwatch
 from elslib.experiments.resume_log import ResumeLog
+from elslib.experiments.sources import digest
 from elslib.experiments.spot_checks import spot_checks
 from elslib.io import check_writable, write_arrays, write_json
 
@@ -71,11 +73,25 @@ def test_a_stopwatch_counts_up():
 
 def test_spot_checks_are_drawn_without_repetition():
     """The same for one version of the source; all candidates if all are asked for."""
-    drawn = spot_checks(20, 3)
-    assert drawn == spot_checks(20, 3) and len(set(drawn)) == 3
-    assert sorted(spot_checks(5, 5)) == [0, 1, 2, 3, 4]
+    drawn = spot_checks(20, 3, write_json)
+    assert drawn == spot_checks(20, 3, write_json) and len(set(drawn)) == 3
+    assert sorted(spot_checks(5, 5, write_json)) == [0, 1, 2, 3, 4]
     with pytest.raises(ValueError, match=r"n must lie in 0\.\.5"):
-        spot_checks(5, 6)
+        spot_checks(5, 6, write_json)
+
+
+def test_spot_checks_are_other_ones_once_their_makers_change(monkeypatch):
+    """By the modules that the result depends on, and by no other."""
+    assert spot_checks(1000, 5, write_json) == spot_checks(1000, 5, check_writable)  # one module
+    assert spot_checks(1000, 5, write_json) != spot_checks(1000, 5, spot_checks)
+    before = [spot_checks(1000, 5, maker) for maker in (write_json, spot_checks)]
+    changed = importlib.import_module("elslib.experiments.sources")
+    monkeypatch.setattr(
+        "elslib.experiments.spot_checks.digest",
+        lambda path: b"other" if str(path) == changed.__file__ else digest(path),
+    )
+    after = [spot_checks(1000, 5, maker) for maker in (write_json, spot_checks)]
+    assert before[0] == after[0] and before[1] != after[1]
 
 
 def test_kept_items_of_another_run_are_refused(tmp_path):

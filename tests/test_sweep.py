@@ -228,9 +228,24 @@ def test_a_library_that_changes_meanwhile(notebook, tmp_path):
     """What would run is not what was planned: refused."""
     (run,) = sweep.plan(notebook, {"n": [1]}, tmp_path / "out")
     notebook.write_text(NOTEBOOK + "\n")
-    with pytest.raises(RuntimeError, match="must hold the notebook, elslib and data of the sweep"):
+    with pytest.raises(RuntimeError, match="must hold the notebook and elslib of the sweep"):
         sweep.perform(run)
     assert not run.folder.exists()
+
+
+def test_a_run_is_not_finished_once_its_data_change(notebook, tmp_path):
+    """A network that a parameter names by its path has other weights: the run is to do again."""
+    (weights := tmp_path / "net.bin").write_bytes(b"1")
+    notebook.write_text(NOTEBOOK + "\nopen(f'{name}.bin').read()\n")
+    (run,) = sweep.plan(notebook, {"name": [str(tmp_path / "net")]}, tmp_path / "out")
+    sweep.perform(run)
+    first = json.loads(run.result.read_text())
+    assert run.finished() and list(first["read"]["files"]) == [str(weights)]
+    weights.write_bytes(b"2")
+    assert not run.finished() and sweep.collect([run], tmp_path / "sweep.csv") == 0
+    sweep.perform(run)
+    second = json.loads(run.result.read_text())
+    assert run.finished() and first["record"]["data_sha256"] != second["record"]["data_sha256"]
 
 
 def test_a_run_without_a_result_is_no_success(notebook, tmp_path, as_installed):

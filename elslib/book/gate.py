@@ -5,15 +5,14 @@ from pathlib import Path
 import nbformat
 
 from elslib.book.chapters import ROOT, Notebook
-from elslib.book.execute import KEY
-from elslib.book.staleness import content_key
+from elslib.book.staleness import is_current
 
 
 def gate(notebooks: list[Notebook], root: Path = ROOT) -> None:
     """Raise ValueError unless each notebook may be published.
 
     Jupyter Book would publish a failed one without a word. Refused are: a missing one, one with an
-    exception, an error output or an unexecuted cell, and one of another content key.
+    exception, an error output or an unexecuted cell, and one that is not current.
     """
     for notebook in notebooks:
         path = notebook.target
@@ -29,6 +28,5 @@ def gate(notebooks: list[Notebook], root: Path = ROOT) -> None:
                 raise ValueError(f"{path} must hold no error output, got one in {cell.id}.")
             if cell.cell_type == "code" and cell.source.strip() and not cell.execution_count:
                 raise ValueError(f"{path} must be executed to the end, but {cell.id} was not.")
-        key = content_key(notebook.source, record.get("parameters", {}), root)
-        if content.metadata.get(KEY) != key:
-            raise ValueError(f"{path} must be up to date with its source and the library.")
+        if not is_current(content.metadata, notebook.source, record.get("parameters", {}), root):
+            raise ValueError(f"{path} must be up to date with its source and what it uses.")

@@ -1,7 +1,8 @@
-"""Execute one notebook in a process of its own: PARENT SOURCE TARGET PARAMETERS(json) FOLDER.
+"""Execute one notebook in a process of its own: PARENT SOURCE TARGET PARAMETERS FOLDER STARTUP.
 
-Of its own because papermill's working directory is process-global. It ends when PARENT, the process
-that started it, does, and the kernel ends with it: whoever is killed leaves nothing running.
+PARAMETERS are json; STARTUP is a line of Python for the kernel, which leaves no trace in the
+notebook. The process ends when PARENT, which started it, does, and the kernel ends with it: whoever
+is killed leaves nothing running.
 """
 
 import errno
@@ -24,7 +25,7 @@ def end_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    parent, source, target, parameters, folder = sys.argv[1:]
+    parent, source, target, parameters, folder, startup = sys.argv[1:]
     threading.Thread(target=end_with, args=(int(parent),), daemon=True).start()
     # jsonschema would build a grammar of web addresses, two seconds in every run, for no notebook.
     sys.modules.setdefault("rfc3987_syntax", None)  # pyright: ignore
@@ -38,6 +39,7 @@ if __name__ == "__main__":
             cwd=folder,
             progress_bar=False,
             store_widget_state=False,
+            extra_arguments=[f"--IPKernelApp.exec_lines={startup}"],
         )
     except papermill.PapermillExecutionError as error:
         sys.exit(str(error).strip())

@@ -1,32 +1,38 @@
-"""What a chapter depends on, as one hash."""
+"""What an executed chapter depends on, and whether that is as it was."""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 
+import jupytext
+
 from elslib.book.chapters import ROOT
+from elslib.book.reading import unchanged
+from elslib.experiments.sources import digest, sources
+
+KEY = "elslib_key"  # metadata of an executed notebook: its content key,
+READ = "elslib_read"  # and what it read
 
 
 def content_key(notebook: Path, parameters: Mapping[str, object], root: Path = ROOT) -> str:
-    """Hash of all that a result depends on: notebook, elslib, data, parameters and lock."""
-    digest = hashlib.sha256(json.dumps(dict(parameters), sort_keys=True).encode())
-    digest.update(notebook.name.encode() + hashlib.sha256(notebook.read_bytes()).digest())
-    inputs = [root / "requirements.lock", *(root / "elslib").rglob("*")]
-    inputs += (root / "data").rglob("*")
-    for path in sorted(path for path in inputs if path.is_file()):
-        name = path.relative_to(root)
-        # The state of unfinished runs, and what Python compiled, are no inputs.
-        if any(part.startswith(".") or part == "__pycache__" for part in name.parts):
-            continue
-        digest.update(str(name).encode())
-        about = path.stat()
-        digest.update(_digest(path, about.st_mtime_ns, about.st_size))
-    return digest.hexdigest()
+    """Hash of what decides a run before it starts: notebook, parameters, lock, imported modules."""
+    key = hashlib.sha256(json.dumps(dict(parameters), sort_keys=True).encode())
+    key.update(notebook.name.encode() + hashlib.sha256(notebook.read_bytes()).digest())
+    key.update((root / "requirements.lock").read_bytes())
+    code = jupytext.writes(jupytext.read(notebook), fmt="py:percent")  # magics are comments there
+    for path in sources(code, root / "elslib"):
+        key.update(str(path.relative_to(root)).encode() + digest(path))
+    return key.hexdigest()
 
 
-@lru_cache(maxsize=4096)
-def _digest(path: Path, mtime_ns: int, size: int) -> bytes:
-    """Of a file's content; read again only when the file was written again."""
-    return hashlib.sha256(path.read_bytes()).digest()
+def is_current(
+    about: Mapping, notebook: Path, parameters: Mapping[str, object], root: Path = ROOT
+) -> bool:
+    """Whether an executed notebook with this metadata would come out the same again.
+
+    Its content key must be the same, and each file that it opened and each folder that it listed.
+    """
+    if about.get(KEY) != content_key(notebook, parameters, root):
+        return False
+    return unchanged(about[READ], root)

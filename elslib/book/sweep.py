@@ -1,8 +1,8 @@
 """Sweeps: one notebook over a grid of parameters, on Dask. Needs the extra `sweep`.
 
-Dask distributes; here is only what a run is. Each has a folder named after the hash of all that it
-depends on, and is finished when its result is there: a sweep that was killed goes on where it was,
-and two that overlap share what they have in common.
+Dask distributes; here is only what a run is. Each has a folder named after its content key, and is
+finished when its result is there and the data that it read are as they were: a sweep that was
+killed goes on where it was, and two that overlap share what they have in common.
 """
 
 import csv
@@ -22,10 +22,11 @@ from dask.system import CPU_COUNT
 from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 
 from elslib.book.chapters import ROOT, Notebook
-from elslib.book.execute import KEY, RECORD, execute
+from elslib.book.execute import RECORD, execute
 from elslib.book.glued import glued_values
 from elslib.book.parameters import check_parameters, parameters_of
-from elslib.book.staleness import content_key
+from elslib.book.reading import unchanged
+from elslib.book.staleness import KEY, READ, content_key
 from elslib.experiments.provenance import RunRecord
 from elslib.io import write_json, write_whole
 
@@ -35,7 +36,7 @@ RECORDED = ("seconds", "commit", "data_sha256", "finished", "hardware")
 
 @dataclass(frozen=True)
 class Run:
-    """A notebook with these parameters; `key` is the hash of all that its result depends on."""
+    """A notebook with these parameters; `key` is their content key."""
 
     notebook: Path
     parameters: Mapping[str, Value]
@@ -44,8 +45,14 @@ class Run:
 
     @property
     def result(self) -> Path:
-        """The json that says the run is finished: parameters, glued values, record."""
+        """The json that says the run is finished: glued values, what was read, record."""
         return self.folder / "result.json"
+
+    def finished(self, root: Path = ROOT) -> bool:
+        """Whether the result is there, and would be the same again."""
+        if not self.result.is_file():
+            return False
+        return unchanged(json.loads(self.result.read_text())["read"], root)
 
     def __str__(self) -> str:
         return ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
@@ -124,21 +131,22 @@ def plan(
 
 def perform(run: Run, root: Path = ROOT) -> None:
     """Execute a run and write its result, whole or not at all. RuntimeError if it fails."""
-    if run.result.is_file():
+    if run.finished(root):
         return
     if content_key(run.notebook, run.parameters, root) != run.key:
         raise RuntimeError(
-            f"{socket.gethostname()}:{root} must hold the notebook, elslib and data of the sweep, "
-            f"but they differ; bring it to the same commit."
+            f"{socket.gethostname()}:{root} must hold the notebook and elslib of the sweep, but "
+            f"they differ; bring it to the same commit."
         )
     executed = Notebook(run.notebook, run.folder / f"{run.notebook.stem}.ipynb")
     execute(executed, run.parameters, root)
     about = nbformat.read(executed.target, as_version=4).metadata
     if about[KEY] != run.key:
-        raise RuntimeError(f"{run.notebook.name}, elslib or data changed while the sweep ran.")
+        raise RuntimeError(f"{run.notebook.name} or elslib changed while the sweep ran.")
     record = {**about[RECORD], "command": "elslib sweep"}
     values = glued_values(executed.target)
-    write_json(run.result, {"key": run.key, "values": values, "record": record})
+    content = {"key": run.key, "values": values, "read": about[READ], "record": record}
+    write_json(run.result, content)
 
 
 def sweep(
@@ -156,7 +164,7 @@ def sweep(
     """
     todo = []
     for run in runs:
-        if run.result.is_file():
+        if run.finished(root):
             yield Outcome(run, "")
         else:
             todo.append(run)
@@ -168,12 +176,12 @@ def sweep(
             for run in todo
         }
         for future in as_completed(futures):
-            yield Outcome(futures[future], _error(futures[future], future))
+            yield Outcome(futures[future], _error(futures[future], future, root))
 
 
-def _error(run: Run, future: Future) -> str:
+def _error(run: Run, future: Future, root: Path = ROOT) -> str:
     """Why a run that ended has no result; empty if it has one."""
-    if run.result.is_file():
+    if run.finished(root):
         return ""
     error = None if future.cancelled() else future.exception()
     if isinstance(error, KilledWorker):
@@ -219,7 +227,7 @@ def _client(scheduler: str, workers: int) -> Iterator[Client]:
         yield client
 
 
-def collect(runs: Sequence[Run], path: Path) -> int:
+def collect(runs: Sequence[Run], path: Path, root: Path = ROOT) -> int:
     """Write the finished runs as one csv, a row each: parameters, glued values, provenance.
 
     The json beside it is the record of them all: the grid, and their seconds added up. Returns how
@@ -227,7 +235,7 @@ def collect(runs: Sequence[Run], path: Path) -> int:
     """
     rows = []
     for run in runs:
-        if run.result.is_file():
+        if run.finished(root):
             result = json.loads(run.result.read_text())
             provenance = {f"run_{name}": result["record"][name] for name in RECORDED}
             rows.append({**result["values"], **run.parameters, "run_key": run.key, **provenance})

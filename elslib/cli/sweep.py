@@ -42,7 +42,7 @@ def sweep_command(
         given[name] = values
     runs = sweep.plan(notebook, given, out)
     if dry_run:
-        state = {run.folder: "done" if run.result.is_file() else "to do" for run in runs}
+        state = {run.folder: "done" if run.finished() else "to do" for run in runs}
         if machine_readable:
             click.echo(as_json([
                 {"folder": run.folder, "state": state[run.folder], "parameters": run.parameters}

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load as from_bytes
 
 from elslib.data.folders import data_folder
 from elslib.data.image_set import ImageSet
@@ -85,7 +85,7 @@ def load_network(name: str) -> NetworkDenoiser:
     content = load_card(name)
     try:
         config = NetworkConfig(**content["network"])
-        state = load_file(weights)
+        state = from_bytes(weights.read_bytes())  # read by Python, or no run would note the file
     except (SafetensorError, KeyError, TypeError) as error:
         raise ValueError(
             f"{weights} or its card is corrupt or truncated ({error}); restore it from git or "

@@ -1,0 +1,103 @@
+"""What a run read: the files that it opened and the folders that it listed.
+
+A kernel executes this file alone, before its first cell, so it needs nothing but Python.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+CODE = (".py", ".so", ".c", ".cc", ".cpp", ".cu", ".h", ".hpp")  # of the library: see `sources`
+Read = Mapping[str, Mapping]  # {"files": {path: sha256}, "folders": {path: [names]}}
+
+
+def note(log: str, places: Iterable[str]) -> None:
+    """From now on write to `log` what this process opens for reading and lists below the places.
+
+    A line of json for each, at once: how a kernel ends is not for it to say.
+    """
+    places = tuple(places)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    seen = set()
+
+    def hear(event: str, arguments: tuple) -> None:
+        if event not in ("open", "os.listdir", "os.scandir") or isinstance(arguments[0], int):
+            return
+        if event == "open" and (arguments[2] or 0) & os.O_ACCMODE == os.O_WRONLY:
+            return
+        kind = "files" if event == "open" else "folders"
+        path = os.path.abspath(os.fsdecode(arguments[0] or "."))
+        if (kind, path) not in seen and path.startswith(places):
+            seen.add((kind, path))
+            os.write(file, f"{json.dumps([kind, path])}\n".encode())
+
+    sys.addaudithook(hear)
+
+
+def startup(log: Path, root: Path, parameters: Mapping[str, object]) -> str:
+    """The line of Python that makes a kernel note what it reads of the checkout, and of the files
+    elsewhere that its parameters name by their path, whatever their suffix."""
+    places = [f"{folder}{os.sep}" for folder in {root, root.resolve()}]
+    named = [value for value in parameters.values() if isinstance(value, str) and value]
+    places += [os.path.normpath(root / value) for value in named]
+    return f"__import__('runpy').run_path({__file__!r})['note']({str(log)!r}, {places!r})"
+
+
+def read_since(start: float, log: Path, root: Path) -> Read:
+    """What a run that began at `start` has noted, with what stands there now.
+
+    Files of the checkout are named from its root. Left out are hidden ones, folders outside data/
+    (Python lists many to import) and code, which counts by its imports. A file that was written
+    since the run began is not what was read, so it is changed whatever it holds.
+    """
+    files, folders = {}, {}
+    for line in log.read_text().splitlines() if log.is_file() else ():
+        kind, path = json.loads(line)
+        name = _name(Path(path), root)
+        if kind == "folders" and (name == "data" or name.startswith("data/")):
+            folders[name] = _listed(root / name)
+        elif kind == "files" and name and not (root / name).is_dir():
+            fresh = os.path.exists(path) and os.stat(path).st_mtime > start
+            files[name] = "written meanwhile" if fresh else _sha256(root / name)
+    return {"files": dict(sorted(files.items())), "folders": dict(sorted(folders.items()))}
+
+
+def unchanged(read: Read, root: Path) -> bool:
+    """Whether every file and every folder is as it was when it was read."""
+    files = all(_sha256(root / name) == sha256 for name, sha256 in read["files"].items())
+    return files and all(_listed(root / name) == names for name, names in read["folders"].items())
+
+
+def _name(path: Path, root: Path) -> str:
+    """A path from the root, or whole if it lies elsewhere; empty for what does not count."""
+    for start in (root, root.resolve()):
+        if path.is_relative_to(start):
+            parts = path.relative_to(start).parts
+            hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)
+            code = parts[:1] == ("elslib",) and path.suffix in CODE
+            return "" if hidden or code else "/".join(parts)
+    return str(path)
+
+
+def _listed(folder: Path) -> list[str]:
+    """The names in a folder but the hidden ones; none if it is gone."""
+    names = os.listdir(folder) if folder.is_dir() else []
+    return sorted(name for name in names if not name.startswith("."))
+
+
+def _sha256(path: Path) -> str:
+    """Of a file's content; empty if there is none."""
+    if not path.is_file():
+        return ""
+    about = path.stat()
+    return _hashed(path, about.st_mtime_ns, about.st_size)
+
+
+@lru_cache(maxsize=4096)
+def _hashed(path: Path, mtime_ns: int, size: int) -> str:
+    """Read again only when the file was written again."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
