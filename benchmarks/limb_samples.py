@@ -66,19 +66,19 @@ class Painters:
         network, images = self.network, self.images
         noise = initial_noise(seeds, images.images.shape[1:])
         labels, schedule = torch.full((len(seeds),), label), network.schedule
-        theory = EquivariantLocalScore(images, self.scale, edges=network.edges)
+        theory = EquivariantLocalScore(images, self.scale, edges=network.edges, schedule=schedule)
         times = uniform_times(THEORY_STEPS)
         with torch.no_grad():
-            steps = list(ddim(theory, noise, times, schedule, labels))
+            steps = list(ddim(theory, noise, times, labels))
         found = {
             "theory": steps[-1].x0,
-            "network": sample(network, noise, schedule, labels, max(NETWORK_STEPS)),
+            "network": sample(network, noise, labels, max(NETWORK_STEPS)),
         }
         late = next(step for step in steps if step.t < LATE)
         for side in self.sides:
             wider = self.scale.widened(side, LATE)
-            theory = EquivariantLocalScore(images, wider, edges=network.edges)
-            found[f"late {side}"] = sample(theory, late.x, schedule, labels, times=times[late.i :])
+            theory = EquivariantLocalScore(images, wider, edges=network.edges, schedule=schedule)
+            found[f"late {side}"] = sample(theory, late.x, labels, times=times[late.i :])
         return found
 
 

@@ -179,7 +179,7 @@ def test_class_labels_and_batches(save):
 def test_samplers_take_it(save):
     """A sample of 20 steps on our time grid, from the same noise as any network of ours."""
     denoiser = load_diffusers(save())
-    assert bool(sample(denoiser, noisy(), denoiser.schedule, n_steps=20).isfinite().all())
+    assert bool(sample(denoiser, noisy(), n_steps=20).isfinite().all())
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,14 @@ import re
 import numpy as np
 import pytest
 import torch
+from helpers import FunctionDenoiser
 from PIL import Image
 
 from elslib.figures.player import Player, play
 from elslib.samplers import ddim, initial_noise, uniform_times
-from elslib.schedules import cosine
 
 
+@FunctionDenoiser
 def half(x, t, label=None):
     return x / 2
 
@@ -23,8 +24,8 @@ def runs(n_steps=3):
     noise = initial_noise([1, 2], (3, 4, 5))
     times = uniform_times(n_steps)
     return {
-        "theory": list(ddim(half, noise, times, cosine())),
-        "net<work>": list(ddim(lambda x, t, label=None: -x, noise, times, cosine())),
+        "theory": list(ddim(half, noise, times)),
+        "net<work>": list(ddim(FunctionDenoiser(lambda x, t, label: -x), noise, times)),
     }
 
 

@@ -123,14 +123,16 @@ def draw_again(network: str, kept: LimbPictures, rows: Iterable[int]) -> Iterato
         load_scale(network, "els"),
         load_network(network),
     )
+    edges, schedule = denoiser.edges, denoiser.schedule
+    theory = EquivariantLocalScore(images, scale, edges=edges, schedule=schedule)
     painters = {
-        "theory": (EquivariantLocalScore(images, scale, edges=denoiser.edges), THEORY_STEPS),
+        "theory": (theory, THEORY_STEPS),
         "network": (denoiser, max(NETWORK_STEPS)),
     }
     for row in rows:
         noise = initial_noise([int(kept.seed[row])], images.images.shape[1:])
         for name, (painter, steps) in painters.items():
-            x = sample(painter, noise, denoiser.schedule, kept.label[[row]], steps)
+            x = sample(painter, noise, kept.label[[row]], steps)
             difference = float((x[0].clamp(-1, 1) - kept.drawn[name][row]).abs().max())
             if difference > ALIKE:
                 raise AssertionError(

@@ -105,7 +105,6 @@ def calibrating(network: str, machine: str, trajectories: int = 16, largest: int
             ),
             windows,
             initial_noise(rest, images.images.shape[1:]) if rest else images.images[:0],
-            denoiser.schedule,
             None if classes is None else [seed % classes for seed in rest],
         ):
             kept.add({**trajectory.json(), "seconds": clock.seconds})
@@ -157,7 +156,7 @@ def agreeing(network: str, seeds: int = 100) -> Job:
         theories, shape = agreement.theories(denoiser, images, scales), images.images.shape[1:]
         for label, some in todo():
             clock = Stopwatch()
-            drawn = agreement.draw(denoiser, theories, some, label, shape, denoiser.schedule)
+            drawn = agreement.draw(denoiser, theories, some, label, shape)
             kept.add({
                 "rows": [asdict(row) for row in agreement.compare(drawn)],
                 "seeds": some,
@@ -259,7 +258,7 @@ def sampling(
         try:
             with sharded.place() as place:
                 denoise = sharded.spread(local, images, place)
-                for step in ddim(denoise, x, uniform_times(steps), schedule, labels):
+                for step in ddim(denoise, x, uniform_times(steps), labels):
                     x = step.x0
                     yield ""
         except torch.OutOfMemoryError as error:
