@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from elslib.analysis.agreement import NETWORK_STEPS, THEORY_STEPS
 from elslib.analysis.limbs import EXPECTED, KINDS
-from elslib.data.image_set import ImageSet, to_pixels
+from elslib.data.image_set import ImageSet, to_uint8
 from elslib.denoisers.machines import EquivariantLocalScore
 from elslib.experiments.limb_results import limb_path, read_limb_pictures
 from elslib.experiments.provenance import RunRecord, Stopwatch
@@ -130,7 +130,7 @@ def draw_all(network: str, sides: tuple[int, ...], kinds: tuple[str, ...]) -> No
     for kind, label, seeds in tqdm(todo, desc=f"limbs {network}", disable=None):
         clock = Stopwatch()
         bytes_of = {
-            name: to_pixels(x)[:, 0].tolist() for name, x in painters.draw(seeds, label).items()
+            name: to_uint8(x)[:, 0].tolist() for name, x in painters.draw(seeds, label).items()
         }
         kept.add({
             "kind": kind, "label": label, "seeds": seeds, "pictures": bytes_of,

@@ -14,7 +14,7 @@ from elslib.analysis.agreement import (
     share_above,
     values,
 )
-from elslib.data.image_set import to_pixels
+from elslib.data.image_set import to_uint8
 from elslib.experiments import agreement_results
 from elslib.experiments.agreement_results import read_pictures, read_rows, write_pictures
 from elslib.schedules import linear
@@ -104,7 +104,7 @@ def test_pictures_survive_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(agreement_results, "data_folder", lambda: tmp_path)
     theories = {"ELS": half, "Wiener": shifted}
     drawn = draw(half, theories, [14, 4], None, (1, 8, 8))
-    write_pictures("some", drawn.seeds, {name: to_pixels(x) for name, x in drawn.pictures.items()})
+    write_pictures("some", drawn.seeds, {name: to_uint8(x) for name, x in drawn.pictures.items()})
     found = read_pictures("some")
     assert set(found) == {"network", "ELS"} and found["network"].dtype == torch.float32
     for name, x in (("network", drawn.network[150]), ("ELS", drawn.theories["ELS"])):

@@ -146,6 +146,8 @@ def test_denoised_by_hand(save):
     assert torch.allclose(x0, (x - sigma * eps) / alpha, atol=1e-6)
     assert not torch.equal(eps, at_nearest_step)
     assert isinstance(denoiser, Denoiser)
+    steps = "DiffusersDenoiser(UNet2DModel, 1000 steps, 'epsilon', schedule=Schedule('cosine'))"
+    assert repr(denoiser) == steps
     assert torch.equal(x, before) and not x0.requires_grad
 
 

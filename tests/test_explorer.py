@@ -119,7 +119,9 @@ def test_another_schedule_than_the_machines_is_refused():
 
 
 def test_what_the_page_cannot_number_is_refused(as_installed):
-    """More than one picture, and sides beyond a byte."""
+    """More than one picture, channels that are no colours, and sides beyond a byte."""
+    with pytest.raises(ValueError, match=r"noise must have 1 channel .* got .*\(1, 4, 8, 9\)"):
+        explore(MACHINE, None, initial_noise([0], (4, 8, 9)), n_steps=2)
     with pytest.raises(ValueError, match=r"noise must be one image.*got \(2, 3, 8, 9\)"):
         explore(MACHINE, None, torch.cat([NOISE, NOISE]), n_steps=2)
     with pytest.raises(ValueError, match=r"at most 256 pixels a side, got \(1, 3, 8, 300\)"):

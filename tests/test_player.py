@@ -66,3 +66,6 @@ def test_rows_must_fit():
         play({"a": runs(2)["theory"], "b": runs(3)["theory"]})
     with pytest.raises(ValueError, match=r"rows must hold equally many images at each of 2 times"):
         Player([1.0, 0.5], {"a": torch.zeros(3, 1, 1, 2, 2)}, "x")
+    for channels in (2, 4):
+        with pytest.raises(ValueError, match=r"row 'a' must have 1 channel \(grey\) or 3 \(RGB\)"):
+            Player([1.0, 0.5], {"a": torch.zeros(2, 1, channels, 2, 2)}, "x")

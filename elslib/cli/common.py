@@ -65,7 +65,7 @@ def work(command: Callable[..., tasks.Job]):
     @wraps(command)
     def wrapped(dry_run, machine_readable, **options):
         job = command(**options)
-        first = sharded.here().rank == 0  # of several processes one speaks
+        first = sharded.current_rank().rank == 0  # of several processes one speaks
         files = {"files": [str(file) for file in job.files]}
         if dry_run:
             outcome = {**job.config, "parts": job.parts, "done": job.done, **files}

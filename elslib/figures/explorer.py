@@ -17,7 +17,7 @@ from torch import Tensor
 
 from elslib.analysis.mosaic import pieces, plain, posteriors_along
 from elslib.denoisers.machines import Denoiser, ScoreMachine
-from elslib.figures.html import fill, own_name, pixels, png, sheet
+from elslib.figures.html import check_channels, fill, own_name, pixels, png, sheet
 from elslib.figures.plots import in_colours
 from elslib.samplers import common_schedule, ddim, uniform_times
 
@@ -129,13 +129,14 @@ def explore(
     """Follow a local machine and, if there is one, a network from one noise image.
 
     Raises ValueError for a machine that compares whole images or has another schedule than the
-    network, for more than one noise image, and for images beyond 256 pixels a side or sources
-    beyond 65,536, which the page could not number.
+    network, for more than one noise image, for other than 1 or 3 channels, and for images beyond
+    256 pixels a side or sources beyond 65,536, which the page could not number.
     """
     if len(noise) != 1 or max(noise.shape[2:]) > 256:
         raise ValueError(
             f"noise must be one image of at most 256 pixels a side, got {tuple(noise.shape)}."
         )
+    check_channels("noise", noise)
     times = uniform_times(n_steps)
     labels = None if label is None else torch.tensor([label])
     other: list[Tensor | None] = [None] * n_steps
