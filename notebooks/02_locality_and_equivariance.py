@@ -30,18 +30,11 @@ fine_steps: int = 40  # steps they take, at least 20
 import torch
 from IPython.display import Markdown
 
+from elslib import EquivariantLocalScore, EquivariantScore, IdealScore, ImageSet, LocalScore, load
 from elslib.analysis.intervals import median_interval, share_interval
 from elslib.analysis.metrics import nearest_image, nearest_shift
 from elslib.analysis.mosaic import certify, pieces, plain
 from elslib.book.glue import glue_all
-from elslib.data.image_set import ImageSet
-from elslib.data.named import load
-from elslib.denoisers.machines import (
-    EquivariantLocalScore,
-    EquivariantScore,
-    IdealScore,
-    LocalScore,
-)
 from elslib.figures.plots import Line, image_grid, in_colours, lines
 from elslib.samplers import ddim, geometric_times, initial_noise, sample, uniform_times
 from elslib.scales import constant_scale, published_scale

@@ -41,11 +41,10 @@ import torch
 from IPython.display import Markdown
 from torch.nn.functional import pad
 
+from elslib import EquivariantLocalScore, LocalScore, pearson_r
 from elslib.analysis.agreement import share_above, values
 from elslib.analysis.intervals import median_interval
-from elslib.analysis.metrics import pearson_r
 from elslib.book.glue import glue_all
-from elslib.denoisers.machines import EquivariantLocalScore, LocalScore
 from elslib.experiments import recipes
 from elslib.experiments.agreement_results import read_pictures, read_rows
 from elslib.experiments.store import load_card, load_network, load_scale, training_images
