@@ -50,7 +50,7 @@ def drawn(denoiser: NetworkDenoiser, images: ImageSet, seeds: int) -> Tensor:
     for label, some in batches(range(seeds), denoiser.config.classes):
         noise = initial_noise(some, x.shape[1:])
         labels = None if label is None else torch.full((len(some),), label)
-        x[some] = sample(denoiser, noise, denoiser.schedule, labels, STEPS)
+        x[some] = sample(denoiser, noise, labels, STEPS)
     return x.clamp(-1, 1)
 
 

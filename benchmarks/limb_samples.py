@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from elslib.analysis.agreement import NETWORK_STEPS, THEORY_STEPS
 from elslib.analysis.limbs import EXPECTED, KINDS
-from elslib.data.image_set import ImageSet, to_pixels
+from elslib.data.image_set import ImageSet, to_uint8
 from elslib.denoisers.machines import EquivariantLocalScore
 from elslib.experiments.limb_results import limb_path, read_limb_pictures
 from elslib.experiments.provenance import RunRecord, Stopwatch
@@ -66,19 +66,19 @@ class Painters:
         network, images = self.network, self.images
         noise = initial_noise(seeds, images.images.shape[1:])
         labels, schedule = torch.full((len(seeds),), label), network.schedule
-        theory = EquivariantLocalScore(images, self.scale, edges=network.edges)
+        theory = EquivariantLocalScore(images, self.scale, edges=network.edges, schedule=schedule)
         times = uniform_times(THEORY_STEPS)
         with torch.no_grad():
-            steps = list(ddim(theory, noise, times, schedule, labels))
+            steps = list(ddim(theory, noise, times, labels))
         found = {
             "theory": steps[-1].x0,
-            "network": sample(network, noise, schedule, labels, max(NETWORK_STEPS)),
+            "network": sample(network, noise, labels, max(NETWORK_STEPS)),
         }
         late = next(step for step in steps if step.t < LATE)
         for side in self.sides:
             wider = self.scale.widened(side, LATE)
-            theory = EquivariantLocalScore(images, wider, edges=network.edges)
-            found[f"late {side}"] = sample(theory, late.x, schedule, labels, times=times[late.i :])
+            theory = EquivariantLocalScore(images, wider, edges=network.edges, schedule=schedule)
+            found[f"late {side}"] = sample(theory, late.x, labels, times=times[late.i :])
         return found
 
 
@@ -130,7 +130,7 @@ def draw_all(network: str, sides: tuple[int, ...], kinds: tuple[str, ...]) -> No
     for kind, label, seeds in tqdm(todo, desc=f"limbs {network}", disable=None):
         clock = Stopwatch()
         bytes_of = {
-            name: to_pixels(x)[:, 0].tolist() for name, x in painters.draw(seeds, label).items()
+            name: to_uint8(x)[:, 0].tolist() for name, x in painters.draw(seeds, label).items()
         }
         kept.add({
             "kind": kind, "label": label, "seeds": seeds, "pictures": bytes_of,

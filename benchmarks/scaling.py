@@ -22,7 +22,7 @@ import torch
 from elslib.data.folders import data_folder
 from elslib.data.named import load
 from elslib.denoisers.machines import EquivariantLocalScore, LocalScore
-from elslib.denoisers.sharded import place, spread
+from elslib.denoisers.sharded import join_processes, shard_denoiser
 from elslib.experiments.provenance import RunRecord, Stopwatch
 from elslib.io import write_json
 from elslib.samplers import initial_noise
@@ -94,13 +94,15 @@ def worker() -> None:
     """Under torchrun: the best time of an evaluation, printed by the first process."""
     torch.set_num_threads(1)
     images, x, times = load("fashion_mnist_10k"), initial_noise([0], (1, 32, 32)), []
-    with place() as here:
-        machine = spread(lambda s: EquivariantLocalScore(s, constant_scale(9)), images, here)
+    with join_processes() as process:
+        machine = shard_denoiser(
+            lambda s: EquivariantLocalScore(s, constant_scale(9)), images, process
+        )
         for _ in range(REPEATS + 1):  # the first one warms up
             start = time.perf_counter()
             machine(x, 0.5)
             times.append(time.perf_counter() - start)
-    if here.rank == 0:
+    if process.rank == 0:
         print(*times[1:])
 
 

@@ -58,25 +58,43 @@ def geometric_times(n_steps: int, schedule: Schedule, last: float) -> list[float
     return [1.0, *(schedule.time_at(ratio) for ratio in ratios), 0.0]
 
 
+def schedule_of(denoise: Denoiser) -> Schedule:
+    """The schedule of a Denoiser, which samplers read. ValueError if it has none."""
+    own = getattr(denoise, "schedule", None)
+    if not isinstance(own, Schedule):
+        raise ValueError(
+            f"denoise must have a .schedule, the Schedule that its times belong to, got {own!r} of "
+            f"a {type(denoise).__name__}; set it, for example denoise.schedule = cosine()."
+        )
+    return own
+
+
+def common_schedule(*denoisers: Denoiser) -> Schedule:
+    """The one schedule of Denoisers that are compared. ValueError if they differ, or have none."""
+    first, *others = map(schedule_of, denoisers)
+    for other in others:
+        if other != first:
+            raise ValueError(
+                f"denoisers must share one schedule to be compared, got {first.name!r} and "
+                f"{other.name!r}; give the machine schedule=network.schedule."
+            )
+    return first
+
+
 def ddim(
     denoise: Denoiser,
     x: Float[Tensor, "b c h w"],
     times: Sequence[float],
-    schedule: Schedule,
     label: Int[Tensor, " b"] | None = None,
 ) -> Iterator[Step]:
     """Deterministic sampling, `x_t' = alpha_t' D + sigma_t' eps` (the flow of eq. 1, discretised).
 
     `times` decreases from the time of x to the end; the Denoiser is evaluated at each but the
-    last, so with a last time of 0 the final `x0` is the sample. Nothing is clipped. Raises
-    ValueError unless times decrease within [0, 1], and if the Denoiser has another schedule.
+    last, so with a last time of 0 the final `x0` is the sample. Noise levels are those of
+    `denoise.schedule`. Nothing is clipped. Raises ValueError unless times decrease within [0, 1],
+    and for a Denoiser without a schedule.
     """
-    own = getattr(denoise, "schedule", schedule)
-    if own != schedule:
-        raise ValueError(
-            f"schedule must be the Denoiser's own, {own.name!r}, got {schedule.name!r}: it would "
-            f"read other noise levels from the times; pass its .schedule."
-        )
+    schedule = schedule_of(denoise)
     if len(times) < 2 or any(b >= a for a, b in zip(times, times[1:], strict=False)):
         raise ValueError(f"times must decrease and hold at least two, got {list(times)}.")
     for i, (t, t_next) in enumerate(zip(times, times[1:], strict=False)):
@@ -92,7 +110,6 @@ def ddim(
 def sample(
     denoise: Denoiser,
     x: Float[Tensor, "b c h w"],
-    schedule: Schedule,
     label: Int[Tensor, " b"] | None = None,
     n_steps: int = 20,
     *,
@@ -105,6 +122,6 @@ def sample(
     times = uniform_times(n_steps) if times is None else times
     if times and times[-1] != 0:
         raise ValueError(f"times must end at 0, got {times[-1]:g}; to stop before, loop over ddim.")
-    for step in ddim(denoise, x, times, schedule, label):
+    for step in ddim(denoise, x, times, label):
         x = step.x0
     return x

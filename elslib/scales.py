@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import shorten
 
 from elslib.windows import check_window
 
@@ -35,6 +36,11 @@ class ScaleTable:
             raise ValueError(f"times must increase, got {self.times}; list low noise first.")
         for window in self.windows:
             check_window(window, 1, 1, "fixed")
+
+    def __repr__(self) -> str:
+        low, high = self.windows[0], self.windows[-1]
+        sides = f"{low}" if len(self.windows) == 1 else f"{low}..{high} at {len(self.times)} times"
+        return f"ScaleTable({shorten(self.source, 48)!r}, windows={sides})"
 
     def window_at(self, t: float) -> int | None:
         """The window side at time t. ValueError above the last entry."""

@@ -22,6 +22,9 @@ class Schedule:
     name: str
     angle: Callable[[Tensor], Tensor]
 
+    def __repr__(self) -> str:
+        return f"Schedule({self.name!r})"
+
     def alpha(self, t: float | Tensor) -> Tensor:
         """Signal level alpha_t, float64, same shape as t. ValueError outside [0, 1]."""
         return torch.cos(self.angle(_times(t)))

@@ -34,15 +34,13 @@ import math
 
 import torch
 
+from elslib import IdealScore, image_grid, initial_noise, load, uniform_times
 from elslib.analysis.intervals import median_interval, share_interval
 from elslib.analysis.memorisation import onset
 from elslib.analysis.metrics import nearest_image
 from elslib.analysis.mosaic import posteriors_along
 from elslib.book.glue import glue_all
-from elslib.data.named import load
-from elslib.denoisers.machines import IdealScore
-from elslib.figures.plots import Line, image_grid, lines
-from elslib.samplers import initial_noise, uniform_times
+from elslib.figures.plots import Line, lines
 
 images, held_out = load("fashion_mnist_10k"), load("fashion_mnist_test_1k")
 ideal = IdealScore(images)

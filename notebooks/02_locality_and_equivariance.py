@@ -30,18 +30,11 @@ fine_steps: int = 40  # steps they take, at least 20
 import torch
 from IPython.display import Markdown
 
+from elslib import EquivariantLocalScore, EquivariantScore, IdealScore, ImageSet, LocalScore, load
 from elslib.analysis.intervals import median_interval, share_interval
 from elslib.analysis.metrics import nearest_image, nearest_shift
 from elslib.analysis.mosaic import certify, pieces, plain
 from elslib.book.glue import glue_all
-from elslib.data.image_set import ImageSet
-from elslib.data.named import load
-from elslib.denoisers.machines import (
-    EquivariantLocalScore,
-    EquivariantScore,
-    IdealScore,
-    LocalScore,
-)
 from elslib.figures.plots import Line, image_grid, in_colours, lines
 from elslib.samplers import ddim, geometric_times, initial_noise, sample, uniform_times
 from elslib.scales import constant_scale, published_scale
@@ -76,7 +69,7 @@ machines = {
     "LS": LocalScore(images, scale),
     "ELS": EquivariantLocalScore(images, scale),
 }
-samples = {name: sample(machine, noise, schedule, label) for name, machine in machines.items()}
+samples = {name: sample(machine, noise, label) for name, machine in machines.items()}
 distance = {
     name: {
         "image": torch.cat([nearest_image(x[i : i + 1], D)[1] for i, D in enumerate(of_class)]),
@@ -144,7 +137,7 @@ grids = {
 faults, pictures = {}, {}
 for name, times in grids.items():
     for n, grid in times.items():
-        signs = sample(toy_machine, toy_noise, schedule, times=grid).sign()
+        signs = sample(toy_machine, toy_noise, times=grid).sign()
         wrong = certify(signs, toy, 3, "circular").fault > 1
         faults[name, n] = wrong.double().mean(dim=(1, 2))  # a share for each picture
         pictures[name, n] = signs, wrong
@@ -202,7 +195,7 @@ els, window = machines["ELS"], scale.windows[0]
 certificates, moving = {}, {}
 with torch.no_grad():
     for name, times in grids.items():
-        *_, last = ddim(els, noise[:n_fine], times, schedule, label[:n_fine])
+        *_, last = ddim(els, noise[:n_fine], times, label[:n_fine])
         checks = [
             certify(x[None], D, window, "aware")
             for x, D in zip(last.x0, of_class[:n_fine], strict=True)

@@ -112,15 +112,12 @@ image_grid(pictures, list(chosen), notes)
 
 # %% tags=["hide-input"]
 machines = {
-    "border-aware": EquivariantLocalScore(images, scale, edges="aware"),
-    "circular": EquivariantLocalScore(images, scale, edges="circular"),
-    "fixed": LocalScore(images, load_scale(network, "ls")),
+    "border-aware": EquivariantLocalScore(images, scale, edges="aware", schedule=schedule),
+    "circular": EquivariantLocalScore(images, scale, edges="circular", schedule=schedule),
+    "fixed": LocalScore(images, load_scale(network, "ls"), schedule=schedule),
 }
-drawn = {
-    name: sample(machine, noise, schedule, label, theory_steps)
-    for name, machine in machines.items()
-}
-drawn["network"] = truth = sample(denoiser, noise, schedule, label, network_steps)
+drawn = {name: sample(machine, noise, label, theory_steps) for name, machine in machines.items()}
+drawn["network"] = truth = sample(denoiser, noise, label, network_steps)
 r = {name: pearson_r(drawn[name], truth) for name in machines}
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-border-rules", "caption": "Same noise: the network, and the theory under three rules about the border. Under each picture of a theory its agreement r with the network."}, "image": {"alt": "Grid of small pictures of clothes, one column a noise image. The network and the border-aware theory show nearly the same garments; the circular theory shows fragments in odd places; the fixed one similar garments with other details."}}
@@ -166,7 +163,7 @@ shift = (-moved, -moved)
 again = torch.roll(noise, shift, dims=(2, 3))
 steps = dict.fromkeys(machines, theory_steps) | {"network": network_steps}
 after = {
-    name: sample(machine, again, schedule, label, steps[name])
+    name: sample(machine, again, label, steps[name])
     for name, machine in (machines | {"network": denoiser}).items()
 }
 pictures = read_pictures(network)["network"]
@@ -241,7 +238,7 @@ for word, name, right, wrong in (
     first = initial_noise(numbers, truth.shape[1:])
     rule = EquivariantLocalScore(digits, load_scale(name, "els"), edges=wrong)
     r = {right: pearson_r(best, truth)}
-    r[wrong] = pearson_r(sample(rule, first, schedule, n_steps=theory_steps), truth)
+    r[wrong] = pearson_r(sample(rule, first, n_steps=theory_steps), truth)
     rows |= {word: truth, rules[right]: best}
     notes[rules[right]] = [f"r = {value:.2f}" for value in r[right].tolist()]
     cells = [f"{median_interval(r[edges]):.2f}" for edges in rules]
@@ -249,8 +246,8 @@ for word, name, right, wrong in (
     keys[f"{right}_right"] = median(read_rows(name), "ELS")
     keys[f"{right}_ahead"] = median_interval(r[right] - r[wrong])
     ink[f"ink_{right}"] = kept["network"]
-again = sample(wrapped, torch.roll(first, shift, (2, 3)), schedule, n_steps=network_steps)
-before = sample(wrapped, first, schedule, n_steps=network_steps)
+again = sample(wrapped, torch.roll(first, shift, (2, 3)), n_steps=network_steps)
+before = sample(wrapped, first, n_steps=network_steps)
 keys["followed"] = float(pearson_r(again, torch.roll(before, shift, (2, 3))).min())
 for key, x in (
     ink | {"ink_learnt": digits.images}

@@ -56,7 +56,7 @@ for name in names:
     classes = network.config.classes
     label = None if classes is None else torch.arange(seed, seed + n_seeds) % classes
     scales[name] = load_scale(name, "els")
-    for step in ddim(network, noise, uniform_times(20), network.schedule, label):
+    for step in ddim(network, noise, uniform_times(20), label):
         fields[name, step.t] = receptive_field(network, step.x, step.t, label)
 times = scales[names[0]].times
 middle = tuple(side // 2 for side in shape[1:])

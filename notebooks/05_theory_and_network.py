@@ -91,12 +91,12 @@ els = EquivariantLocalScore(images, scale, edges=denoiser.edges, schedule=schedu
 ideal = IdealScore(images, schedule=schedule)
 times, clock = uniform_times(theory_steps), Stopwatch()
 with torch.no_grad():
-    runs = {"theory": list(ddim(els, noise, times, schedule, label))}
+    runs = {"theory": list(ddim(els, noise, times, label))}
     seconds_els = clock.seconds
-    runs["network"] = list(ddim(denoiser, noise, times, schedule, label))
+    runs["network"] = list(ddim(denoiser, noise, times, label))
 samples = {"ELS": runs["theory"][-1].x0}
-samples["network"] = sample(denoiser, noise, schedule, label, network_steps)
-samples["IS"] = sample(ideal, noise, schedule, label, theory_steps)
+samples["network"] = sample(denoiser, noise, label, network_steps)
+samples["IS"] = sample(ideal, noise, label, theory_steps)
 same_steps = runs["network"][-1].x0
 
 # %% [markdown]
@@ -106,7 +106,7 @@ same_steps = runs["network"][-1].x0
 
 # %% tags=["hide-input"]
 truth = samples["network"]
-samples["other noise"] = sample(denoiser, other_noise, schedule, label, network_steps)
+samples["other noise"] = sample(denoiser, other_noise, label, network_steps)
 nearest, distance, copied = [], [], []
 for i, y in enumerate(label.tolist()):
     candidates = images.subset(y).images

@@ -225,9 +225,7 @@ n_kept = len(pairs[names[0]][0])
 for chosen in spot_checks(n_kept, n_live, draw, compare):
     number = (chosen + seed) % n_kept
     label = None if network.config.classes is None else number % network.config.classes
-    now = compare(
-        draw(network, checked, [number], label, images.images.shape[1:], network.schedule)
-    )
+    now = compare(draw(network, checked, [number], label, images.images.shape[1:]))
     kept = [r for r in rows[names[0]] if r.seed == number and r.theory == "ELS"]
     for new, old in zip(now, kept, strict=True):
         if abs(new.r - old.r) > 5e-3:

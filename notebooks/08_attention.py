@@ -208,7 +208,7 @@ LAYERS = ("16 x 16, going down", "8 x 8", "16 x 16, going up")
 one_class, times = labels[:1].repeat(n_seeds), uniform_times(THEORY_STEPS)
 noise = initial_noise(range(seed, seed + n_seeds), images.images.shape[1:])
 with torch.no_grad():
-    half = list(ddim(denoiser, noise, times, denoiser.schedule, one_class))[10]
+    half = list(ddim(denoiser, noise, times, one_class))[10]
 maps = attention_maps(denoiser, half.x, half.t, one_class)
 for i, weights in enumerate(maps):
     reach = scale.window_at(half.t) // 2 * weights.shape[1] / noise.shape[2]
@@ -235,7 +235,7 @@ apart = (drawn["with attention"][one] - drawn["ResNet"][one]).abs()[0, 0]
 y, x = divmod(int(apart.argmax()), apart.shape[1])
 noise = initial_noise(seeds[one].tolist(), images.images.shape[1:])
 with torch.no_grad():
-    steps = list(ddim(denoiser, noise, times, denoiser.schedule, labels[one]))[1::3]
+    steps = list(ddim(denoiser, noise, times, labels[one]))[1::3]
 grid = {name: [] for name in ("estimate", *LAYERS)}
 for step in steps:
     grid["estimate"].append(step.x0[0].expand(3, -1, -1).clone())

@@ -41,11 +41,10 @@ import torch
 from IPython.display import Markdown
 from torch.nn.functional import pad
 
+from elslib import EquivariantLocalScore, LocalScore, pearson_r
 from elslib.analysis.agreement import share_above, values
 from elslib.analysis.intervals import median_interval
-from elslib.analysis.metrics import pearson_r
 from elslib.book.glue import glue_all
-from elslib.denoisers.machines import EquivariantLocalScore, LocalScore
 from elslib.experiments import recipes
 from elslib.experiments.agreement_results import read_pictures, read_rows
 from elslib.experiments.store import load_card, load_network, load_scale, training_images
@@ -178,7 +177,7 @@ lines(curves, "time t (0 = image, 1 = noise)", "error / error of ELS")
 noise = initial_noise(range(seed, seed + n_seeds), shape)
 classes = torch.full((n_seeds,), label)
 steps = {"ELS": 20, "ResNet": 150, "ELS, wide": 20, "LS": 20, "UNet": 150}
-drawn = {name: sample(denoisers[name], noise, schedule, classes, n) for name, n in steps.items()}
+drawn = {name: sample(denoisers[name], noise, classes, n) for name, n in steps.items()}
 r = {name: pearson_r(drawn[name], drawn[kind]) for name, (_, kind) in THEORIES.items()}
 notes = {row: [f"r = {value:.2f}" for value in some.tolist()] for row, some in r.items()}
 image_grid(drawn, [f"seed {seed + i}" for i in range(n_seeds)], notes)

@@ -42,14 +42,11 @@ import math
 import torch
 from IPython.display import Markdown
 
+from elslib import cosine, initial_noise, load, published_scale
 from elslib.analysis.intervals import median_interval, share_interval
 from elslib.analysis.memorisation import nested_entropies, onset
 from elslib.book.glue import glue_all
-from elslib.data.named import load
 from elslib.figures.plots import Line, heat_map, lines
-from elslib.samplers import initial_noise
-from elslib.scales import published_scale
-from elslib.schedules import cosine
 
 images, held_out = load("fashion_mnist_10k"), load("fashion_mnist_test_1k")
 schedule, scale = cosine(), published_scale(schedule_of)

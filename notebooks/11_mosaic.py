@@ -31,12 +31,12 @@ import statistics
 
 import torch
 
-from elslib.analysis.metrics import pearson_r
+from elslib import image_grid, load_scale, pearson_r, training_images
 from elslib.book.glue import glue_all
 from elslib.experiments.figure_config import FigureConfig, explorer
 from elslib.experiments.live import Live
-from elslib.experiments.store import load_scale, scale_path, training_images
-from elslib.figures.plots import image_grid, in_colours
+from elslib.experiments.store import scale_path
+from elslib.figures.plots import in_colours
 
 images, emoji = training_images(network), training_images(emoji_network)
 what = images.class_names[label].lower()

@@ -62,11 +62,11 @@ for label, some in batches(range(seed, seed + n_seeds), denoiser.config.classes)
     few = images.subset(label)
     few = few.first(n_images or len(few))
     theory = (
-        EquivariantLocalScore(few, scale, edges=denoiser.edges)
+        EquivariantLocalScore(few, scale, edges=denoiser.edges, schedule=schedule)
         if machine == "els"
-        else LocalScore(few, scale)
+        else LocalScore(few, scale, schedule=schedule)
     )
-    rows += compare(draw(denoiser, {machine: theory}, some, label, shape, schedule, theory_steps))
+    rows += compare(draw(denoiser, {machine: theory}, some, label, shape, theory_steps))
 here = {steps: values(rows, machine, steps) for steps in NETWORK_STEPS}
 glue_all({f"r_{steps}": median_interval(r) for steps, r in here.items()})
 glue_all(

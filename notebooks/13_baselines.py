@@ -215,7 +215,7 @@ if blind.edges != "circular":
 kept = read_pictures(circular)
 start = initial_noise(range(len(kept["network"])), shifted.images.shape[1:])
 linear = StationaryWienerFilter(shifted, schedule=blind.schedule)
-kept["linear"] = sample(linear, start, blind.schedule, n_steps=20)
+kept["linear"] = sample(linear, start, n_steps=20)
 r = {name: pearson_r(kept[name], kept["network"]) for name in ("ELS", "linear")}
 glue_all(
     {

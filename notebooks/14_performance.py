@@ -32,15 +32,11 @@ import json
 import torch.nn.functional as F
 from IPython.display import Markdown
 
+from elslib import cosine, initial_noise, load, patch_posterior, published_scale
 from elslib.book.glue import glue_all
 from elslib.data.folders import data_folder
-from elslib.data.named import load
 from elslib.experiments.spot_checks import spot_checks
 from elslib.figures.plots import Line, lines, panels
-from elslib.posterior import patch_posterior
-from elslib.samplers import initial_noise
-from elslib.scales import published_scale
-from elslib.schedules import cosine
 from elslib.windows import admissible_count
 
 result = json.loads((data_folder() / "results" / "posterior-benchmark.json").read_text())

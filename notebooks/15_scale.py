@@ -31,15 +31,10 @@ import math
 
 from IPython.display import Markdown
 
+from elslib import EquivariantLocalScore, ImageSet, initial_noise, load, merge, published_scale
 from elslib.book.glue import duration, glue_all
 from elslib.data.folders import data_folder
-from elslib.data.image_set import ImageSet
-from elslib.data.named import load
-from elslib.denoisers.machines import EquivariantLocalScore
 from elslib.figures.plots import Line, lines
-from elslib.posterior import merge
-from elslib.samplers import initial_noise
-from elslib.scales import published_scale
 from elslib.windows import admissible_count
 
 results = data_folder() / "results"

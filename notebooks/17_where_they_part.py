@@ -64,7 +64,7 @@ for name in names:
     )
     labels[name] = None if classes is None else torch.tensor(seeds) % classes
     noise = initial_noise(seeds, images.images.shape[1:])
-    course[name] = list(ddim(theories[name], noise, grid, schedule, labels[name]))
+    course[name] = list(ddim(theories[name], noise, grid, labels[name]))
     ends[name] = course[name][-1].x0
 cut = course[last][1].t
 
@@ -82,7 +82,7 @@ for name in names:
         for i in at if name in (first, last) else at[:2]:
             x, t = course[name][i].x, course[name][i].t
             times = [t, *(later for later in uniform_times(n) if later < t)]
-            x0 = sample(trained[name], x, schedule, labels[name], times=times)
+            x0 = sample(trained[name], x, labels[name], times=times)
             pictures[name, n, i], r[name, n, i] = x0, pearson_r(x0, ends[name])
 noises = [schedule.noise_ratio(course[last][i].t) for i in at]
 curves = {
@@ -125,11 +125,11 @@ mixed = {
 for name in names:
     by[name] = {f"alone, {n} steps": r[name, n, 0] for n in NETWORK_STEPS}
     for way, times in mixed.items():
-        x0 = sample(trained[name], course[name][0].x, schedule, labels[name], times=times)
+        x0 = sample(trained[name], course[name][0].x, labels[name], times=times)
         by[name][way] = pearson_r(x0, ends[name])
     by[name] |= {f"theory at first, then as {n}": r[name, n, 1] for n in NETWORK_STEPS}
-    _, begun = ddim(trained[name], course[name][0].x, [1.0, cut, 0.0], schedule, labels[name])
-    x0 = sample(theories[name], begun.x, schedule, labels[name], times=grid[1:])
+    _, begun = ddim(trained[name], course[name][0].x, [1.0, cut, 0.0], labels[name])
+    x0 = sample(theories[name], begun.x, labels[name], times=grid[1:])
     by[name][f"as {few} at first, then theory"] = pearson_r(x0, ends[name])
 table = [f"| | {' | '.join(names)} |", "| --- |" + " --- |" * len(names)]
 for way in by[first]:
@@ -228,7 +228,7 @@ Markdown("\n".join(table))
 trained |= {name: load_network(name) for name in (fast, again)}
 kept = {name: read_pictures(name) for name in (first, fast, last)}
 start = initial_noise(range(len(kept[last]["network"])), kept[last]["network"].shape[1:])
-drawn = sample(trained[again], start, schedule, n_steps=many).clamp(-1, 1)  # as kept pictures are
+drawn = sample(trained[again], start, n_steps=many).clamp(-1, 1)  # as kept pictures are
 kept[again] = kept[last] | {"network": drawn}
 held = recipes.held_out_images(last).images[:128]
 eps = torch.randn(held.shape, generator=torch.Generator().manual_seed(0))

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from helpers import FunctionDenoiser
 
 from elslib.analysis.agreement import (
     Row,
@@ -13,17 +14,19 @@ from elslib.analysis.agreement import (
     share_above,
     values,
 )
-from elslib.data.image_set import to_pixels
+from elslib.data.image_set import to_uint8
 from elslib.experiments import agreement_results
 from elslib.experiments.agreement_results import read_pictures, read_rows, write_pictures
-from elslib.schedules import cosine
+from elslib.schedules import linear
 
 
+@FunctionDenoiser
 def half(x, t, label=None):
     """A Denoiser that depends on x, so that samples from different noise differ."""
     return x / 2
 
 
+@FunctionDenoiser
 def shifted(x, t, label=None):
     return x / 2 + 1
 
@@ -31,7 +34,7 @@ def shifted(x, t, label=None):
 def test_compare_gives_one_row_for_each_seed_theory_and_step_count():
     """A theory that is the network agrees fully; one with another brightness has r = 1, low R2."""
     theories = {"itself": half, "brighter": shifted}
-    rows = compare(draw(half, theories, [4, 14], 4, (1, 8, 8), cosine()))
+    rows = compare(draw(half, theories, [4, 14], 4, (1, 8, 8)))
     assert len(rows) == 2 * 2 * 2 and {row.seed for row in rows} == {4, 14}
     assert {row.label for row in rows} == {4}
     same = [row for row in rows if row.theory == "itself" and row.network_steps == 20]
@@ -42,16 +45,23 @@ def test_compare_gives_one_row_for_each_seed_theory_and_step_count():
 
 def test_the_steps_of_the_theory_can_be_set():
     """As many steps as the network takes: then it is the network."""
-    drawn = draw(half, {"itself": half}, [3], None, (1, 8, 8), cosine(), theory_steps=150)
+    drawn = draw(half, {"itself": half}, [3], None, (1, 8, 8), theory_steps=150)
     rows = compare(drawn)
     assert {row.network_steps: row.R2 == 1 for row in rows} == {20: False, 150: True}
 
 
 def test_a_seed_gives_the_same_row_whatever_the_batch():
     """Alone or with others, to rounding."""
-    alone = compare(draw(half, {"brighter": shifted}, [14], None, (1, 8, 8), cosine()))
-    both = compare(draw(half, {"brighter": shifted}, [4, 14], None, (1, 8, 8), cosine()))
+    alone = compare(draw(half, {"brighter": shifted}, [14], None, (1, 8, 8)))
+    both = compare(draw(half, {"brighter": shifted}, [4, 14], None, (1, 8, 8)))
     assert [row for row in both if row.seed == 14] == alone
+
+
+def test_theories_with_another_schedule_are_refused():
+    """They would read other noise levels from the same times."""
+    other = FunctionDenoiser(half, linear())
+    with pytest.raises(ValueError, match="must share one schedule to be compared, got 'cosine' an"):
+        draw(half, {"itself": half, "other": other}, [3], None, (1, 8, 8))
 
 
 @pytest.mark.parametrize("classes", [None, 8, 10])
@@ -93,8 +103,8 @@ def test_pictures_survive_the_file(tmp_path, monkeypatch):
     """As bytes, sorted by seed: the network's after most steps, the theories' that are shown."""
     monkeypatch.setattr(agreement_results, "data_folder", lambda: tmp_path)
     theories = {"ELS": half, "Wiener": shifted}
-    drawn = draw(half, theories, [14, 4], None, (1, 8, 8), cosine())
-    write_pictures("some", drawn.seeds, {name: to_pixels(x) for name, x in drawn.pictures.items()})
+    drawn = draw(half, theories, [14, 4], None, (1, 8, 8))
+    write_pictures("some", drawn.seeds, {name: to_uint8(x) for name, x in drawn.pictures.items()})
     found = read_pictures("some")
     assert set(found) == {"network", "ELS"} and found["network"].dtype == torch.float32
     for name, x in (("network", drawn.network[150]), ("ELS", drawn.theories["ELS"])):

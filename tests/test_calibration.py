@@ -5,13 +5,14 @@ import json
 import pytest
 import torch
 from conformance import image_set
+from helpers import FunctionDenoiser
 
 from elslib.analysis.calibration import Trajectory, calibrate, scale_table
 from elslib.denoisers.machines import Denoiser, EquivariantLocalScore
 from elslib.experiments.store import load_scale
 from elslib.samplers import initial_noise
 from elslib.scales import ScaleTable, constant_scale, published_scale, published_scales
-from elslib.schedules import cosine
+from elslib.schedules import linear
 
 IMAGES = image_set(8, 1, 10, 10)
 KNOWN = ScaleTable((0.25, 0.5, 0.75, 1.0), (3, 3, 5, 7), "known")
@@ -27,7 +28,6 @@ def test_a_network_that_is_a_machine_is_recovered():
             lambda window: EquivariantLocalScore(IMAGES, constant_scale(window)),
             (3, 5, 7),
             NOISE,
-            cosine(),
             labels=(0, 1),
             n_steps=4,
         )
@@ -53,7 +53,7 @@ def test_ties_take_the_smaller_window_and_medians_the_lower():
 def test_bad_input():
     """Windows that do not increase, no runs, a network nobody calibrated."""
     with pytest.raises(ValueError, match="windows must increase"):
-        next(calibrate(NETWORK, lambda window: NETWORK, (5, 3), NOISE, cosine()))
+        next(calibrate(NETWORK, lambda window: NETWORK, (5, 3), NOISE))
     with pytest.raises(ValueError, match="trajectories must hold at least one"):
         scale_table([], "test")
     with pytest.raises(FileNotFoundError, match="elslib calibrate --network nobody"):
@@ -65,7 +65,7 @@ def test_scales_without_a_record(tmp_path, monkeypatch):
     path = tmp_path / "scales" / "some-els.json"
     path.parent.mkdir()
     path.write_text(json.dumps(KNOWN.json()))
-    monkeypatch.setattr("elslib.calibration.data_folder", lambda: tmp_path)
+    monkeypatch.setattr("elslib.experiments.store.data_folder", lambda: tmp_path)
     with pytest.raises(
         ValueError, match="must hold the record of a calibration, but lacks 'record"
     ):
@@ -86,9 +86,11 @@ def test_labels_and_estimates_are_checked():
 
     def run(labels, network: Denoiser = NETWORK):
         machine = lambda window: EquivariantLocalScore(IMAGES, constant_scale(window))  # noqa: E731
-        return list(calibrate(network, machine, (3, 5), NOISE, cosine(), labels, n_steps=2))
+        return list(calibrate(network, machine, (3, 5), NOISE, labels, n_steps=2))
 
     with pytest.raises(ValueError, match="labels must be one per image, got 3 for 2"):
         run((0, 1, 1))
     with pytest.raises(ValueError, match="must estimate finite noise"):
-        run(None, lambda x, t, label=None: x if t == 1 else x * torch.nan)
+        run(None, FunctionDenoiser(lambda x, t, label: x if t == 1 else x * torch.nan))
+    with pytest.raises(ValueError, match="must share one schedule to be compared, got 'linear' an"):
+        run(None, FunctionDenoiser(NETWORK, linear()))

@@ -14,7 +14,6 @@ from elslib.data import full_sets, named
 from elslib.denoisers.machines import IdealScore
 from elslib.experiments import agreement_results, store, tasks
 from elslib.samplers import initial_noise, sample
-from elslib.schedules import cosine
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -109,9 +108,7 @@ def test_agree(folder):
         ("network", "ELS", "LS", "IS"), 3
     )
     images = named.load("noto_emoji/train")
-    second = sample(
-        IdealScore(images), initial_noise([2], (3, 32, 32)), cosine(), torch.tensor([2])
-    )
+    second = sample(IdealScore(images), initial_noise([2], (3, 32, 32)), torch.tensor([2]))
     assert float((pictures["IS"][2] - second[0].clamp(-1, 1)).abs().max()) <= 1.01 / 255
     record = json.loads((folder / "results" / "agreement-tiny.json").read_text())
     assert record["config"]["windows"]["els"] == [3] * 20

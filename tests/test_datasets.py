@@ -20,7 +20,7 @@ from PIL import Image
 
 from elslib import cli
 from elslib.data import folders, full_sets, named
-from elslib.data.image_set import ImageSet, from_pixels
+from elslib.data.image_set import ImageSet, resized_set
 
 SIZES = {
     "fashion_mnist_10k/train": 10_000,
@@ -90,7 +90,7 @@ def test_held_out_rows_are_disjoint_from_training_rows(name):
         pixels, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
     for split, bounds in about["splits"].items():
         images = named.load(f"{name}/{split}")
-        expected = from_pixels(pixels[slice(*bounds)], labels[slice(*bounds)].long(), (), "")
+        expected = resized_set(pixels[slice(*bounds)], labels[slice(*bounds)].long(), (), "")
         assert torch.equal(images.images, expected.images)
         assert labels_of(images) == labels_of(expected)
 
@@ -654,15 +654,15 @@ def test_sha256_is_of_the_content():
     """Equal pixels and labels have equal sha256; one pixel, one label or the shape changes it."""
     pixels = torch.arange(2 * 32 * 32).remainder(256).to(torch.uint8).reshape(2, 1, 32, 32)
     labels = torch.tensor([0, 1])
-    one = from_pixels(pixels, labels, (), "one")
-    assert one.sha256 == from_pixels(pixels.clone(), labels.clone(), (), "two").sha256
+    one = resized_set(pixels, labels, (), "one")
+    assert one.sha256 == resized_set(pixels.clone(), labels.clone(), (), "two").sha256
     changed = pixels.clone()
     changed[1, 0, 31, 31] ^= 1
     others = [
-        from_pixels(changed, labels, (), "one"),
-        from_pixels(pixels, labels.flip(0), (), "one"),
-        from_pixels(pixels, None, (), "one"),
-        from_pixels(pixels.transpose(0, 1), None, (), "one"),
+        resized_set(changed, labels, (), "one"),
+        resized_set(pixels, labels.flip(0), (), "one"),
+        resized_set(pixels, None, (), "one"),
+        resized_set(pixels.transpose(0, 1), None, (), "one"),
         one.subset(0),
         one.subset(1),
         one.first(1),
@@ -676,7 +676,7 @@ def test_sha256_is_independent_of_memory_layout():
     """The same pixels in another memory order are the same images."""
     pixels = torch.arange(3 * 3 * 32 * 32).remainder(251).to(torch.uint8).reshape(3, 3, 32, 32)
     permuted = pixels.to(memory_format=torch.channels_last)
-    assert from_pixels(pixels, None, (), "").sha256 == from_pixels(permuted, None, (), "").sha256
+    assert resized_set(pixels, None, (), "").sha256 == resized_set(permuted, None, (), "").sha256
 
 
 @pytest.mark.parametrize("side", [28, 32, 64, 178])
@@ -684,7 +684,7 @@ def test_resizing_keeps_constants(side):
     """An image of one byte is that value everywhere after resizing, also black and white."""
     values = (0, 1, 127, 254, 255)
     pixels = torch.from_numpy(constant_images(values, 3, side, side))
-    images = from_pixels(pixels, None, (), "").images
+    images = resized_set(pixels, None, (), "").images
     assert images.shape == (5, 3, 32, 32)
     for image, value in zip(images, values, strict=True):
         assert torch.allclose(image, torch.tensor(gray(value)), atol=1e-5)

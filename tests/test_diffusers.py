@@ -146,6 +146,8 @@ def test_denoised_by_hand(save):
     assert torch.allclose(x0, (x - sigma * eps) / alpha, atol=1e-6)
     assert not torch.equal(eps, at_nearest_step)
     assert isinstance(denoiser, Denoiser)
+    steps = "DiffusersDenoiser(UNet2DModel, 1000 steps, 'epsilon', schedule=Schedule('cosine'))"
+    assert repr(denoiser) == steps
     assert torch.equal(x, before) and not x0.requires_grad
 
 
@@ -179,7 +181,7 @@ def test_class_labels_and_batches(save):
 def test_samplers_take_it(save):
     """A sample of 20 steps on our time grid, from the same noise as any network of ours."""
     denoiser = load_diffusers(save())
-    assert bool(sample(denoiser, noisy(), denoiser.schedule, n_steps=20).isfinite().all())
+    assert bool(sample(denoiser, noisy(), n_steps=20).isfinite().all())
 
 
 @pytest.mark.parametrize(

@@ -25,13 +25,13 @@ PROGRAM = """
 import sys, torch
 sys.path.insert(0, sys.argv[2])
 from test_distributed import MACHINES, images, queries
-from elslib import distributed
+from elslib.denoisers import sharded
 
 torch.set_num_threads(1)
 answers = {}
-with sharded.place() as place:
+with sharded.join_processes() as process:
     for name, make in MACHINES.items():
-        machine = sharded.spread(make, images(), place)
+        machine = sharded.shard_denoiser(make, images(), process)
         for t, label in queries():
             x = torch.randn(3, 3, 9, 8, generator=torch.Generator().manual_seed(7))
             answers[name, t, label] = machine.posterior(x, t, label, top=3)
@@ -40,7 +40,7 @@ with sharded.place() as place:
         machine.posterior(x, 0.5, 5)
     except ValueError as error:
         answers["error"] = str(error)
-if place.rank == 0:
+if process.rank == 0:
     torch.save(answers, sys.argv[1])
 """
 MACHINES = {
@@ -115,11 +115,11 @@ def test_each_process_has_its_device(monkeypatch):
     assert sharded.device("cuda") == torch.device("cuda", 1)
 
 
-def test_alone_nothing_is_spread():
+def test_alone_nothing_is_sharded():
     """Without torchrun: the machine itself."""
-    with sharded.place() as place:
-        assert (place.rank, place.size) == (0, 1)
-        assert isinstance(sharded.spread(IdealScore, images(), place), IdealScore)
+    with sharded.join_processes() as process:
+        assert (process.rank, process.size) == (0, 1)
+        assert isinstance(sharded.shard_denoiser(IdealScore, images(), process), IdealScore)
 
 
 def test_sample_on_two_processes(tmp_path):

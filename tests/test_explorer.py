@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from helpers import FunctionDenoiser
 from PIL import Image
 
 from elslib.analysis.mosaic import posteriors_along
@@ -16,6 +17,7 @@ from elslib.denoisers.machines import EquivariantLocalScore, IdealScore
 from elslib.figures.explorer import explore
 from elslib.samplers import initial_noise, sample, uniform_times
 from elslib.scales import constant_scale
+from elslib.schedules import linear
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 GENERATOR = torch.Generator().manual_seed(0)
@@ -26,6 +28,7 @@ MACHINE = EquivariantLocalScore(IMAGES, constant_scale(3), edges="aware")
 NOISE = initial_noise([3], (3, 8, 9))
 
 
+@FunctionDenoiser
 def half(x, t, label=None):
     """A Denoiser that stands for a network."""
     return x / 2
@@ -50,7 +53,7 @@ def picture(url):
 def test_posteriors_along_is_the_sampler_with_its_posterior():
     """Its last estimate is the sample; the posterior's mean is the estimate."""
     steps = list(posteriors_along(MACHINE, NOISE, uniform_times(4), 1, top=1))
-    drawn = sample(MACHINE, NOISE, MACHINE.schedule, torch.tensor([1]), 4)
+    drawn = sample(MACHINE, NOISE, torch.tensor([1]), 4)
     assert torch.allclose(steps[-1][0].x0, drawn, rtol=0, atol=1e-5)
     for step, posterior in steps:
         assert torch.equal(step.x0, posterior.mean) and posterior.origins is not None
@@ -109,8 +112,16 @@ def test_whole_images_have_no_explorer():
         explore(IdealScore(IMAGES), half, NOISE, 1, n_steps=2)
 
 
+def test_another_schedule_than_the_machines_is_refused():
+    """Theory and network would be shown at other noise levels side by side."""
+    with pytest.raises(ValueError, match="must share one schedule to be compared, got 'cosine' an"):
+        explore(MACHINE, FunctionDenoiser(half, linear()), NOISE, 1, n_steps=2)
+
+
 def test_what_the_page_cannot_number_is_refused(as_installed):
-    """More than one picture, and sides beyond a byte."""
+    """More than one picture, channels that are no colours, and sides beyond a byte."""
+    with pytest.raises(ValueError, match=r"noise must have 1 channel .* got .*\(1, 4, 8, 9\)"):
+        explore(MACHINE, None, initial_noise([0], (4, 8, 9)), n_steps=2)
     with pytest.raises(ValueError, match=r"noise must be one image.*got \(2, 3, 8, 9\)"):
         explore(MACHINE, None, torch.cat([NOISE, NOISE]), n_steps=2)
     with pytest.raises(ValueError, match=r"at most 256 pixels a side, got \(1, 3, 8, 300\)"):

@@ -36,6 +36,16 @@ def test_a_ragged_grid_is_refused():
         plots.image_grid({"a": torch.zeros(2, 1, 4, 4), "b": torch.zeros(3, 1, 4, 4)})
 
 
+@pytest.mark.parametrize("channels", [2, 4])
+def test_what_is_neither_grey_nor_rgb_is_refused(channels):
+    """Four channels are not colours with transparency, two are nothing that can be shown."""
+    rows = {"a": torch.zeros(2, 3, 4, 4), "b": torch.zeros(2, channels, 4, 4)}
+    with pytest.raises(
+        ValueError, match=rf"row 'b' must have 1 channel .* got .*\(2, {channels}, 4"
+    ):
+        plots.image_grid(rows)
+
+
 def test_a_scatter_holds_its_points():
     """Every seed is a dot."""
     x, y = torch.tensor([0.1, 0.5]), torch.tensor([0.8, -0.2])

@@ -33,6 +33,21 @@ def test_imports_go_one_way():
                     assert ORDER.index(name) <= ORDER.index(part), (path.name, name)
 
 
+def test_the_picture_shows_the_house():
+    """CONTRIBUTING.md draws all parts, in the order of imports, and names files that are there."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    picture = text[text.index("elslib/\n") : text.index("notebooks/   ")]
+    parts = re.findall(r"^    ([a-z]+)/? {2,}\S", picture, re.MULTILINE)
+    assert parts == ORDER[:-1]
+    folder = ROOT / "elslib"
+    for line in picture.splitlines()[1:]:
+        if part := re.match(r"    ([a-z]+)/ ", line):
+            folder = ROOT / "elslib" / part[1]
+        if names := re.match(r"(?:    [a-z]+/ +| {21})([a-z_]+(?:, [a-z_]+)*) {3}", line):
+            for name in names[1].split(", "):
+                assert (folder / f"{name}.py").is_file(), (folder, name)
+
+
 def requirements():
     """Dependencies of the library and of the book, by pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -82,7 +82,7 @@ def test_large_steps_break_the_majority_rule():
     noise = initial_noise(range(8), (1, 16, 16)).double()
     shares = []
     for times in [*map(uniform_times, (5, 20, 100)), geometric_times(120, cosine(), 1e-4)]:
-        signs = sample(MACHINE, noise, cosine(), times=times).sign()  # few steps leave grey
+        signs = sample(MACHINE, noise, times=times).sign()  # few steps leave grey
         faults = certify(signs, TOY, 3, "circular").fault > 1
         assert torch.equal(faults, (signs != majority(signs))[:, 0])
         shares.append(float(faults.double().mean()))

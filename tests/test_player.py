@@ -8,13 +8,14 @@ import re
 import numpy as np
 import pytest
 import torch
+from helpers import FunctionDenoiser
 from PIL import Image
 
 from elslib.figures.player import Player, play
 from elslib.samplers import ddim, initial_noise, uniform_times
-from elslib.schedules import cosine
 
 
+@FunctionDenoiser
 def half(x, t, label=None):
     return x / 2
 
@@ -23,8 +24,8 @@ def runs(n_steps=3):
     noise = initial_noise([1, 2], (3, 4, 5))
     times = uniform_times(n_steps)
     return {
-        "theory": list(ddim(half, noise, times, cosine())),
-        "net<work>": list(ddim(lambda x, t, label=None: -x, noise, times, cosine())),
+        "theory": list(ddim(half, noise, times)),
+        "net<work>": list(ddim(FunctionDenoiser(lambda x, t, label: -x), noise, times)),
     }
 
 
@@ -65,3 +66,6 @@ def test_rows_must_fit():
         play({"a": runs(2)["theory"], "b": runs(3)["theory"]})
     with pytest.raises(ValueError, match=r"rows must hold equally many images at each of 2 times"):
         Player([1.0, 0.5], {"a": torch.zeros(3, 1, 1, 2, 2)}, "x")
+    for channels in (2, 4):
+        with pytest.raises(ValueError, match=r"row 'a' must have 1 channel \(grey\) or 3 \(RGB\)"):
+            Player([1.0, 0.5], {"a": torch.zeros(2, 1, channels, 2, 2)}, "x")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import NETWORK, seeded
+from helpers import NETWORK, FunctionDenoiser, seeded
 
 from elslib.analysis.receptive_field import receptive_field, side_holding
 from elslib.networks.network_denoiser import NetworkDenoiser
@@ -12,6 +12,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 KERNEL = torch.arange(-4.0, 5).reshape(3, 3)
 
 
+@FunctionDenoiser
 def blur(x, t, label=None):
     """Each channel with one kernel: the field of a pixel is the kernel around it."""
     return F.conv2d(x, KERNEL.expand(2, 1, 3, 3), padding=1, groups=2)
@@ -54,7 +55,7 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="pixel must lie in the image"):
         receptive_field(blur, x, 0.5, pixel=(4, 0))
     with pytest.raises(ValueError, match="denoise must let gradients through"):
-        receptive_field(lambda x, t, label=None: x.detach(), x, 0.5)
+        receptive_field(FunctionDenoiser(lambda x, t, label: x.detach()), x, 0.5)
     with pytest.raises(ValueError, match="share must lie in"):
         side_holding(torch.ones(3, 3), 0)
     with pytest.raises(ValueError, match="field must have a positive sum"):

@@ -1,15 +1,23 @@
 """Samplers against closed forms, and the paper's two-image toy."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
+from helpers import FunctionDenoiser
 
 from elslib.data.image_set import ImageSet
 from elslib.denoisers.machines import EquivariantLocalScore, IdealScore
-from elslib.samplers import ddim, geometric_times, initial_noise, sample, uniform_times
+from elslib.samplers import (
+    common_schedule,
+    ddim,
+    geometric_times,
+    initial_noise,
+    sample,
+    uniform_times,
+)
 from elslib.scales import constant_scale
 from elslib.schedules import cosine, linear
 
@@ -19,6 +27,7 @@ SCHEDULE = cosine()
 def gaussian_denoiser(mean, variance):
     """The exact posterior mean for data N(mean, variance), pixel by pixel."""
 
+    @FunctionDenoiser
     def denoise(x, t, label=None):
         alpha, sigma = SCHEDULE.levels(t)
         return mean + alpha * variance * (x - alpha * mean) / (alpha**2 * variance + sigma**2)
@@ -38,7 +47,7 @@ def test_ddim_converges_with_first_order_on_gaussian_data():
     truth = gaussian_flow(x, 0.3, 0.25)
     errors = []
     for n in (20, 40, 80, 160):
-        *_, last = ddim(gaussian_denoiser(0.3, 0.25), x, uniform_times(n), SCHEDULE)
+        *_, last = ddim(gaussian_denoiser(0.3, 0.25), x, uniform_times(n))
         errors.append(float((last.x0 - truth).abs().max()))
     orders = [math.log2(a / b) for a, b in zip(errors, errors[1:], strict=False)]
     assert all(0.85 < order < 1.15 for order in orders[1:]), orders
@@ -48,7 +57,7 @@ def test_steps_are_the_records_they_claim_to_be():
     """First at t = 1 on the noise itself, last at 1/N; the input is not touched."""
     x = initial_noise([3], (1, 4, 4))
     before = x.clone()
-    steps = list(ddim(gaussian_denoiser(0.0, 1.0), x, uniform_times(5), SCHEDULE))
+    steps = list(ddim(gaussian_denoiser(0.0, 1.0), x, uniform_times(5)))
     assert [step.t for step in steps] == pytest.approx([1.0, 0.8, 0.6, 0.4, 0.2])
     assert torch.equal(steps[0].x, before) and torch.equal(x, before)
 
@@ -63,7 +72,7 @@ def test_the_ideal_machine_returns_training_images():
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(6, 1, 8, 8, generator=generator) * 2 - 1
     noise = initial_noise([0, 1, 2], (1, 8, 8))
-    out = sample(IdealScore(ImageSet(images)), noise, SCHEDULE, n_steps=20)
+    out = sample(IdealScore(ImageSet(images)), noise, n_steps=20)
     distance = (out[:, None] - images[None]).abs().flatten(2).amax(2).min(dim=1).values
     assert float(distance.max()) < 1e-3
 
@@ -71,7 +80,7 @@ def test_the_ideal_machine_returns_training_images():
 def test_bad_grids():
     """Times must decrease; at least one step."""
     with pytest.raises(ValueError, match="times must decrease"):
-        next(ddim(gaussian_denoiser(0, 1), initial_noise([0], (1, 2, 2)), [0.5, 0.6], SCHEDULE))
+        next(ddim(gaussian_denoiser(0, 1), initial_noise([0], (1, 2, 2)), [0.5, 0.6]))
     with pytest.raises(ValueError, match="n_steps must be at least 1, got 0"):
         uniform_times(0)
     for seeds in ([], [-1], [2**31]):
@@ -92,7 +101,7 @@ def test_float64_images_make_float64_samples():
     """Tensors decide the dtype, from the noise to the sample."""
     images = ImageSet(torch.rand(3, 1, 4, 4).double() * 2 - 1)
     noise = initial_noise([0], (1, 4, 4)).double()
-    assert sample(IdealScore(images), noise, SCHEDULE, n_steps=3).dtype == torch.float64
+    assert sample(IdealScore(images), noise, n_steps=3).dtype == torch.float64
 
 
 @pytest.mark.gpu
@@ -102,9 +111,9 @@ def test_a_machine_samples_on_the_gpu():
     images = ImageSet(torch.rand(5, 1, 8, 8) * 2 - 1, torch.tensor([0, 1, 0, 1, 0]))
     label = torch.tensor([0, 1])
     noise = initial_noise([0, 1], (1, 8, 8))
-    here = sample(EquivariantLocalScore(images, constant_scale(3)), noise, SCHEDULE, label, 5)
+    here = sample(EquivariantLocalScore(images, constant_scale(3)), noise, label, 5)
     there = EquivariantLocalScore(images.to("cuda"), constant_scale(3))
-    out = sample(there, noise.cuda(), SCHEDULE, label.cuda(), 5)
+    out = sample(there, noise.cuda(), label.cuda(), 5)
     assert torch.allclose(out.cpu(), here, atol=1e-3)
 
 
@@ -121,27 +130,43 @@ def test_geometric_times_lower_the_noise_by_one_factor():
         geometric_times(5, cosine(), 1e9)
 
 
-def test_another_schedule_than_the_denoisers_is_refused():
+def test_noise_levels_are_those_of_the_denoiser():
+    """The same machine under another schedule takes other steps from the same times."""
+    images, x = ImageSet(torch.rand(3, 1, 4, 4) * 2 - 1), initial_noise([0], (1, 4, 4))
+    for schedule in (cosine(), linear()):
+        alpha, sigma = schedule.levels(1.0)
+        first, second = ddim(IdealScore(images, schedule=schedule), x, [1.0, 0.5, 0.0])
+        eps = (x - alpha * first.x0) / sigma
+        alpha, sigma = schedule.levels(0.5)
+        assert torch.allclose(second.x, alpha * first.x0 + sigma * eps)
+
+
+def test_a_denoiser_without_a_schedule_is_told_what_to_have(as_installed):
+    """A plain function, and one whose schedule is only a name."""
+    x, denoise = initial_noise([0], (1, 4, 4)), lambda x, t, label=None: x  # noqa: E731
+    wrong: Any = denoise
+    with pytest.raises(ValueError, match=r"denoise must have a \.schedule, .* got None of a funct"):
+        sample(wrong, x, n_steps=2)
+    wrong = FunctionDenoiser(denoise, cast(Any, "cosine"))
+    with pytest.raises(ValueError, match=r"got 'cosine' of a FunctionDenoiser; set it, for exam"):
+        next(ddim(wrong, x, [1.0, 0.0]))
+
+
+def test_denoisers_that_are_compared_share_one_schedule():
     """It would read other noise levels from the same times."""
-    machine = IdealScore(ImageSet(torch.rand(3, 1, 4, 4) * 2 - 1))
-    x = initial_noise([0], (1, 4, 4))
-    assert torch.equal(
-        sample(machine, x, cosine(), n_steps=2), sample(machine, x, SCHEDULE, n_steps=2)
-    )
-    with pytest.raises(
-        ValueError, match="schedule must be the Denoiser's own, 'cosine', got 'linear'"
-    ):
-        sample(machine, x, linear(), n_steps=2)
+    denoise = gaussian_denoiser(0, 1)
+    assert common_schedule(denoise) == common_schedule(denoise, denoise) == cosine()
+    other = FunctionDenoiser(denoise, linear())
+    with pytest.raises(ValueError, match="share one schedule .* got 'cosine' and 'linear'; give"):
+        common_schedule(denoise, denoise, other)
 
 
 def test_a_sample_is_at_time_0():
     """Where `ddim` stops before, its last estimate is no sample."""
     denoise, x = gaussian_denoiser(0.3, 0.25), initial_noise([0], (1, 3, 3))
     times = uniform_times(4)
-    assert torch.equal(
-        sample(denoise, x, SCHEDULE, times=times), sample(denoise, x, SCHEDULE, n_steps=4)
-    )
+    assert torch.equal(sample(denoise, x, times=times), sample(denoise, x, n_steps=4))
     with pytest.raises(ValueError, match="times must end at 0, got 0.5"):
-        sample(denoise, x, SCHEDULE, times=[1.0, 0.5])
+        sample(denoise, x, times=[1.0, 0.5])
     with pytest.raises(ValueError, match="times must decrease and hold at least two"):
-        sample(denoise, x, SCHEDULE, times=[])
+        sample(denoise, x, times=[])

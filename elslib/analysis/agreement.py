@@ -17,9 +17,8 @@ from elslib.data.image_set import ImageSet
 from elslib.denoisers.baselines import PcaLocality, WienerFilter
 from elslib.denoisers.machines import Denoiser, EquivariantLocalScore, IdealScore, LocalScore
 from elslib.networks.network_denoiser import NetworkDenoiser
-from elslib.samplers import initial_noise, sample
+from elslib.samplers import common_schedule, initial_noise, sample
 from elslib.scales import ScaleTable
-from elslib.schedules import Schedule
 
 THEORY_STEPS, NETWORK_STEPS = 20, (20, 150)
 
@@ -84,23 +83,21 @@ def draw(
     seeds: Sequence[int],
     label: int | None,
     shape: Sequence[int],
-    schedule: Schedule,
     theory_steps: int = THEORY_STEPS,
 ) -> Drawn:
     """Sample every theory and the network from the noise of these seeds, of one class.
 
     Theories take `theory_steps`, the network 20 and 150. `shape` is that of an image, [c, h, w].
+    Raises ValueError unless all have one schedule.
     """
+    common_schedule(network, *theories.values())
     noise = initial_noise(seeds, shape)
     labels = None if label is None else torch.full((len(seeds),), label)
     return Drawn(
         seeds,
         label,
-        {steps: sample(network, noise, schedule, labels, steps) for steps in NETWORK_STEPS},
-        {
-            name: sample(theory, noise, schedule, labels, theory_steps)
-            for name, theory in theories.items()
-        },
+        {steps: sample(network, noise, labels, steps) for steps in NETWORK_STEPS},
+        {name: sample(theory, noise, labels, theory_steps) for name, theory in theories.items()},
     )
 
 

@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from elslib.denoisers.machines import Denoiser
-from elslib.samplers import ddim, uniform_times
+from elslib.samplers import common_schedule, ddim, uniform_times
 from elslib.scales import ScaleTable
-from elslib.schedules import Schedule, noise_from_denoised
+from elslib.schedules import noise_from_denoised
 
 # Calibration noise is seeded from here on, so that no test seed (0, 1, ...) is ever calibrated on.
 FIRST_SEED = 10_000
@@ -51,7 +51,6 @@ def calibrate(
     machine: Callable[[int], Denoiser],
     windows: Sequence[int],
     noise: Float[Tensor, "b c h w"],
-    schedule: Schedule,
     labels: Sequence[int] | None = None,
     n_steps: int = 20,
 ) -> Iterator[Trajectory]:
@@ -60,22 +59,24 @@ def calibrate(
     From each noise image, at each step, the network's predicted noise is compared with each
     machine's by uncentred cosine over all channels and pixels. `windows` increases; `labels` gives
     one class per image. Yields one Trajectory an image; `scale_table` sums them up.
-    Raises ValueError for windows that do not increase, labels that are not one an image, and an
-    estimate that is not finite.
+    Raises ValueError for windows that do not increase, labels that are not one an image, machines
+    with another schedule than the network's, and an estimate that is not finite.
     """
     if not windows or any(b <= a for a, b in zip(windows, windows[1:], strict=False)):
         raise ValueError(f"windows must increase and hold at least one, got {list(windows)}.")
     if labels is not None and len(labels) != len(noise):
         raise ValueError(f"labels must be one per image, got {len(labels)} for {len(noise)}.")
+    machines = [machine(window) for window in windows]
+    schedule = common_schedule(network, *machines)
     for number, x in enumerate(noise):
         label = None if labels is None else torch.tensor([labels[number]], device=x.device)
         rows = []
-        for step in ddim(network, x[None], uniform_times(n_steps), schedule, label):
+        for step in ddim(network, x[None], uniform_times(n_steps), label):
             levels = schedule.levels(step.t)
             target = noise_from_denoised(step.x, step.x0, *levels)
-            machines = (machine(window)(step.x, step.t, label) for window in windows)
+            estimates = (denoise(step.x, step.t, label) for denoise in machines)
             rows.append(
-                [_cosine(noise_from_denoised(step.x, x0, *levels), target) for x0 in machines]
+                [_cosine(noise_from_denoised(step.x, x0, *levels), target) for x0 in estimates]
             )
         cosine = torch.tensor(rows[::-1], dtype=torch.float64)
         if not bool(cosine.isfinite().all()):

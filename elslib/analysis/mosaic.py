@@ -5,7 +5,7 @@ pixel equals the centre of its L2-nearest admissible patch. A picture can be che
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from torch import Tensor
 from elslib.denoisers.machines import ScoreMachine
 from elslib.posterior import Origins, PatchPosterior, patch_posterior
 from elslib.samplers import Step, ddim
+from elslib.schedules import Schedule
 from elslib.windows import Border
 
 
@@ -177,12 +178,24 @@ def posteriors_along(
     `label` is the class of every picture, `top` how many origins of each pixel are wanted. Raises
     what `ddim` and `posterior` raise.
     """
-    seen: list[PatchPosterior] = []
-    of_class = label
+    watched = _Watched(machine, label, top)
+    for step in ddim(watched, x, times):
+        yield step, watched.seen.pop()
 
-    def denoise(x: Tensor, t: float | Tensor, label: Tensor | None = None) -> Tensor:
-        seen.append(machine.posterior(x, float(t), of_class, top=top))
-        return seen[-1].mean
 
-    for step in ddim(denoise, x, times, machine.schedule):
-        yield step, seen.pop()
+@dataclass
+class _Watched:
+    """A machine asked for one class, as a Denoiser that keeps the posteriors it answered with."""
+
+    machine: ScoreMachine
+    of_class: int | None
+    top: int
+    seen: list[PatchPosterior] = field(default_factory=list)
+
+    @property
+    def schedule(self) -> Schedule:
+        return self.machine.schedule
+
+    def __call__(self, x: Tensor, t: float | Tensor, label: Tensor | None = None) -> Tensor:
+        self.seen.append(self.machine.posterior(x, float(t), self.of_class, top=self.top))
+        return self.seen[-1].mean

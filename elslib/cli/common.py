@@ -65,7 +65,7 @@ def work(command: Callable[..., tasks.Task]):
     @wraps(command)
     def wrapped(dry_run, machine_readable, **options):
         task = command(**options)
-        first = sharded.here().rank == 0  # of several processes one speaks
+        first = sharded.current_rank().rank == 0  # of several processes one speaks
         files = {"files": [str(file) for file in task.files]}
         if dry_run:
             outcome = {**task.config, "parts": task.parts, "done": task.done, **files}

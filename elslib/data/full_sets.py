@@ -16,7 +16,7 @@ from torchvision.transforms import functional as TF
 from tqdm.auto import tqdm
 
 from elslib.data.folders import cache_folder
-from elslib.data.image_set import SIDE, ImageSet, from_pixels
+from elslib.data.image_set import SIDE, ImageSet, resized_set
 from elslib.io import part_of
 
 FASHION_CLASSES = (
@@ -75,7 +75,7 @@ def _load_full(name: str, split: str, download: bool) -> ImageSet:
             f"{name} is not in {root} ({error}). Fetch it with `elslib data fetch {name}` or "
             f"load({name!r}, download=True), or set ELSLIB_DATA to the folder that holds it."
         ) from error
-    return from_pixels(pixels, labels, class_names, f"{name}/{split}")
+    return resized_set(pixels, labels, class_names, f"{name}/{split}")
 
 
 # What reading a broken file raises, in torchvision and below it.

@@ -34,7 +34,8 @@ class ImageSet:
         if self.images.ndim != 4 or len(self.images) == 0 or not self.images.is_floating_point():
             raise ValueError(
                 f"images must be floating point of shape [n, c, h, w] with n >= 1, got "
-                f"{self.images.dtype} {tuple(self.images.shape)}; add axes with .reshape()."
+                f"{self.images.dtype} {tuple(self.images.shape)}; add axes with .reshape(), "
+                f"and give bytes 0..255 to ImageSet.from_uint8."
             )
         # No step here copies the images: they may be a file larger than the memory.
         low, high = (float(bound) for bound in self.images.aminmax())
@@ -51,6 +52,29 @@ class ImageSet:
                 f"{tuple(self.labels.shape)} for {len(self.images)} images."
             )
         object.__setattr__(self, "sha256", digest or _sha256(self.images, self.labels))
+
+    @classmethod
+    def from_uint8(
+        cls,
+        pixels: UInt8[Tensor, "n c h w"],
+        labels: Int[Tensor, " n"] | None = None,
+        class_names: tuple[str, ...] = (),
+        name: str = "unnamed",
+    ) -> "ImageSet":
+        """The set of images whose pixels are bytes 0..255, scaled to [-1, 1], at their own size.
+
+        Raises ValueError for pixels of another type, and for what a set refuses.
+        """
+        if pixels.dtype != torch.uint8:
+            raise ValueError(
+                f"pixels must be uint8, got {pixels.dtype}; floats in [-1, 1] go to ImageSet."
+            )
+        return cls(from_uint8(pixels), labels, class_names, name)
+
+    def __repr__(self) -> str:
+        classes = "" if self.labels is None else f", classes={len(self.labels.unique())}"
+        shape = tuple(self.images.shape[1:])
+        return f"ImageSet({self.name!r}, n={len(self)}, shape={shape}{classes})"
 
     def __len__(self) -> int:
         return len(self.images)
@@ -121,13 +145,14 @@ def _slice(numbers: Tensor) -> Tensor | slice:
     return slice(first, last + 1) if last - first + 1 == len(numbers) else numbers
 
 
-def from_pixels(
+def resized_set(
     pixels: UInt8[Tensor, "n c h w"],
     labels: Int[Tensor, " n"] | None,
     class_names: tuple[str, ...],
     name: str,
 ) -> ImageSet:
-    """An ImageSet of bytes 0..255: resized to 32x32 (antialiased bilinear), scaled to [-1, 1]."""
+    """The ImageSet of a named set's bytes 0..255, which its sha256 is of: resized to 32x32
+    (antialiased bilinear), scaled to [-1, 1]."""
     images = pixels.float()
     if images.shape[2:] != (SIDE, SIDE):
         images = F.interpolate(images, size=(SIDE, SIDE), mode="bilinear", antialias=True)
@@ -135,13 +160,13 @@ def from_pixels(
     return ImageSet(images, labels, class_names, name, _sha256(pixels, labels))
 
 
-def to_pixels(images: Float[Tensor, "*n c h w"]) -> UInt8[Tensor, "*n c h w"]:
+def to_uint8(images: Float[Tensor, "*n c h w"]) -> UInt8[Tensor, "*n c h w"]:
     """Bytes 0..255 of images in [-1, 1], on the CPU; values beyond count as the nearest inside."""
     return ((images.detach().cpu().clamp(-1, 1) + 1) * 127.5).round().byte()
 
 
-def of_pixels(pixels: UInt8[Tensor, "*n c h w"]) -> Float[Tensor, "*n c h w"]:
-    """Images in [-1, 1] of bytes 0..255: what `to_pixels` undoes."""
+def from_uint8(pixels: UInt8[Tensor, "*n c h w"]) -> Float[Tensor, "*n c h w"]:
+    """Images in [-1, 1] of bytes 0..255: what `to_uint8` undoes."""
     return pixels.float() / 127.5 - 1
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from elslib.data.folders import cache_folder, data_folder
 from elslib.data.full_sets import FULL_SETS, _load_full, is_here
-from elslib.data.image_set import ImageSet, from_pixels
+from elslib.data.image_set import ImageSet, resized_set
 
 SHEET_COLUMNS = 100
 
@@ -128,7 +128,7 @@ def _load_listed(name: str, split: str, folder: Path, about: dict) -> ImageSet:
     pixels, labels = read_arrays([folder / file for file in about["files"]], about["shape"])
     part = slice(*splits[split])
     pixels, labels = pixels[part], None if labels is None else labels[part]
-    return from_pixels(pixels, labels, tuple(about["class_names"]), f"{name}/{split}")
+    return resized_set(pixels, labels, tuple(about["class_names"]), f"{name}/{split}")
 
 
 def _restore(folder: Path) -> str:

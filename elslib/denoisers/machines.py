@@ -24,6 +24,11 @@ from elslib.windows import Border
 class Denoiser(Protocol):
     """Anything that estimates the clean image: machines, baselines, wrapped networks."""
 
+    @property
+    def schedule(self) -> Schedule:
+        """Which noise levels its times mean; samplers read it."""
+        ...
+
     def __call__(self, x: Tensor, t: float | Tensor, label: Tensor | None = None) -> Tensor:
         """Posterior mean of x_0 [b, c, h, w] at noisy x [b, c, h, w], time t and class [b]."""
         ...

@@ -25,18 +25,18 @@ from elslib.schedules import Schedule
 
 
 @dataclass(frozen=True)
-class Place:
+class RankInfo:
     """Which of how many processes this one is."""
 
     rank: int = 0
     size: int = 1
 
 
-def here() -> Place:
+def current_rank() -> RankInfo:
     """Which of how many processes this one is, as torchrun says; joins nothing."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return Place()
-    return Place(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+        return RankInfo()
+    return RankInfo(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
 
 
 def device(kind: str) -> torch.device:
@@ -54,33 +54,33 @@ def device(kind: str) -> torch.device:
 
 
 @contextmanager
-def place() -> Iterator[Place]:
+def join_processes() -> Iterator[RankInfo]:
     """Join the processes that torchrun started; alone, if it did not start this one."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
-        yield here()
+        yield current_rank()
         return
     # One may sum for hours while the others, without an image of the class, wait.
     dist.init_process_group("gloo", timeout=timedelta(days=7))
     try:
-        yield here()
+        yield current_rank()
     finally:
         dist.destroy_process_group()
 
 
 @dataclass(frozen=True)
-class Sharded:
+class ShardedDenoiser:
     """A Denoiser: a machine whose training images are spread over processes.
 
-    machine   on the images of this process, `whole.shard(place.rank, place.size)`
+    machine   on the images of this process, `whole.shard(process.rank, process.size)`
     first     the number of its first image in the whole set
-    place     this process; all must be asked the same, in the same order
+    process   this one; all must be asked the same, in the same order
 
     Every process gets the same answer. Some may have no image of a class.
     """
 
     machine: ScoreMachine
     first: int
-    place: Place
+    process: RankInfo
 
     @property
     def schedule(self) -> Schedule:
@@ -110,7 +110,7 @@ class Sharded:
                 mine = shift_images(mine, self.first).to("cpu")
         except ValueError as error:  # all must hear of it, or they would wait
             mine = error
-        parts: list[PatchPosterior | ValueError | None] = [None] * self.place.size
+        parts: list[PatchPosterior | ValueError | None] = [None] * self.process.size
         dist.all_gather_object(parts, mine)
         for part in parts:
             if isinstance(part, ValueError):
@@ -121,12 +121,14 @@ class Sharded:
         return reduce(merge, found).to(x.device)
 
 
-def spread(make: Callable[[ImageSet], ScoreMachine], images: ImageSet, place: Place) -> Denoiser:
+def shard_denoiser(
+    make: Callable[[ImageSet], ScoreMachine], images: ImageSet, process: RankInfo
+) -> Denoiser:
     """What `make` makes of the images, its sums spread over the processes.
 
     ValueError if there are more processes than images.
     """
-    if place.size == 1:
+    if process.size == 1:
         return make(images)
-    shard = images.shard(place.rank, place.size)
-    return Sharded(make(shard), images.bounds(place.rank, place.size).start, place)
+    shard = images.shard(process.rank, process.size)
+    return ShardedDenoiser(make(shard), images.bounds(process.rank, process.size).start, process)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from elslib.analysis.agreement import Row
 from elslib.data.folders import data_folder
-from elslib.data.image_set import of_pixels
+from elslib.data.image_set import from_uint8
 from elslib.experiments.recipes import KINDS, SUBJECTS
 from elslib.io import write_arrays, write_whole
 
@@ -85,4 +85,4 @@ def read_pictures(network: str) -> dict[str, Float[Tensor, "n c h w"]]:
             f"no pictures of {network!r} ({path}); run `elslib agree --network {network}`."
         )
     with np.load(path) as arrays:
-        return {name: of_pixels(torch.from_numpy(x)) for name, x in arrays.items()}
+        return {name: from_uint8(torch.from_numpy(x)) for name, x in arrays.items()}

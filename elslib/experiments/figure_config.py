@@ -83,8 +83,7 @@ def player(config: FigureConfig, n_seeds: int = 8) -> Player:
     times, labels = uniform_times(config.n_steps), _labels(config, n_seeds)
     with torch.no_grad():
         runs = {
-            name: list(ddim(denoise, noise, times, machine.schedule, labels))
-            for name, denoise in denoisers.items()
+            name: list(ddim(denoise, noise, times, labels)) for name, denoise in denoisers.items()
         }
     return play(runs, title=f"{' and '.join(denoisers)} from {n_seeds} noise images")
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from elslib.analysis.agreement import NETWORK_STEPS, THEORY_STEPS
 from elslib.analysis.limbs import EXPECTED, Kind, count_limbs
 from elslib.data.folders import data_folder
-from elslib.data.image_set import of_pixels
+from elslib.data.image_set import from_uint8
 from elslib.denoisers.machines import EquivariantLocalScore
 from elslib.experiments.spot_checks import spot_checks
 from elslib.experiments.store import load_network, load_scale, training_images, weights_sha256
@@ -98,7 +98,7 @@ def read_limb_pictures(network: str) -> LimbPictures:
         {k: torch.from_numpy(np.flatnonzero(kinds == k)) for k in EXPECTED if k in kinds},
         torch.from_numpy(label),
         torch.from_numpy(seed),
-        {name: of_pixels(torch.from_numpy(x[:, None])) for name, x in arrays.items()},
+        {name: from_uint8(torch.from_numpy(x[:, None])) for name, x in arrays.items()},
         torch.from_numpy(sheet),
         run,
     )
@@ -123,14 +123,16 @@ def draw_again(network: str, kept: LimbPictures, rows: Iterable[int]) -> Iterato
         load_scale(network, "els"),
         load_network(network),
     )
+    edges, schedule = denoiser.edges, denoiser.schedule
+    theory = EquivariantLocalScore(images, scale, edges=edges, schedule=schedule)
     painters = {
-        "theory": (EquivariantLocalScore(images, scale, edges=denoiser.edges), THEORY_STEPS),
+        "theory": (theory, THEORY_STEPS),
         "network": (denoiser, max(NETWORK_STEPS)),
     }
     for row in rows:
         noise = initial_noise([int(kept.seed[row])], images.images.shape[1:])
         for name, (painter, steps) in painters.items():
-            x = sample(painter, noise, denoiser.schedule, kept.label[[row]], steps)
+            x = sample(painter, noise, kept.label[[row]], steps)
             difference = float((x[0].clamp(-1, 1) - kept.drawn[name][row]).abs().max())
             if difference > ALIKE:
                 raise AssertionError(

@@ -268,5 +268,5 @@ def share_of_copies(denoise: NetworkDenoiser, images: ImageSet) -> float:
     noise = initial_noise(seeds, images.images.shape[1:]).to(device)
     classes = denoise.config.classes
     labels = None if classes is None else torch.arange(SAMPLES, device=device) % classes
-    x = sample(denoise, noise, denoise.schedule, labels)
+    x = sample(denoise, noise, labels)
     return float(near_copies(x, images.images.to(device)).double().mean())

@@ -15,7 +15,7 @@ import torch
 
 from elslib.analysis import agreement, calibration
 from elslib.data import named
-from elslib.data.image_set import ImageSet, to_pixels
+from elslib.data.image_set import ImageSet, to_uint8
 from elslib.denoisers import sharded
 from elslib.denoisers.machines import EquivariantLocalScore, LocalScore, ScoreMachine
 from elslib.experiments import agreement_results, recipes, store
@@ -111,7 +111,6 @@ def calibrating(network: str, machine: str, trajectories: int = 16, largest: int
             ),
             windows,
             initial_noise(rest, images.images.shape[1:]) if rest else images.images[:0],
-            denoiser.schedule,
             None if classes is None else [seed % classes for seed in rest],
         ):
             kept.add({**trajectory.json(), "seconds": clock.seconds})
@@ -163,11 +162,11 @@ def agreeing(network: str, seeds: int = 100) -> Task:
         theories, shape = agreement.theories(denoiser, images, scales), images.images.shape[1:]
         for label, some in todo():
             clock = Stopwatch()
-            drawn = agreement.draw(denoiser, theories, some, label, shape, denoiser.schedule)
+            drawn = agreement.draw(denoiser, theories, some, label, shape)
             kept.add({
                 "rows": [asdict(row) for row in agreement.compare(drawn)],
                 "seeds": some,
-                "pictures": {name: to_pixels(x).tolist() for name, x in drawn.pictures.items()},
+                "pictures": {name: to_uint8(x).tolist() for name, x in drawn.pictures.items()},
                 "seconds": clock.seconds,
             })  # fmt: skip
             yield ""
@@ -248,7 +247,7 @@ def sampling(
         "seeds": list(seeds),
         "steps": steps,
         "device": device,
-        "processes": sharded.here().size,
+        "processes": sharded.current_rank().size,
     }
     labels = None if label is None else torch.full((len(seeds),), label, device=where)
     kinds = ["npz", "json", *(["png"] if images.images.shape[1] in (1, 3) else [])]
@@ -263,9 +262,9 @@ def sampling(
     def run() -> Iterator[str]:
         x, clock = noise.to(where), Stopwatch()
         try:
-            with sharded.place() as place:
-                denoise = sharded.spread(local, images, place)
-                for step in ddim(denoise, x, uniform_times(steps), schedule, labels):
+            with sharded.join_processes() as process:
+                denoise = sharded.shard_denoiser(local, images, process)
+                for step in ddim(denoise, x, uniform_times(steps), labels):
                     x = step.x0
                     yield ""
         except torch.OutOfMemoryError as error:
@@ -275,7 +274,7 @@ def sampling(
             ) from error
         x = x.cpu()
         seconds.append(clock.seconds)
-        if place.rank > 0:
+        if process.rank > 0:
             return
         files["json"].unlink(missing_ok=True)  # a kill must not leave it beside other samples
         write_arrays(files["npz"], {"images": x.numpy(), "seeds": np.array(seeds)})

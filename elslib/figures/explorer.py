@@ -17,9 +17,9 @@ from torch import Tensor
 
 from elslib.analysis.mosaic import pieces, plain, posteriors_along
 from elslib.denoisers.machines import Denoiser, ScoreMachine
-from elslib.figures.html import fill, own_name, pixels, png, sheet
+from elslib.figures.html import check_channels, fill, own_name, pixels, png, sheet
 from elslib.figures.plots import in_colours
-from elslib.samplers import ddim, uniform_times
+from elslib.samplers import common_schedule, ddim, uniform_times
 
 # The panel that stands there only if a network was run.
 NETWORK = (
@@ -128,19 +128,22 @@ def explore(
 ) -> Explorer:
     """Follow a local machine and, if there is one, a network from one noise image.
 
-    Raises ValueError for a machine that compares whole images, for more than one noise image, and
-    for images beyond 256 pixels a side or sources beyond 65,536, which the page could not number.
+    Raises ValueError for a machine that compares whole images or has another schedule than the
+    network, for more than one noise image, for other than 1 or 3 channels, and for images beyond
+    256 pixels a side or sources beyond 65,536, which the page could not number.
     """
     if len(noise) != 1 or max(noise.shape[2:]) > 256:
         raise ValueError(
             f"noise must be one image of at most 256 pixels a side, got {tuple(noise.shape)}."
         )
+    check_channels("noise", noise)
     times = uniform_times(n_steps)
     labels = None if label is None else torch.tensor([label])
     other: list[Tensor | None] = [None] * n_steps
     if network is not None:
+        common_schedule(machine, network)
         with torch.no_grad():
-            other = [step.x0[0] for step in ddim(network, noise, times, machine.schedule, labels)]
+            other = [step.x0[0] for step in ddim(network, noise, times, labels)]
     frames: list[Frame] = []
     for (step, posterior), estimate in zip(
         posteriors_along(machine, noise, times, label, top=1), other, strict=True

@@ -10,9 +10,18 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from elslib.data.image_set import to_pixels
+from elslib.data.image_set import to_uint8
 
 _number = itertools.count()
+
+
+def check_channels(name: str, images: Tensor) -> None:
+    """Raise ValueError unless `name`, images [..., c, h, w], are grey or RGB: what can be shown."""
+    if images.ndim < 3 or images.shape[-3] not in (1, 3):
+        raise ValueError(
+            f"{name} must have 1 channel (grey) or 3 (RGB) to be shown, got the shape "
+            f"{tuple(images.shape)}; show other channels one by one, x[:, [i]]."
+        )
 
 
 def own_name(figure: str) -> str:
@@ -22,7 +31,7 @@ def own_name(figure: str) -> str:
 
 def pixels(image: Tensor) -> np.ndarray:
     """An image [c, h, w] in [-1, 1], clamped, as bytes [h, w, 3]."""
-    return to_pixels(image).expand(3, -1, -1).permute(1, 2, 0).numpy()
+    return to_uint8(image).expand(3, -1, -1).permute(1, 2, 0).numpy()
 
 
 def sheet(images: Tensor, columns: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from elslib.figures.html import fill, own_name, png, sheet
+from elslib.figures.html import check_channels, fill, own_name, png, sheet
 from elslib.samplers import Step
 
 
@@ -30,6 +30,8 @@ class Player:
     title: str
 
     def __post_init__(self):
+        for name, images in self.rows.items():
+            check_channels(f"row {name!r}", images)
         shapes = {tuple(images.shape[:2]) for images in self.rows.values()}
         if len(shapes) != 1 or next(iter(shapes))[0] != len(self.times):
             raise ValueError(

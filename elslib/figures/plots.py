@@ -15,6 +15,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 from elslib.analysis.intervals import Interval
+from elslib.figures.html import check_channels
 
 # Okabe and Ito's palette: told apart with any kind of colour vision.
 COLOURS = {
@@ -43,11 +44,13 @@ def image_grid(
     """One row of images per entry, in [-1, 1] (clamped for display), grey or RGB.
 
     `titles` stand above the columns; `notes[row]` gives one line under each image of that row.
-    Raises ValueError for rows of different length.
+    Raises ValueError for rows of different length, and for other numbers of channels.
     """
     lengths = {len(images) for images in rows.values()}
     if len(lengths) != 1:
         raise ValueError(f"rows must hold equally many images, got {sorted(lengths)}.")
+    for name, images in rows.items():
+        check_channels(f"row {name!r}", images)
     n, notes = lengths.pop(), notes or {}
     extra = 0.16 * sum(name in notes for name in rows)
     with plt.rc_context(STYLE):

@@ -61,6 +61,10 @@ class DiffusersDenoiser:
         self.classes: int | None = about.num_class_embeds
         self.side_multiple: int = 2 ** (len(about.block_out_channels) - 1)
 
+    def __repr__(self) -> str:
+        about = f"{type(self.module).__name__}, {len(self.angles)} steps, {self.prediction!r}"
+        return f"DiffusersDenoiser({about}, schedule={self.schedule})"
+
     def timestep(self, t: float | Tensor) -> Tensor:
         """The step, float64 and fractional, whose abar is that of t; same shape as t.
 

@@ -20,6 +20,9 @@ class NetworkDenoiser:
         self.config = config
         self.schedule = schedule or cosine()
 
+    def __repr__(self) -> str:
+        return f"NetworkDenoiser({self.config}, schedule={self.schedule})"
+
     @property
     def edges(self) -> Border:
         """The kind of border that the network's padding makes: what its ELS machine needs."""
