@@ -30,13 +30,21 @@ ALIKE = 0.02
 class LimbPictures:
     """What each painter drew of each noise image.
 
-    kind       for each kind of limb that was drawn, the numbers of its noise images
-    label      class of each noise image
-    seed       its seed
-    drawn      by painter ("theory", "network", others), in [-1, 1], off by 1/255
-    sheet      which pictures were shown to be counted by eye: number of the noise image; 0 if the
-               network drew it, 1 if the theory
-    run        how they were drawn: "windows", "seeds", "late", "sides", "kinds"
+    Attributes
+    ----------
+    kind
+        for each kind of limb that was drawn, the numbers of its noise images
+    label
+        class of each noise image
+    seed
+        its seed
+    drawn
+        by painter ("theory", "network", others), in [-1, 1], off by 1/255
+    sheet
+        which pictures were shown to be counted by eye: number of the noise image; 0 if the
+        network drew it, 1 if the theory
+    run
+        how they were drawn: "windows", "seeds", "late", "sides", "kinds"
     """
 
     kind: Mapping[Kind, Int[Tensor, " _"]]
