@@ -5,6 +5,7 @@ import importlib.util
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docutils.core import publish_doctree
@@ -51,7 +52,8 @@ def docstrings(path):
 def complaints(text):
     """What is wrong with a docstring; nothing, one hopes."""
     said = io.StringIO()
-    rst = str(NumpyDocstring(text, Config(napoleon_use_ivar=True), what="class"))
+    config: Any = Config(napoleon_use_ivar=True)  # read like one of Sphinx
+    rst = str(NumpyDocstring(text, config, what="class"))
     publish_doctree(rst, settings_overrides={"warning_stream": said, "report_level": 1})
     return said.getvalue() + "\n".join(re.findall(r"^\w+(?:, \w+)* {2,}\S.*", rst, re.MULTILINE))
 
