@@ -23,7 +23,7 @@ class Step:
 
 
 def initial_noise(seeds: Sequence[int], shape: Sequence[int]) -> Float[Tensor, "b c h w"]:
-    """Standard normal images [len(seeds), *shape], one generator each.
+    """Standard normal images `[len(seeds), *shape]`, one generator each.
 
     Seed 17 gives the same image whatever the batch. Float32 on the CPU; move it with `.to()`.
     Raises ValueError for no seed, and for one outside 0..2^31 - 1, where training draws.

@@ -28,13 +28,13 @@ fine_steps: int = 40  # steps they take, at least 20
 
 # %% tags=["hide-input"]
 import torch
-from IPython.display import Markdown
 
 from elslib import EquivariantLocalScore, EquivariantScore, IdealScore, ImageSet, LocalScore, load
 from elslib.analysis.intervals import median_interval, share_interval
 from elslib.analysis.metrics import nearest_image, nearest_shift
 from elslib.analysis.mosaic import certify, pieces, plain
 from elslib.book.glue import glue_all
+from elslib.book.tables import markdown_table
 from elslib.figures.plots import Line, image_grid, in_colours, lines
 from elslib.samplers import ddim, geometric_times, initial_noise, sample, uniform_times
 from elslib.scales import constant_scale, published_scale
@@ -83,14 +83,11 @@ notes = {name: [f"{d:.2f}" for d in found["shift"].tolist()] for name, found in 
 image_grid(samples, [images.class_names[int(y)] for y in label], notes)
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = ["| machine | to the nearest image | to the nearest shift |", "| --- | --- | --- |"]
+table = [["machine", "to the nearest image", "to the nearest shift"]]
 for name, found in distance.items():
-    cells = []
-    for key, values in found.items():
-        interval = median_interval(values)
-        cells.append(f"{interval:.3f}")
-        glue_all({f"{name}_{key}": interval})
-    table.append(f"| {name} | {' | '.join(cells)} |")
+    found = {key: median_interval(values) for key, values in found.items()}
+    glue_all({f"{name}_{key}": interval for key, interval in found.items()})
+    table.append([name, *found.values()])
 glue_all(
     {
         "n_images": f"{len(images):,}",
@@ -99,7 +96,7 @@ glue_all(
         "narrowest": min(scale.windows),
     }
 )
-Markdown("\n".join(table))
+markdown_table(table, ".3f")
 
 # %% [markdown]
 # *Root mean square distance, pixels from -1 to 1, to the nearest training image of the class:
@@ -164,15 +161,15 @@ lines(
 )
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = ["| grid | steps | pictures with a fault | faulty pixels |", "| --- | --- | --- | --- |"]
+table = [["grid", "steps", "pictures with a fault", "faulty pixels"]]
 for (name, n), share in faults.items():
     some = share_interval(int((share > 0).sum()), n_toy)
     mean, error = 100 * float(share.mean()), 100 * float(share.std()) / n_toy**0.5
-    table.append(f"| {name} | {n} | {some:.2f} | {mean:.2f} ± {error:.2f}% |")
+    table.append([name, n, some, f"{mean:.2f} ± {error:.2f}%"])
     end = "fine" if "0.0001" in name else "uniform" if "equal steps" in name else "middle"
     glue_all({f"toy_{end}_{n}": mean, f"toy_{end}_{n}_error": error})
 glue_all({"n_toy": n_toy})
-Markdown("\n".join(table))
+markdown_table(table, ".2f")
 
 # %% [markdown]
 # *{glue:text}`n_toy` noise images. In brackets a 95% Wilson interval; after ± the standard error.*
@@ -213,10 +210,7 @@ for name in (list(grids)[0], list(grids)[-1]):
 image_grid(rows)
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = [
-    "| steps | % with a fault above 2/255 | garment alone | median fault | % not at rest |",
-    "| --- | --- | --- | --- | --- |",
-]
+table = [["steps", "% with a fault above 2/255", "garment alone", "median fault", "% not at rest"]]
 for name, (x, checks) in certificates.items():
     missed, garment = torch.cat([c.fault for c in checks]) > 2 / 255, ~plain(x, window)
     part = median_interval(100 * (missed & garment).sum(dim=(1, 2)) / garment.sum(dim=(1, 2)))
@@ -224,10 +218,9 @@ for name, (x, checks) in certificates.items():
     percent = median_interval(100 * missed.double().mean(dim=(1, 2)))
     key = dict(zip(grids, ("coarse", "equal", "fine", "finer"), strict=True))[name]
     glue_all({key: percent, f"{key}_garment": part, f"{key}_moving": moving[name]})
-    row = f"{percent:.1f} | {part:.1f} | {median_interval(middle):.4f} | {moving[name]:.1f}"
-    table.append(f"| {name} | {row} |")
+    table.append([name, percent, part, f"{median_interval(middle):.4f}", moving[name]])
 glue_all({"n_fine": n_fine, "window": window})
-Markdown("\n".join(table))
+markdown_table(table, ".1f")
 
 # %% [markdown]
 # *Windows of {glue:text}`window` pixels, those of the last step. Last column: pixels of the noisy picture
@@ -265,7 +258,7 @@ for name, found in mosaics.items():
 image_grid(rows)
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = ["| machine | pieces | images | pixels a piece |", "| --- | --- | --- | --- |"]
+table = [["machine", "pieces", "images", "pixels a piece"]]
 for name, found in mosaics.items():
     count = torch.cat([part.count for part in found]).double()
     used = torch.cat([part.images for part in found]).double()
@@ -275,8 +268,8 @@ for name, found in mosaics.items():
         interval = median_interval(values)
         cells.append(f"{interval:.{digits}f}")
         glue_all({f"{name}_{key}": interval})
-    table.append(f"| {name} | {' | '.join(cells)} |")
-Markdown("\n".join(table))
+    table.append([name, *cells])
+markdown_table(table)
 
 # %% [markdown]
 # *Median over {glue:text}`n_seeds` pictures with 95% bootstrap interval.*

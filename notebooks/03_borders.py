@@ -38,12 +38,12 @@ network_steps: int = 150  # steps of the network's reverse process
 
 # %% tags=["hide-input"]
 import torch
-from IPython.display import Markdown
 
 from elslib.analysis.agreement import median
 from elslib.analysis.intervals import median_interval
 from elslib.analysis.metrics import pearson_r
 from elslib.book.glue import glue_all
+from elslib.book.tables import markdown_table
 from elslib.denoisers.machines import EquivariantLocalScore, LocalScore
 from elslib.experiments.agreement_results import read_pictures, read_rows
 from elslib.experiments.store import load_network, load_scale, training_images
@@ -130,18 +130,15 @@ image_grid(
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 frame = torch.ones(height, width, dtype=torch.bool)
 frame[4:-4, 4:-4] = False
-table = [
-    "| rule | r with the network | error near the border | error inside |",
-    "| --- | --- | --- | --- |",
-]
+table = [["rule", "r with the network", "error near the border", "error inside"]]
 for name in machines:
     error = (drawn[name] - truth).square().mean(dim=1)
     near, inside = (median_interval(error[:, some].mean(dim=1).sqrt()) for some in (frame, ~frame))
     agreement = median_interval(r[name])
-    table.append(f"| {name} | {agreement:.2f} | {near:.2f} | {inside:.2f} |")
+    table.append([name, agreement, near, inside])
 ahead = median_interval(r["border-aware"] - r["circular"])
 glue_all({"ahead": ahead})
-Markdown("\n".join(table))
+markdown_table(table, ".2f")
 
 # %% [markdown]
 # *Median over {glue:text}`n_seeds` noise images with 95% bootstrap interval. Errors are root mean squares of the
@@ -168,8 +165,7 @@ after = {
 }
 pictures = read_pictures(network)["network"]
 table = [
-    "| | like the old one moved along | like the old one in place | like others of its class |",
-    "| --- | --- | --- | --- |",
+    ["", "like the old one moved along", "like the old one in place", "like others of its class"]
 ]
 for name in ("circular", "network", "border-aware", "fixed"):
     along = median_interval(pearson_r(after[name], torch.roll(drawn[name], shift, dims=(2, 3))))
@@ -179,7 +175,7 @@ for name in ("circular", "network", "border-aware", "fixed"):
         others = pictures[[i for i in range(number % step, len(pictures), step) if i not in seeds]]
         family.append(pearson_r(x.expand_as(others), others).mean())
     family = median_interval(torch.stack(family))
-    table.append(f"| {name} | {along:.2f} | {still:.2f} | {family:.2f} |")
+    table.append([name, along, still, family])
     if name == "network":
         glue_all({"network_along": along, "network_still": still, "network_family": family})
 moved_r = median_interval(pearson_r(after["border-aware"], after["network"]))
@@ -197,7 +193,7 @@ glue_all(
         "moved_r": moved_r,
     }
 )
-Markdown("\n".join(table))
+markdown_table(table, ".2f")
 
 # %% [markdown]
 # *Pearson's r, median over {glue:text}`n_seeds` noise images with 95% bootstrap interval. The last column is what
@@ -226,7 +222,7 @@ wrapped, digits = load_network(circular), training_images(circular)
 if (wrapped.edges, load_network(padded).edges) != ("circular", "aware"):
     raise ValueError(f"circular must wrap and padded pad with zeros, got {circular!r}, {padded!r}.")
 rules = {"aware": "border-aware", "circular": "circular"}
-table = [f"| network | {' | '.join(rules.values())} |", "| --- | --- | --- |"]
+table = [["network", *rules.values()]]
 rows, notes, ink, keys = {"learnt from": digits.images[:n_pair]}, {}, {}, {}
 for word, name, right, wrong in (
     ("zero padding", padded, "aware", "circular"),
@@ -241,8 +237,7 @@ for word, name, right, wrong in (
     r[wrong] = pearson_r(sample(rule, first, n_steps=theory_steps), truth)
     rows |= {word: truth, rules[right]: best}
     notes[rules[right]] = [f"r = {value:.2f}" for value in r[right].tolist()]
-    cells = [f"{median_interval(r[edges]):.2f}" for edges in rules]
-    table.append(f"| {word} | {' | '.join(cells)} |")
+    table.append([word, *(median_interval(r[edges]) for edges in rules)])
     keys[f"{right}_right"] = median(read_rows(name), "ELS")
     keys[f"{right}_ahead"] = median_interval(r[right] - r[wrong])
     ink[f"ink_{right}"] = kept["network"]
@@ -257,7 +252,7 @@ for key, x in (
     keys[key] = median_interval(100 * share)
 keys |= {"circular": circular, "padded": padded, "n_pair": n_pair, "n_kept": len(kept["network"])}
 glue_all(keys | {"n_digits": len(digits.images), "frame_area": 100 * float(frame.float().mean())})
-Markdown("\n".join(table))
+markdown_table(table, ".2f")
 
 # %% [markdown]
 # *Pearson's r of theory and network, median over {glue:text}`n_pair` noise images with 95% bootstrap interval.

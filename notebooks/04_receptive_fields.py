@@ -30,10 +30,10 @@ share: float = 0.95  # a field's side is that of the window that holds this shar
 from math import isnan
 
 import torch
-from IPython.display import Markdown
 
 from elslib.analysis.receptive_field import receptive_field, side_holding
 from elslib.book.glue import glue_all
+from elslib.book.tables import markdown_table
 from elslib.experiments.agreement_results import with_results
 from elslib.experiments.store import load_network, load_scale, training_images
 from elslib.figures.plots import Line, image_grid, lines
@@ -101,10 +101,8 @@ lines(
 )
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = [
-    "| network | field | window | narrows or stays | from the published | field and window | LS |",
-    "| --- | --- | --- | --- | --- | --- | --- |",
-]
+columns = "field", "window", "narrows or stays", "from the published", "field and window", "LS"
+table = [["network", *columns]]
 for name in names:
     windows = torch.tensor([float(w) for w in scales[name].windows])
     falls = int((windows.diff() >= 0).sum())
@@ -127,8 +125,7 @@ for name in names:
     fixed = load_scale(name, "ls").windows
     both = "field is constant" if isnan(together) else f"{together:.2f}"
     cells = [name, field, window, f"{falls} of {len(windows) - 1}", gap, both]
-    cells += [f"{fixed[-1]} to {fixed[0]}"]
-    table.append(f"| {' | '.join(cells)} |")
+    table.append([*cells, f"{fixed[-1]} to {fixed[0]}"])
 glue_all(
     {
         "n_seeds": n_seeds,
@@ -141,7 +138,7 @@ glue_all(
         "lower_first": scale.lower[-1],
     }
 )
-Markdown("\n".join(table))
+markdown_table(table)
 
 # %% [markdown]
 # *Sides in pixels of field and ELS window at pure noise and at the last step; in how many of the steps

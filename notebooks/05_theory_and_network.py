@@ -37,7 +37,6 @@ import json
 from functools import partial
 
 import torch
-from IPython.display import Markdown
 
 from elslib.analysis.agreement import examples
 from elslib.analysis.intervals import median_interval
@@ -48,6 +47,7 @@ from elslib.analysis.metrics import (
     r_squared,
 )
 from elslib.book.glue import glue_all
+from elslib.book.tables import markdown_table
 from elslib.denoisers.machines import EquivariantLocalScore, IdealScore
 from elslib.experiments.agreement_results import read_pictures, read_rows, with_results
 from elslib.experiments.figure_config import FigureConfig, player
@@ -174,18 +174,13 @@ glue_all({"hero": hero})
 # The published table is headed r² but was, by its own script, most likely computed as *r*.
 
 # %% tags=["hide-input"]
-table = ["| answer | r | r² | R² |", "| --- | --- | --- | --- |"]
+table = [["answer", "r", "r²", "R²"]]
 for name in answers:
-    cells, stem = [], name.replace(" ", "_")
-    for key, measured in (
-        ("r", r[name]),
-        ("rr", r_squared(samples[name], truth)),
-        ("R2", coefficient_of_determination(samples[name], truth)),
-    ):
-        interval = median_interval(measured)
-        cells.append(f"{interval:.2f}")
-        glue_all({f"{stem}_{key}": interval})
-    table.append(f"| {name} | {' | '.join(cells)} |")
+    x = samples[name]
+    found = {"r": r[name], "rr": r_squared(x, truth), "R2": coefficient_of_determination(x, truth)}
+    found = {key: median_interval(values) for key, values in found.items()}
+    glue_all({f"{name}_{key}".replace(" ", "_"): i for key, i in found.items()})
+    table.append([name, *found.values()])
 trajectories = json.loads(scale_path(network, "els").read_text())["trajectories"]
 glue_all(
     {
@@ -219,7 +214,7 @@ glue_all(
 )
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-Markdown("\n".join(table))
+markdown_table(table, ".2f")
 
 # %% [markdown]
 # *Agreement with the network's pictures: median over {glue:text}`n_seeds` seeds, with 95% bootstrap

@@ -27,8 +27,6 @@ n_live: int = 2  # seeds of the first network that are computed anew as a check,
 # %% tags=["hide-input"]
 import json
 
-from IPython.display import Markdown
-
 from elslib.analysis.agreement import (
     NETWORK_STEPS,
     compare,
@@ -41,6 +39,7 @@ from elslib.analysis.agreement import (
 from elslib.analysis.intervals import median_interval, share_interval
 from elslib.analysis.metrics import nearest_image
 from elslib.book.glue import glue_all
+from elslib.book.tables import markdown_table
 from elslib.data.folders import data_folder
 from elslib.experiments.agreement_results import read_pictures, read_rows, with_results
 from elslib.experiments.spot_checks import spot_checks
@@ -71,10 +70,7 @@ published = json.loads((data_folder() / "published_agreement.json").read_text())
 # along other noise. The network takes 150 steps, in brackets 20.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = [
-    "| network | trained on | updates (fall) | ELS | LS | IS | ELS above IS |",
-    "| --- | --- | --- | --- | --- | --- | --- |",
-]
+table = [["network", "trained on", "updates (fall)", "ELS", "LS", "IS", "ELS above IS"]]
 claims = {}  # numbers for the page of claims
 for name in names:
     card, cells = cards[name], []
@@ -93,17 +89,15 @@ for name in names:
     set_name = card["images"]["name"].split("/")[0].replace("_", " ")
     fell = 100 * card["loss"]["held_out_fell_in_last_fifth"]
     updates = f"{card['training']['steps']:,} ({fell:.2f}%)"
-    table.append(f"| {network} | {set_name} | {updates} | " + " | ".join(cells) + " |")
+    table.append([network, set_name, updates, *cells])
     key = name.removesuffix("-paper")
     if key in published:
         paper = published[key]
         cells = [f"{paper[kind][0]:.2f} ({paper[kind][1]:.2f})" for kind in ("ELS", "LS", "IS")]
         cells.append(f"{paper['above'][0]:.2f}")
-        table.append(
-            f"| *published, {key}* | *full set* | *about 140,000* | " + " | ".join(cells) + " |"
-        )
+        table.append([f"*published, {key}*", "*full set*", "*about 140,000*", *cells])
 glue_all(claims | {"n_seeds": len(values(rows[names[0]], "ELS"))})
-Markdown("\n".join(table))
+markdown_table(table)
 
 # %% [markdown]
 # *Median r over {glue:text}`n_seeds` seeds with its 95% bootstrap interval; in round brackets against
@@ -196,16 +190,15 @@ image_grid(
 # Wiener filter and keeps places fixed, as LS does.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = ["| theory | r | r² | R² |", "| --- | --- | --- | --- |"]
+table = [["theory", "r", "r²", "R²"]]
 for theory in ("ELS", "LS", "IS", "Wiener", "PCA"):
     cells = []
     for measure in ("r", "r2", "R2"):
-        interval = median(rows[names[0]], theory, measure=measure)
-        cells.append(f"{interval:.2f}")
-        glue_all({f"first_{theory}_{measure}": interval})
-    table.append(f"| {theory} | " + " | ".join(cells) + " |")
+        cells.append(median(rows[names[0]], theory, measure=measure))
+        glue_all({f"first_{theory}_{measure}": cells[-1]})
+    table.append([theory, *cells])
 glue_all({"first": names[0]})
-Markdown("\n".join(table))
+markdown_table(table, ".2f")
 
 # %% [markdown]
 # *{glue:text}`first:s`, 150 steps: median over {glue:text}`n_seeds` seeds with 95% bootstrap interval.*
@@ -220,7 +213,7 @@ Markdown("\n".join(table))
 network, images = load_network(names[0]), training_images(names[0])
 scales = {machine: load_scale(names[0], machine) for machine in ("ls", "els")}
 checked = {"ELS": theories(network, images, scales)["ELS"]}
-table = ["| seed | ELS, kept | ELS, now |", "| --- | --- | --- |"]
+table = [["seed", "ELS, kept", "ELS, now"]]
 n_kept = len(pairs[names[0]][0])
 for chosen in spot_checks(n_kept, n_live, draw, compare):
     number = (chosen + seed) % n_kept
@@ -230,8 +223,8 @@ for chosen in spot_checks(n_kept, n_live, draw, compare):
     for new, old in zip(now, kept, strict=True):
         if abs(new.r - old.r) > 5e-3:
             raise AssertionError(f"seed {number}: r is {new.r} now, {old.r} in the file")
-    table.append(f"| {number} | {kept[-1].r:.4f} | {now[-1].r:.4f} |")
-Markdown("\n".join(table))
+    table.append([number, kept[-1].r, now[-1].r])
+markdown_table(table, ".4f")
 
 # %% [markdown]
 # ## What could be wrong

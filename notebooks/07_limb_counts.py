@@ -30,12 +30,12 @@ import csv
 import json
 
 import torch
-from IPython.display import Markdown
 
 from elslib.analysis.intervals import kappa_interval, median_interval, share_interval
 from elslib.analysis.limbs import EXPECTED, KINDS, count_limbs
 from elslib.analysis.metrics import nearest_image
 from elslib.book.glue import glue_all
+from elslib.book.tables import markdown_table
 from elslib.data.folders import data_folder
 from elslib.experiments.limb_results import read_limb_pictures, redrawn_table
 from elslib.experiments.recipes import held_out_images
@@ -79,10 +79,10 @@ for kind, rows in of_kind.items():
 # it, and on photographs with an error planted by cutting and pasting.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = ["| pictures | counted | right |", "| --- | --- | --- |"]
+table = [["pictures", "counted", "right"]]
 for name, row in validation.items():
     share = share_interval(row["hits"], row["n"])
-    table.append(f"| {name} | {row['kind']} | {share:.2f} of {row['n']} |")
+    table.append([name, row["kind"], f"{share:.2f} of {row['n']}"])
 by_eye = {}
 with (results / f"limbs-{network}-by-eye.csv").open(newline="") as file:
     for line in csv.DictReader(file):
@@ -94,12 +94,11 @@ for kind, pairs in by_eye.items():
     machine, eye = torch.tensor(pairs).T
     share = share_interval(int((machine == eye).sum()), len(pairs))
     kappa = kappa_interval(*((count != EXPECTED[kind]).long() for count in (machine, eye)))
-    table.append(
-        f"| drawn by theory or network | {kind} | {share:.2f} of {len(pairs)}, kappa {kappa:.2f} |"
-    )
+    right = f"{share:.2f} of {len(pairs)}, kappa {kappa:.2f}"
+    table.append(["drawn by theory or network", kind, right])
     glue_all({f"{kind}_eye": kappa})
 glue_all({"n_by_eye": sum(len(pairs) for pairs in by_eye.values())})
-Markdown("\n".join(table))
+markdown_table(table)
 
 # %% [markdown]
 # *Share of pictures counted right, with 95% interval. The last rows: {glue:text}`n_by_eye` pictures by
@@ -120,13 +119,13 @@ Markdown("\n".join(table))
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 shares = {key: share_interval(int(found.sum()), len(found)) for key, found in wrong.items()}
-table = ["| | real pictures | network | theory |", "| --- | --- | --- | --- |"]
+table = [["", "real pictures", "network", "theory"]]
 for kind in kinds:
-    cells = [f"{shares[kind, name]:.2f}" for name in ("real", "network", "theory")]
-    table.append(f"| {kind}, not {EXPECTED[kind]} | {' | '.join(cells)} |")
+    cells = [shares[kind, name] for name in ("real", "network", "theory")]
+    table.append([f"{kind}, not {EXPECTED[kind]}", *cells])
     glue_all({f"{kind}_{name}": shares[kind, name] for name in ("network", "theory")})
 glue_all({"n_seeds": run["seeds"]})
-Markdown("\n".join(table))
+markdown_table(table, ".2f")
 
 # %% [markdown]
 # *Share of pictures with a wrong count, with 95% interval; {glue:text}`n_seeds` noise images for each
@@ -142,8 +141,7 @@ Markdown("\n".join(table))
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 table = [
-    "| | both wrong | only the theory | only the network | neither | kappa | same count |",
-    "| --- | --- | --- | --- | --- | --- | --- |",
+    ["", "both wrong", "only the theory", "only the network", "neither", "kappa", "same count"]
 ]
 for kind in kinds:
     t, n = wrong[kind, "theory"], wrong[kind, "network"]
@@ -152,9 +150,9 @@ for kind in kinds:
         raise ValueError(f"{kind}: all counts are wrong, or none; there is no kappa to show.")
     kappa = kappa_interval(t.long(), n.long())
     same = share_interval(int((counts[kind, "theory"] == counts[kind, "network"]).sum()), len(t))
-    table.append(f"| {kind} | {' | '.join(map(str, cells))} | {kappa:.2f} | {same:.2f} |")
+    table.append([kind, *cells, kappa, same])
     glue_all({f"{kind}_kappa": kappa, f"{kind}_alone": cells[1], f"{kind}_network_alone": cells[2]})
-Markdown("\n".join(table))
+markdown_table(table, ".2f")
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-limbs", "caption": "The first noise images of each kind on which both pictures have a wrong count, then those on which only the theory does, then only the network; then, if these are few, neither. Under each picture its count. Chosen by this rule alone."}, "image": {"alt": "Pairs of rows of small pictures, theory above network: trousers with one or three legs, tops with missing or extra sleeves, shoes in pieces, each with a number under it."}}
 rows, notes = {}, {}
@@ -200,17 +198,16 @@ lines(
 )
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-header = " | ".join(f"at least {side}: mended, broken" for side in sides)
-table = [f"| | {header} |", "| --- |" + " --- |" * len(sides)]
+table = [["", *(f"at least {side}: mended, broken" for side in sides)]]
 for kind in kinds:
     before, cells = wrong[kind, "theory"], []
     for side in sides:
         after = wrong[kind, f"late {side}"]
         mended, broken = int((before & ~after).sum()), int((~before & after).sum())
         cells.append(f"{mended}, {broken}")
-    table.append(f"| {kind} | {' | '.join(cells)} |")
+    table.append([kind, *cells])
     glue_all({f"{kind}_mended": mended, f"{kind}_broken": broken})
-Markdown("\n".join(table))
+markdown_table(table)
 
 # %% [markdown]
 # *The same noise images with late windows of at least so many pixels: how many wrong counts become right,
@@ -240,7 +237,7 @@ for key, name in (("as_is", "theory"), ("widened", names[-1])):
         of_label = kept.label == label
         apart[of_label] = nearest_image(drawn[name][of_label], images.subset(label).images)[1]
     glue_all({f"{key}_apart": median_interval(apart)})
-Markdown(redrawn_table(network, kept, n_live, seed))
+markdown_table(redrawn_table(network, kept, n_live, seed))
 
 # %% [markdown]
 # *Drawn again while this page was built, and compared with the pictures kept in `data/results/`; a hash

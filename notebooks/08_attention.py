@@ -32,7 +32,6 @@ n_live: int = 2  # pictures that are drawn anew as a check, at least 0
 import json
 
 import torch
-from IPython.display import Markdown
 
 from elslib.analysis.agreement import THEORY_STEPS, median, share_above, values
 from elslib.analysis.attention import attention_maps, share_beyond
@@ -40,6 +39,7 @@ from elslib.analysis.intervals import median_interval, share_interval
 from elslib.analysis.limbs import EXPECTED, count_limbs
 from elslib.analysis.metrics import nearest_image, own_rank, pearson_r
 from elslib.book.glue import glue_all
+from elslib.book.tables import markdown_table
 from elslib.data.folders import data_folder
 from elslib.experiments.agreement_results import read_rows
 from elslib.experiments.limb_results import read_limb_pictures, redrawn_table
@@ -89,21 +89,21 @@ glue_all({
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 published = json.loads((data_folder() / "published_agreement.json").read_text())["networks"]
 rows, numbers = {"plain": read_rows(plain), "attention": read_rows(network)}, {}
-table = ["| UNet | ELS | LS | IS | Wiener | PCA | ELS above IS |", "| --- |" + " --- |" * 6]
+table = [["UNet", "ELS", "LS", "IS", "Wiener", "PCA", "ELS above IS"]]
 for name, title in (("plain", "plain"), ("attention", "with attention")):
     agreed = {theory: median(rows[name], theory) for theory in ("ELS", "LS", "IS", "Wiener", "PCA")}
     n = len(values(rows[name], "ELS"))
     agreed["above"] = share_interval(round(n * share_above(rows[name], "ELS")), n)
-    table.append(f"| {title} | " + " | ".join(f"{i:.2f}" for i in agreed.values()) + " |")
+    table.append([title, *agreed.values()])
     numbers |= {f"{name}_{theory}": interval for theory, interval in agreed.items()}
     ahead = values(rows[name], "LS") - values(rows[name], "ELS")
     numbers[f"{name}_LS_ahead"] = median_interval(ahead)
 for key, title in (("fashion-unet", "plain"), ("cifar10-unet-attention", "attention, CIFAR10")):
-    cells = [f"{published[key][column][0]:.2f}" for column in ("ELS", "LS", "IS", "above")]
-    table.append(f"| *published, {title}* | {' | '.join(cells[:3])} | | | {cells[3]} |")
+    *cells, above = (published[key][column][0] for column in ("ELS", "LS", "IS", "above"))
+    table.append([f"*published, {title}*", *cells, "", "", above])
 less = values(rows["plain"], "ELS") - values(rows["attention"], "ELS")
 glue_all(numbers | {"less": median_interval(less), "n_pairs": n})
-Markdown("\n".join(table))
+markdown_table(table, ".2f")
 
 # %% [markdown]
 # *Median r with the network's picture over {glue:text}`n_pairs` noise images, with 95% bootstrap interval; ELS and LS
@@ -142,8 +142,8 @@ in_pieces, wrong = (
 n, numbers = len(labels), {"n_shoes": len(labels)}
 r = {title: pearson_r(drawn[title], theory[title]) for title in names}
 like = {title: torch.zeros_like(labels, dtype=torch.bool) for title in names}
-table = ["| network | windows | in pieces | theory in pieces | like the theory's | r with it |"]
-table += ["| --- |" + " --- |" * 5]
+columns = "windows", "in pieces", "theory in pieces", "like the theory's", "r with it"
+table = [["network", *columns]]
 for title, key in keys.items():
     apart = torch.empty(n, dtype=torch.float64)
     for label in labels.unique():
@@ -153,8 +153,7 @@ for title, key in keys.items():
     shares = {"": wrong, "_theory": in_pieces, "_like": like}
     found = {f"{key}{end}": share_interval(int(by[title].sum()), n) for end, by in shares.items()}
     found[f"{key}_r"] = median_interval(r[title])
-    cells = [f"{windows[key][-1]} to {windows[key][0]}", *(f"{i:.2f}" for i in found.values())]
-    table.append(f"| {title} | {' | '.join(cells)} |")
+    table.append([title, f"{windows[key][-1]} to {windows[key][0]}", *found.values()])
     numbers |= found | {f"{key}_apart": median_interval(apart)}
 whole_like = ~wrong["with attention"] & like["with attention"]
 numbers["whole_like"] = share_interval(int(whole_like.sum()), n)
@@ -162,7 +161,7 @@ for title in ("plain UNet", "with attention"):  # shoes that are mostly flat and
     bright, lit = ((drawn[title] > level).sum((1, 2, 3)) for level in (0.9, -0.9))
     numbers[f"{keys[title]}_white"] = int((bright > lit / 2).sum())
 glue_all(numbers)
-Markdown("\n".join(table))
+markdown_table(table, ".2f")
 
 # %% [markdown]
 # *Sides of the windows in pure noise and at the last step; share of {glue:text}`n_shoes` shoes that are not in one piece,
@@ -256,7 +255,7 @@ image_grid(shown, [f"t = {step.t:.2f}" for step in steps])
 # again now:
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-Markdown(redrawn_table(network, kept, n_live, seed))
+markdown_table(redrawn_table(network, kept, n_live, seed))
 
 # %% [markdown]
 # *Largest difference of a pixel from the kept one; a hash of the library's source chose them.*

@@ -38,13 +38,13 @@ time: float = 0.7  # noise level at which they are moved, above 0 and at most 1
 
 # %% tags=["hide-input"]
 import torch
-from IPython.display import Markdown
 from torch.nn.functional import pad
 
 from elslib import EquivariantLocalScore, LocalScore, pearson_r
 from elslib.analysis.agreement import share_above, values
 from elslib.analysis.intervals import median_interval
 from elslib.book.glue import glue_all
+from elslib.book.tables import markdown_table
 from elslib.experiments import recipes
 from elslib.experiments.agreement_results import read_pictures, read_rows
 from elslib.experiments.store import load_card, load_network, load_scale, training_images
@@ -194,12 +194,11 @@ image_grid(drawn, [f"seed {seed + i}" for i in range(n_seeds)], notes)
 # Two more pairs. Clothes first, to compare.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = ["| networks | LS | ELS, UNet's windows | ResNet | UNet | r, ResNet | r, UNet |"]
-table += ["| --- |" + " --- |" * 6]
+table = [["networks", "LS", "ELS, UNet's windows", "ResNet", "UNet", "r, ResNet", "r, UNet"]]
 between = {}  # r of LS minus r of ELS with each network, seed by seed
 for what, pair in PAIRS.items():
     factors = {name: disturbed[what, name][-1] for name in denoisers}
-    cells = [f"{factors[name]:.2f}" for name in ("LS", "ELS, wide", *pair)]
+    cells = [factors[name] for name in ("LS", "ELS, wide", *pair)]
     glue_all({f"{what}_{k.split(', ')[-1]}_disturbed": factor for k, factor in factors.items()})
     glue_all({f"{what}_paired": median_interval(grown[what, "UNet"] / grown[what, "ResNet"])})
     for kind, name in pair.items():
@@ -208,8 +207,8 @@ for what, pair in PAIRS.items():
         gap, ahead = median_interval(between[name]), share_above(rows, "LS", "ELS")
         cells.append(f"{gap:+.2f}")
         glue_all({f"{what}_{kind}_gap": gap, f"{what}_{kind}_ahead": ahead})
-    table.append(f"| {', '.join(pair.values())} | {' | '.join(cells)} |")
-Markdown("\n".join(table))
+    table.append([", ".join(pair.values()), *cells])
+markdown_table(table, ".2f")
 
 # %% tags=["remove-cell"]
 shares = [load_card(name)["near_copies"] for pair in PAIRS.values() for name in pair.values()]

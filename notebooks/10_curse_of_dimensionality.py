@@ -40,12 +40,12 @@ threshold: float = 2.0  # memorised: fewer than this many patches are effectivel
 import math
 
 import torch
-from IPython.display import Markdown
 
 from elslib import cosine, initial_noise, load, published_scale
 from elslib.analysis.intervals import median_interval, share_interval
 from elslib.analysis.memorisation import nested_entropies, onset
 from elslib.book.glue import glue_all
+from elslib.book.tables import markdown_table
 from elslib.figures.plots import Line, heat_map, lines
 
 images, held_out = load("fashion_mnist_10k"), load("fashion_mnist_test_1k")
@@ -248,16 +248,13 @@ lines(
 )
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = [
-    f"| window | {' | '.join(f'n = {size}' for size in sizes[:3])} |",
-    "| --- |" + 3 * " --- |",
-]
+table = [["window", *(f"n = {size}" for size in sizes[:3])]]
 columns = list(zip(*drawn, strict=True))
 for k, name in enumerate(names):
     cells = [f"{row[k]:.2f}".replace("[0.00", f"[below {times[0]}") for row in typical]
     cells = [c if d == d else f"below {times[0]}" for c, d in zip(cells, columns[k], strict=True)]
-    table.append(f"| {name} | {' | '.join(cells)} |")
-Markdown("\n".join(table))
+    table.append([name, *cells])
+markdown_table(table)
 
 # %% [markdown]
 # *Time at which memorisation sets in, as the noise falls: median over {glue:text}`n_images` images

@@ -39,6 +39,7 @@ from IPython.display import Markdown
 from elslib.analysis.agreement import NETWORK_STEPS, batches, compare, draw, values
 from elslib.analysis.intervals import median_interval
 from elslib.book.glue import duration, glue_all
+from elslib.book.tables import markdown_table
 from elslib.denoisers.machines import EquivariantLocalScore, LocalScore
 from elslib.experiments.agreement_results import read_rows
 from elslib.experiments.store import load_network, load_scale, training_images, weights_sha256
@@ -90,14 +91,14 @@ names = sweeps.split(",") if sweeps != "none" else []
 kept = [one for name in names for one in read_sweep(name) if one.point.network == network]
 point = Point(network, machine, window_factor, n_images, theory_steps)
 before = {(one.seed, one.network_steps): one.r for one in kept if one.point == point}
-table = ["| seed | network's steps | r, in the sweep | r, now |", "| --- | --- | --- | --- |"]
+table = [["seed", "network's steps", "r, in the sweep", "r, now"]]
 for row in rows:
     old = before.get((row.seed, row.network_steps))
     if old is not None and abs(row.r - old) > 5e-3:
         raise AssertionError(f"seed {row.seed}: r is {row.r} now, {old} in the sweep")
     shown = "not in it" if old is None else f"{old:.4f}"
-    table.append(f"| {row.seed} | {row.network_steps} | {shown} | {row.r:.4f} |")
-Markdown("\n".join(table))
+    table.append([row.seed, row.network_steps, shown, row.r])
+markdown_table(table, ".4f")
 
 # %% [markdown]
 # If a number differed by more than 0.005 from the earlier run, this page would not be built.
@@ -135,7 +136,7 @@ lines(
 )
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = ["| factor | sides | r of ELS | less than at factor 1 by | r of LS |", "|" + " --- |" * 5]
+table = [["factor", "sides", "r of ELS", "less than at factor 1 by", "r of LS"]]
 drops = {}
 if kept:
     whole = at(kept, base)
@@ -143,9 +144,8 @@ if kept:
     for factor, r in narrow_to_wide.items():
         sides = load_scale(network, "els").scaled(factor).windows
         drops[factor] = median_interval(whole - r)
-        cells = [f"{factor:g}", f"{min(sides)} to {max(sides)}", f"{median_interval(r):.2f}"]
-        cells += [f"{drops[factor]:.3f}", f"{found['window_factor', 'LS'][factor]:.2f}"]
-        table.append(f"| {' | '.join(cells)} |")
+        cells = [f"{factor:g}", f"{min(sides)} to {max(sides)}", median_interval(r)]
+        table.append([*cells, f"{drops[factor]:.3f}", found["window_factor", "LS"][factor]])
     best_of_each = torch.stack(list(narrow_to_wide.values())).argmax(dim=0)  # (seeds,)
     ideal = values(read_rows(network), "IS")[: len(whole)]
     glue_all(
@@ -159,7 +159,7 @@ if kept:
             "ideal": median_interval(ideal),
         }
     )
-Markdown("\n".join(table))
+markdown_table(table, ".2f")
 
 # %% [markdown]
 # *Sides of the windows from the lowest to the highest noise; median r with 95% bootstrap interval over

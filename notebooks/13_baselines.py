@@ -31,12 +31,12 @@ seed: int = 0  # which held-out images, and which noise
 
 # %% tags=["hide-input"]
 import torch
-from IPython.display import Markdown
 
 from elslib.analysis.agreement import median, theories, values
 from elslib.analysis.intervals import median_interval, share_interval
 from elslib.analysis.metrics import pearson_r
 from elslib.book.glue import glue_all
+from elslib.book.tables import markdown_table
 from elslib.denoisers.baselines import StationaryWienerFilter
 from elslib.experiments import recipes
 from elslib.experiments.agreement_results import read_pictures, read_rows, with_results
@@ -98,13 +98,9 @@ image_grid(shown | {name: some[middle] for name, some in estimates.items()})
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 marks = sorted({0, middle, n_levels - 1})
-header = " | ".join(f"t = {times[level]:.2f}" for level in marks)
-table = [f"| denoiser | {header} |", "| --- |" + " --- |" * len(marks)]
+table = [["denoiser", *(f"t = {times[level]:.2f}" for level in marks)]]
 for name in denoisers:
-    cells = []
-    for level in marks:
-        cells.append(f"{median_interval(error[name][level]):.4f}")
-    table.append(f"| {name} | {' | '.join(cells)} |")
+    table.append([name, *(median_interval(error[name][level]) for level in marks)])
 sure = {  # noise levels at which the whole interval is on one side of the linear filter
     (name, word): ", ".join(
         f"{t:.2f}" for t, i in zip(times, relative[name], strict=True) if side(i)
@@ -129,7 +125,7 @@ glue_all(
         "most": farthest,
     }
 )
-Markdown("\n".join(table))
+markdown_table(table, ".4f")
 
 # %% [markdown]
 # *Mean squared error on new images at the lowest, a middle and the highest noise: median over {glue:text}`n_images`
@@ -156,18 +152,14 @@ Markdown("\n".join(table))
 # Here every denoiser goes from the network's noise to a picture. The samples are those of `elslib agree`.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = [
-    "| network | ELS | Wiener | PCA | IS | ELS above Wiener | ELS minus Wiener |",
-    "| --- | --- | --- | --- | --- | --- | --- |",
-]
+table = [["network", "ELS", "Wiener", "PCA", "IS", "ELS above Wiener", "ELS minus Wiener"]]
 for name in with_results():
-    rows, cells = read_rows(name), []
-    cells += [f"{median(rows, theory):.2f}" for theory in ("ELS", "Wiener", "PCA", "IS")]
+    rows = read_rows(name)
+    cells = [median(rows, theory) for theory in ("ELS", "Wiener", "PCA", "IS")]
     ahead = values(rows, "ELS") - values(rows, "Wiener")
     gap, n = median_interval(ahead), len(ahead)
     share = share_interval(int((ahead > 0).sum()), n)
-    cells += [f"{share.estimate:.2f}", f"{gap:+.2f}"]
-    table.append(f"| {name} | {' | '.join(cells)} |")
+    table.append([name, *cells, share.estimate, f"{gap:+.2f}"])
     key = name.replace("-", "_")
     glue_all({f"{key}_gap": gap, f"{key}_share": share})
     glue_all({f"{key}_PCA": median_interval(values(rows, "ELS") - values(rows, "PCA"))})
@@ -177,7 +169,7 @@ for name in with_results():
     if name == network:
         glue_all({"gap": gap, "share": share, "n_seeds": n})
 glue_all({"network": network})
-Markdown("\n".join(table))
+markdown_table(table, ".2f")
 
 # %% [markdown]
 # *Median r with the network's 150-step samples from the same noise, with 95% bootstrap interval; share of the seeds on
@@ -252,23 +244,22 @@ image_grid(
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 compared = ("ELS", "PCA", "Wiener")
-table = [f"| network | {' | '.join(compared)} |", "| --- |" + " --- |" * len(compared)]
+table = [["network", *compared]]
 for name in with_results():
     rows = read_rows(name)
     cells = []
     for theory in compared:
         mean = float(values(rows, theory, measure="R2").mean())
         cells.append(f"{median(rows, theory, measure='R2'):.2f}, mean {mean:.2f}")
-    table.append(f"| {name} | {' | '.join(cells)} |")
+    table.append([name, *cells])
 # Published as means without intervals: CIFAR10, CelebA-HQ and AFHQ, 64 pixels wide the latter two.
 PUBLISHED = {
     "*theirs: CIFAR10*": (0.411, 0.670, 0.553),
     "*theirs: CelebA-HQ*": (0.720, 0.802, 0.781),
     "*theirs: AFHQ*": (0.576, 0.703, 0.687),
 }
-for name, row in PUBLISHED.items():
-    table.append(f"| {name} | {' | '.join(f'{value:.2f}' for value in row)} |")
-Markdown("\n".join(table))
+table += [[name, *row] for name, row in PUBLISHED.items()]
+markdown_table(table, ".2f")
 
 # %% [markdown]
 # *R² of theory and network from the same noise. Ours: medians with 95% bootstrap intervals, and means. Theirs: means,

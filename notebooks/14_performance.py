@@ -30,10 +30,10 @@ window_picture: int = 9  # odd window side of the picture
 import json
 
 import torch.nn.functional as F
-from IPython.display import Markdown
 
 from elslib import cosine, initial_noise, load, patch_posterior, published_scale
 from elslib.book.glue import glue_all
+from elslib.book.tables import markdown_table
 from elslib.data.folders import data_folder
 from elslib.experiments.spot_checks import spot_checks
 from elslib.figures.plots import Line, lines, panels
@@ -140,10 +140,7 @@ lines(
 )
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = [
-    "| borders | dense | reference | fused | dense / fused | reference / fused |",
-    "| --- | --- | --- | --- | --- | --- |",
-]
+table = [["borders", "dense", "reference", "fused", "dense / fused", "reference / fused"]]
 for border in ("aware", "circular"):
     part = speed[border]
     whole, spread = part["ns_per_comparison_whole"], part["times_faster_repeats"]
@@ -154,7 +151,7 @@ for border in ("aware", "circular"):
         glue_all({f"faster_{border}_{name}": part["times_faster"][name]})
     runs = [run[border] for run in speed["runs"]]
     glue_all({f"runs_{border}_low": min(runs), f"runs_{border}_high": max(runs)})
-    table.append(f"| {border} | " + " | ".join(cells) + " |")
+    table.append([border, *cells])
 glue_all(
     {
         "batch": speed["aware"]["batch"],
@@ -169,7 +166,7 @@ glue_all(
         "threads_gain": scaling["threads"]["1"][0] / min(v[0] for v in scaling["threads"].values()),
     }
 )
-Markdown("\n".join(table))
+markdown_table(table)
 
 # %% [markdown]
 # Over a whole schedule the fused sum is {glue:text}`faster_aware_dense:.0f` times faster than the dense
@@ -225,7 +222,7 @@ lines(
 # here is a live check: two steps, chosen by a hash of the library's source, computed anew.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = ["| step | window | largest error now |", "| --- | --- | --- |"]
+table = [["step", "window", "largest error now"]]
 for step in spot_checks(len(times), 2, patch_posterior):
     t, window = times[step], scale.window_at(times[step])
     alpha, sigma = cosine().levels(t)
@@ -237,8 +234,8 @@ for step in spot_checks(len(times), 2, patch_posterior):
     error = float((fast - exact).abs().max())
     if error > 1e-4:
         raise AssertionError(f"the fused engine errs by {error} at t = {t}; 1e-4 was promised")
-    table.append(f"| {step + 1} | {window} | {error:.1e} |")
-Markdown("\n".join(table))
+    table.append([step + 1, window, error])
+markdown_table(table, ".1e")
 
 # %% [markdown]
 # ## Could most of it be skipped?

@@ -29,10 +29,9 @@ seed: int = 0  # noise image of the check
 import json
 import math
 
-from IPython.display import Markdown
-
 from elslib import EquivariantLocalScore, ImageSet, initial_noise, load, merge, published_scale
 from elslib.book.glue import duration, glue_all
+from elslib.book.tables import markdown_table
 from elslib.data.folders import data_folder
 from elslib.figures.plots import Line, lines
 from elslib.windows import admissible_count
@@ -61,16 +60,11 @@ ns = speed["speed"][machine]["ns_per_comparison_whole"]["fused"]
 sizes = {"60 thousand": 6e4, "1 million": 1e6, "1 billion": 1e9}
 
 
-table = [
-    f"| images | size | two cores | {cores:,} cores | reading it once |",
-    "| --- | --- | --- | --- | --- |",
-]
+table = [["images", "size", "two cores", f"{cores:,} cores", "reading it once"]]
 for name, n in sizes.items():
     seconds, read = n * per_image * ns * 1e-9, n * c * h * w * 4 / 1e9 / disk
-    table.append(
-        f"| {name} | {n * c * h * w * 4 / 1e9:,.1f} GB | {duration(seconds)} | "
-        f"{duration(seconds * 2 / cores)} | {duration(read)} |"
-    )
+    size = f"{n * c * h * w * 4 / 1e9:,.1f} GB"
+    table.append([name, size, *map(duration, (seconds, seconds * 2 / cores, read))])
 batch = speed["speed"][machine]["batch"]
 per_step = batch * per_image / len(scale.windows) * ns * 1e-9  # of an image, for a whole batch
 glue_all(
@@ -87,7 +81,7 @@ glue_all(
         "read_share": 100 * (c * h * w * 4 / 1e9 / disk) / per_step,
     }
 )
-Markdown("\n".join(table))
+markdown_table(table)
 
 # %% [markdown]
 # *One sample, all images, no classes. Time is the measured cost of a comparison, in proportion to
@@ -166,11 +160,11 @@ glue_all(
 )
 total = merged.log_sum
 shares = [float((shard.log_sum - total).exp().mean()) for shard in shards]
-table = ["| shard | images | share of the weight, mean over the pixels |", "| --- | --- | --- |"]
+table = [["shard", "images", "share of the weight, mean over the pixels"]]
 for number, (cut, share) in enumerate(zip(cuts, shares, strict=True), 1):
-    table.append(f"| {number} | {cut.stop - cut.start} | {100 * share:.0f}% |")
-table.append(f"| all | {len(few)} | largest difference from the whole: {difference:.0e} |")
-Markdown("\n".join(table))
+    table.append([number, cut.stop - cut.start, f"{100 * share:.0f}%"])
+table.append(["all", len(few), f"largest difference from the whole: {difference:.0e}"])
+markdown_table(table)
 
 # %% [markdown]
 # ## What was measured

@@ -30,11 +30,11 @@ n_live: int = 4  # pictures that are drawn anew as a check, at least 0
 import json
 
 import torch
-from IPython.display import Markdown
 
 from elslib.analysis.intervals import median_interval
 from elslib.analysis.metrics import pearson_r
 from elslib.book.glue import glue_all
+from elslib.book.tables import markdown_table
 from elslib.data.folders import data_folder
 from elslib.experiments.agreement_results import read_pictures
 from elslib.experiments.store import load_network, weights_sha256
@@ -65,10 +65,10 @@ lines(
 )
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = ["| updates | held-out loss | " + " | ".join(names) + " |", "| --- | --- |" + " --- |" * 6]
+table = [["updates", "held-out loss", *names]]
 for i, row in enumerate(ages):
-    cells = [f"{course[name][i]:.2f}" for name in names]
-    table.append(f"| {row['steps']:,} | {row['held_out']:.4f} | {' | '.join(cells)} |")
+    cells = [course[name][i] for name in names]
+    table.append([f"{row['steps']:,}", f"{row['held_out']:.4f}", *cells])
 narrow = "ELS, narrow windows"
 for key, name in {"narrow": narrow, "local": "ResNet"}.items():  # these rise and fall
     best = max(range(len(updates)), key=lambda i, name=name: course[name][i].estimate)
@@ -89,7 +89,7 @@ glue_all({"overtaken": f"{min(sure):,}" if sure else "no", "gap": gap[updates[-1
 glue_all(
     {"constant": sum(row["constant"] for row in ages), "n_drawn": len(ages) * len(r["ELS"][0])}
 )
-Markdown("\n".join(table))
+markdown_table(table, ".2f")
 
 # %% [markdown]
 # *Median r over {glue:text}`n_seeds` noise images with 95% bootstrap interval, all drawn in {glue:text}`steps` steps (the
@@ -122,7 +122,7 @@ Markdown("\n".join(table))
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 denoiser, theory = load_network(network), read_pictures(network)["ELS"]
-table = ["| seed | r of ELS, kept | now |", "| --- | --- | --- |"]
+table = [["seed", "r of ELS, kept", "now"]]
 for number in [(seed + i) % len(theory) for i in range(n_live)]:
     classes = denoiser.config.classes
     label = None if classes is None else torch.tensor([number % classes])
@@ -131,8 +131,8 @@ for number in [(seed + i) % len(theory) for i in range(n_live)]:
     old, new = (float(some) for some in (r["ELS"][-1][number], pearson_r(now, theory[[number]])))
     if abs(new - old) > 5e-3:
         raise AssertionError(f"seed {number}: r is {new} now, {old} in the file")
-    table.append(f"| {number} | {old:.4f} | {new:.4f} |")
-Markdown("\n".join(table))
+    table.append([number, old, new])
+markdown_table(table, ".4f")
 
 # %% [markdown]
 # ## What it means

@@ -32,12 +32,12 @@ n_seeds: int = 5  # number of noise images, at least 2
 # %% tags=["hide-input"]
 import torch
 import torch.nn.functional as F
-from IPython.display import Markdown
 
 from elslib.analysis.agreement import NETWORK_STEPS, THEORY_STEPS
 from elslib.analysis.intervals import median_interval
 from elslib.analysis.metrics import pearson_r
 from elslib.book.glue import glue_all
+from elslib.book.tables import markdown_table
 from elslib.denoisers.machines import EquivariantLocalScore
 from elslib.experiments import recipes
 from elslib.experiments.agreement_results import read_pictures
@@ -131,12 +131,12 @@ for name in names:
     _, begun = ddim(trained[name], course[name][0].x, [1.0, cut, 0.0], labels[name])
     x0 = sample(theories[name], begun.x, labels[name], times=grid[1:])
     by[name][f"as {few} at first, then theory"] = pearson_r(x0, ends[name])
-table = [f"| | {' | '.join(names)} |", "| --- |" + " --- |" * len(names)]
+table = [["", *names]]
 for way in by[first]:
-    table.append(f"| {way} | {' | '.join(f'{median_interval(by[n][way]):.2f}' for n in names)} |")
+    table.append([way, *(median_interval(by[name][way]) for name in names)])
 errors = {n: card["training"]["weighting"].replace("none", "plain") for n, card in cards.items()}
-table.append(f"| *errors in training* | {' | '.join(errors[n] for n in names)} |")
-Markdown("\n".join(table))
+table.append(["*errors in training*", *(errors[name] for name in names)])
+markdown_table(table, ".2f")
 
 # %% [markdown]
 # *r with the theory's picture, median over {glue:text}`n_seeds` noise images with 95% bootstrap interval. At first: down to t =
@@ -167,7 +167,7 @@ Markdown("\n".join(table))
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 looked = [0, 1, 2, 4, 8]  # steps of the theory, on whose noisy images the two are compared
 marks = [f"t = {course[last][i].t:g}" for i in looked]
-table = [f"| | {' | '.join(marks)} |", "| --- |" + " --- |" * len(marks)]
+table = [["", *marks]]
 smooth = {}
 for name in names:
     cells = []
@@ -181,10 +181,10 @@ for name in names:
             100 * float(some.square().mean().sqrt()) for some in (e, F.avg_pool2d(e, 9, 1))
         )
         cells.append(f"{rough:.1f}% ({smooth[name, i]:.1f}%)")
-    table.append(f"| {name} | {' | '.join(cells)} |")
+    table.append([name, *cells])
 ratio = {t: schedule.noise_ratio(t) for t in (*long[:-1], *short[:-1])}
-makes = " | ".join(f"{ratio[long[i]] / ratio[long[i + 1]] - 1:.1f}" for i in looked)
-table += [f"| *factor of a step of {few}* | {makes} |"]
+makes = (ratio[long[i]] / ratio[long[i + 1]] - 1 for i in looked)
+table.append([f"*factor of a step of {few}*", *makes])
 on_the_way = [t for t in short if t > cut] + [cut]
 makes = (ratio[a] / ratio[b] - 1 for a, b in zip(on_the_way, on_the_way[1:], strict=False))
 keys = {"factor_few": ratio[1.0] / ratio[cut] - 1, "factor_many": sum(makes)}
@@ -203,7 +203,7 @@ keys |= {
 }
 keys |= {"first": first, "other": other, "last": last, "n_seeds": n_seeds, "few": few, "many": many}
 glue_all(keys | {"cut": f"{cut:g}", "s_first": ratio[1.0], "s_cut": ratio[cut]})
-Markdown("\n".join(table))
+markdown_table(table, ".1f")
 
 # %% [markdown]
 # *How far apart network and theory are in the noise that they see in the same noisy image: root mean square in percent of the
@@ -234,8 +234,8 @@ held = recipes.held_out_images(last).images[:128]
 eps = torch.randn(held.shape, generator=torch.Generator().manual_seed(0))
 spans = {(i + 0.5) / 100: 0.01 for i in range(5)} | {(i + 0.5) / 20: 0.05 for i in range(1, 20)}
 shown = (0.005, 0.045, 0.525)  # of these times, each with how long it stands for
-times = " | ".join(f"at t = {t}" for t in shown)
-table = [f"| network | errors, rate | held-out error | {times} | ELS |", "| --- " * 7 + "|"]
+times = [f"at t = {t}" for t in shown]
+table = [["network", "errors, rate", "held-out error", *times, "ELS"]]
 alike, off, losses = {}, {}, {name: card["loss"]["held_out"] for name, card in cards.items()}
 for word, name in (("first", first), ("fast", fast), ("last", last), ("again", again)):
     alike[name] = pearson_r(kept[name]["ELS"], kept[name]["network"])
@@ -247,8 +247,8 @@ for word, name in (("first", first), ("fast", fast), ("last", last), ("again", a
             x0 = trained[name](x, t, None)
         off[name, t] = float((noise_from_denoised(x, x0, *levels) - eps).square().mean())
     how = f"{errors[name]}, {cards[name]['training']['lr']:g}"
-    cells = " | ".join(f"{error:.4f}" for error in (losses[name], *(off[name, t] for t in shown)))
-    table.append(f"| {name} | {how} | {cells} | {median_interval(alike[name]):.3f} |")
+    cells = [losses[name], *(off[name, t] for t in shown), f"{median_interval(alike[name]):.3f}"]
+    table.append([name, how, *cells])
 gap = [(off[last, t] - off[again, t]) * span for t, span in spans.items()]
 change = {t: 100 * (off[again, t] / off[last, t] - 1) for t in spans}
 glue_all(
@@ -263,7 +263,7 @@ glue_all(
     }
 )
 glue_all({"fast": fast, "again": again, "n_kept": len(start)})
-Markdown("\n".join(table))
+markdown_table(table, ".4f")
 
 # %% [markdown]
 # *Median r over {glue:text}`n_kept` noise images, whatever the parameters of this page, with 95% bootstrap interval;

@@ -72,7 +72,7 @@ class Drawn:
 
     @property
     def pictures(self) -> dict[str, Float[Tensor, "b c h w"]]:
-        """Those that are kept: of the network after most steps, and of the theories in SHOWN."""
+        """Those that are kept, of the network after most steps, and of the theories in SHOWN."""
         theories = {name: self.theories[name] for name in SHOWN if name in self.theories}
         return {"network": self.network[max(self.network)], **theories}
 

@@ -40,10 +40,13 @@ SOLID, PIECE = 0.4, 0.08
 def count_limbs(images: Float[Tensor, "b 1 h w"], kind: Kind) -> Int[Tensor, " b"]:
     """Limbs of each image, a bright garment that stands upright on black (-1); int64, on the CPU.
 
-    legs      limbs side by side in the lower half of trousers
-    sleeves   long sleeves beside the trunk of a top, hanging apart or merged with it; a short one
-              ends above the rows that are looked at, and those of a narrow coat may be missed
-    bodies    pieces of a shoe that do not touch; a dark line one pixel high is its sole, no gap
+    legs
+        limbs side by side in the lower half of trousers
+    sleeves
+        long sleeves beside the trunk of a top, hanging apart or merged with it; a short one
+        ends above the rows that are looked at, and those of a narrow coat may be missed
+    bodies
+        pieces of a shoe that do not touch; a dark line one pixel high is its sole, no gap
 
     Values beyond [-1, 1], which samplers produce, count as the nearest value inside. An image with
     nothing on it has 0 limbs. Raises ValueError for an unknown kind, colour, NaN or infinity.

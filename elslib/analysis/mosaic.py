@@ -23,12 +23,18 @@ from elslib.windows import Border
 class Certificate:
     """How far each pixel of a picture is from local consistency.
 
-    fault     |pixel - centre of its nearest admissible patch|, the largest over channels; 0 for a
-              locally consistent picture
-    distance  L2 distance of the pixel's window from that patch
-    gap       how much farther the second nearest patch is; 0 if two are equally near, as they are
-              where the training set repeats itself, and infinite if there is but one
-    origins   the nearest and the second nearest patch (m = 2)
+    Attributes
+    ----------
+    fault
+        `|pixel - centre of its nearest admissible patch|`, the largest over channels; 0 for a
+        locally consistent picture
+    distance
+        L2 distance of the pixel's window from that patch
+    gap
+        how much farther the second nearest patch is; 0 if two are equally near, as they are
+        where the training set repeats itself, and infinite if there is but one
+    origins
+        the nearest and the second nearest patch (m = 2)
     """
 
     fault: Float[Tensor, "b h w"]
@@ -102,9 +108,14 @@ def _pixels(images: Tensor, image: Tensor, row: Tensor, col: Tensor) -> Tensor:
 class Pieces:
     """The connected pieces of a mosaic.
 
-    number  of the piece a pixel belongs to, from 0; -1 for pixels that were left out
-    count   of pieces in each picture
-    images  how many training images each picture is made of
+    Attributes
+    ----------
+    number
+        of the piece a pixel belongs to, from 0; -1 for pixels that were left out
+    count
+        of pieces in each picture
+    images
+        how many training images each picture is made of
     """
 
     number: Int[Tensor, "b h w"]

@@ -45,7 +45,7 @@ class Run:
 
     @property
     def result(self) -> Path:
-        """The json that says the run is finished: glued values, what was read, record."""
+        """The json of a run that is finished, with glued values, what was read, and record."""
         return self.folder / "result.json"
 
     def finished(self, root: Path = ROOT) -> bool:

@@ -16,11 +16,18 @@ SIDE = 32
 class ImageSet:
     """Training images in [-1, 1] with what identifies them.
 
-    images       float [n, c, h, w] in [-1, 1], finite
-    labels       int64 [n], one class number each, or None
-    class_names  name of class y at position y
-    sha256       of the pixels and labels; a loaded set's is of its bytes, equal on every machine
-    digest       when making one: the sha256, if it is known already
+    Attributes
+    ----------
+    images
+        float [n, c, h, w] in [-1, 1], finite
+    labels
+        int64 [n], one class number each, or None
+    class_names
+        name of class y at position y
+    sha256
+        of the pixels and labels; a loaded set's is of its bytes, equal on every machine
+    digest
+        when making one: the sha256, if it is known already
     """
 
     images: Float[Tensor, "n c h w"]

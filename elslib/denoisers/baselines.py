@@ -27,8 +27,12 @@ SMALLEST_OWN_WEIGHT = 1e-6
 class Baseline(ABC):
     """An estimate of x_0 made from training images, used as a Denoiser.
 
-    images    the training set; x must share its device and dtype
-    schedule  alpha and sigma over time
+    Attributes
+    ----------
+    images
+        the training set; x must share its device and dtype
+    schedule
+        alpha and sigma over time
     """
 
     images: ImageSet
@@ -144,7 +148,7 @@ class StationaryWienerFilter(Baseline):
     their cyclic shifts. It is to circular ELS what the Wiener filter is to LS.
 
     The mean is then m_c, one number a channel, and the covariance is diagonal in frequency k but
-    for the channels. With orthonormal Fourier transforms F and `P_k = E[F_k F_k^*]` (c, c),
+    for the channels. With orthonormal Fourier transforms F and `P_k = E[F_k F_k^*]` (c, c)::
 
         F_k(D - m) = alpha P_k (alpha^2 P_k + sigma^2 I)^-1 F_k(x - alpha m).
 
@@ -183,11 +187,11 @@ class PcaLocality(Baseline):
     """Local scores whose windows come from the data's covariance (Lukoianov et al. 2025).
 
     x / alpha is a clean image under white noise of variance sigma^2 / alpha^2, so the linear filter
-    in the units of clean data is
+    in the units of clean data is::
 
         W = S (S + sigma^2 / alpha^2)^-1 = alpha^2 S (alpha^2 S + sigma^2 I)^-1.
 
-    Value m (one channel of one pixel) compares the values q for which |W_mq| / W_mm is at least
+    Value m (one channel of one pixel) compares the values q for which `|W_mq| / W_mm` is at least
     `threshold` times the largest such ratio of the class. Its weights are a softmax over the images
     i of `-sum_q (x_q - alpha x_iq)^2 / (2 sigma^2)`, and the estimate is the weighted mean of x_im.
     Windows may differ between channels and need not be connected.
@@ -253,7 +257,7 @@ def _local_mean(x: Tensor, images: Tensor, windows: Tensor, alpha: float, sigma:
 @final
 @dataclass(frozen=True)
 class NearestImage(Baseline):
-    """The training image i nearest to x, by ||x - alpha x_i||; of equally near ones the first.
+    """The training image i nearest to x, by `||x - alpha x_i||`; of equally near ones the first.
 
     It is what IS returns for sigma -> 0 at a given alpha.
     """

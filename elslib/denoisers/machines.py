@@ -38,9 +38,14 @@ class Denoiser(Protocol):
 class ScoreMachine(ABC):
     """A posterior over training patches, used as a Denoiser.
 
-    images     the training set; its device and dtype decide where and how the sum is done
-    schedule   alpha and sigma over time
-    tolerance  share of a pixel's weight that may be skipped, as in `patch_posterior`; 0 is exact
+    Attributes
+    ----------
+    images
+        the training set; its device and dtype decide where and how the sum is done
+    schedule
+        alpha and sigma over time
+    tolerance
+        share of a pixel's weight that may be skipped, as in `patch_posterior`; 0 is exact
     """
 
     images: ImageSet

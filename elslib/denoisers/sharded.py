@@ -71,11 +71,16 @@ def join_processes() -> Iterator[RankInfo]:
 class ShardedDenoiser:
     """A Denoiser: a machine whose training images are spread over processes.
 
-    machine   on the images of this process, `whole.shard(process.rank, process.size)`
-    first     the number of its first image in the whole set
-    process   this one; all must be asked the same, in the same order
-
     Every process gets the same answer. Some may have no image of a class.
+
+    Attributes
+    ----------
+    machine
+        on the images of this process, `whole.shard(place.rank, place.size)`
+    first
+        the number of its first image in the whole set
+    place
+        this process; all must be asked the same, in the same order
     """
 
     machine: ScoreMachine

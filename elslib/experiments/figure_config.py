@@ -25,15 +25,25 @@ CALIBRATED, CONSTANT = "calibrated on the network", "one side at all times"
 class FigureConfig:
     """What an interactive figure is of. A wrong value is refused when the figure is computed.
 
-    dataset   the theory's training images, a name that `datasets.load` knows
-    network   one that was trained on them, None for the theory alone
-    label     class of the pictures; None: each its own, seed modulo the number of classes, or no
-              class at all where there is none to choose
-    seed      of the (first) noise image
-    windows   CALIBRATED, CONSTANT, or the name of a published scale
-    factor    by which a table's windows are multiplied
-    side      odd, of a CONSTANT window
-    n_steps   of the reverse process, at least 1
+    Attributes
+    ----------
+    dataset
+        the theory's training images, a name that `datasets.load` knows
+    network
+        one that was trained on them, None for the theory alone
+    label
+        class of the pictures; None: each its own, seed modulo the number of classes, or no
+        class at all where there is none to choose
+    seed
+        of the (first) noise image
+    windows
+        CALIBRATED, CONSTANT, or the name of a published scale
+    factor
+        by which a table's windows are multiplied
+    side
+        odd, of a CONSTANT window
+    n_steps
+        of the reverse process, at least 1
     """
 
     dataset: str

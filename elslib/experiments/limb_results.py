@@ -30,13 +30,21 @@ ALIKE = 0.02
 class LimbPictures:
     """What each painter drew of each noise image.
 
-    kind       for each kind of limb that was drawn, the numbers of its noise images
-    label      class of each noise image
-    seed       its seed
-    drawn      by painter ("theory", "network", others), in [-1, 1], off by 1/255
-    sheet      which pictures were shown to be counted by eye: number of the noise image; 0 if the
-               network drew it, 1 if the theory
-    run        how they were drawn: "windows", "seeds", "late", "sides", "kinds"
+    Attributes
+    ----------
+    kind
+        for each kind of limb that was drawn, the numbers of its noise images
+    label
+        class of each noise image
+    seed
+        its seed
+    drawn
+        by painter ("theory", "network", others), in [-1, 1], off by 1/255
+    sheet
+        which pictures were shown to be counted by eye: number of the noise image; 0 if the
+        network drew it, 1 if the theory
+    run
+        how they were drawn: "windows", "seeds", "late", "sides", "kinds"
     """
 
     kind: Mapping[Kind, Int[Tensor, " _"]]
@@ -141,17 +149,16 @@ def draw_again(network: str, kept: LimbPictures, rows: Iterable[int]) -> Iterato
             yield Redrawn(name, row, difference)
 
 
-def redrawn_table(network: str, kept: LimbPictures, n: int, seed: int = 0) -> str:
-    """`draw_again` for n noise images, as a Markdown table with the largest differences of a pixel.
+def redrawn_table(network: str, kept: LimbPictures, n: int, seed: int = 0) -> list[list]:
+    """`draw_again` for n noise images, as rows with the largest difference of a pixel, names first.
 
     A hash of the source of `draw_again` chooses them, `seed` counts on from there. Raises
     ValueError for more noise images than there are, AssertionError as `draw_again` does.
     """
     names = training_images(network).class_names
-    table = ["| class | seed | drawn by | largest difference |", "| --- | --- | --- | --- |"]
+    table: list[list] = [["class", "seed", "drawn by", "largest difference"]]
     rows = [(row + seed) % len(kept.seed) for row in spot_checks(len(kept.seed), n, draw_again)]
     for again in draw_again(network, kept, rows):
         label, noise_seed = int(kept.label[again.row]), int(kept.seed[again.row])
-        cells = (names[label], noise_seed, again.painter, f"{again.difference:.3f}")
-        table.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(table)
+        table.append([names[label], noise_seed, again.painter, f"{again.difference:.3f}"])
+    return table

@@ -35,12 +35,20 @@ MACHINES = ("els", "ls")
 class Task:
     """Work that is known but not done.
 
-    name     of the work, for its progress
-    config   what the result depends on, plain json
-    files    what it writes at its end
-    parts    steps, trajectories or batches, of which `done` are kept already
-    run      does the other parts, yielding a note (or "") after each; then writes the files
-    summary  what came out; once `run` has ended
+    Attributes
+    ----------
+    name
+        of the work, for its progress
+    config
+        what the result depends on, plain json
+    files
+        what it writes at its end
+    parts
+        steps, trajectories or batches, of which `done` are kept already
+    run
+        does the other parts, yielding a note (or "") after each; then writes the files
+    summary
+        what came out; once `run` has ended
     """
 
     name: str

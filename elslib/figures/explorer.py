@@ -32,14 +32,30 @@ NETWORK = (
 class Frame:
     """One step of the reverse process: what was seen, what was estimated, and from where.
 
-    t, window          time, and the side of the window then
-    noisy              what the theory saw
-    theory, network    estimates of the clean image, each along its own way from the same noise;
-                       no network: None
-    image, row, col    most probable origin of each pixel, `image` counting through the sources
-    weight             its posterior weight, in [0, 1]
-    number             posterior's effective number of patches, at least 1
-    piece              number of the piece that the pixel belongs to, -1 where all is plain
+    Attributes
+    ----------
+    t
+        time
+    window
+        side of the window then
+    noisy
+        what the theory saw
+    theory
+        the theory's estimate of the clean image
+    network
+        the network's, along its own way from the same noise; None without one
+    image
+        most probable origin of each pixel, a number that counts through the sources
+    row
+        of that origin
+    col
+        of that origin
+    weight
+        its posterior weight, in [0, 1]
+    number
+        posterior's effective number of patches, at least 1
+    piece
+        number of the piece that the pixel belongs to, -1 where all is plain
     """
 
     t: float
@@ -59,9 +75,14 @@ class Frame:
 class Explorer:
     """A figure of one generated picture: its frames, from noise to picture, and their sources.
 
-    sources   the training images that any frame names, [m, c, h, w]
-    numbers   their numbers in the training set [m]
-    title     what the picture is, for the figure's name
+    Attributes
+    ----------
+    sources
+        the training images that any frame names, [m, c, h, w]
+    numbers
+        their numbers in the training set [m]
+    title
+        what the picture is, for the figure's name
     """
 
     frames: Sequence[Frame]

@@ -20,9 +20,14 @@ from elslib.samplers import Step
 class Player:
     """Rows of pictures over time.
 
-    times   of the frames, first to last
-    rows    name to what it shows at each time, [n] images in [-1, 1]
-    title   what is drawn, for the figure's name
+    Attributes
+    ----------
+    times
+        of the frames, first to last
+    rows
+        name to what it shows at each time, [n] images in [-1, 1]
+    title
+        what is drawn, for the figure's name
     """
 
     times: Sequence[float]

@@ -19,14 +19,22 @@ HEADS = 4
 class NetworkConfig:
     """What a network is: enough to build it again.
 
-    channels      of the images
-    width         feature channels of a ResNet (the paper: 256), or of a UNet at its finest scale
-                  (the paper: 64)
-    blocks        residual blocks of a ResNet
-    padding       "zeros" or "circular"
-    classes       number of classes, None if unconditional
-    architecture  "resnet", "unet", or "unet-attention", a UNet with self-attention at its two
-                  coarser scales
+    Attributes
+    ----------
+    channels
+        of the images
+    width
+        feature channels of a ResNet (the paper: 256), or of a UNet at its finest scale (the
+        paper: 64)
+    blocks
+        residual blocks of a ResNet
+    padding
+        "zeros" or "circular"
+    classes
+        number of classes, None if unconditional
+    architecture
+        "resnet", "unet", or "unet-attention", a UNet with self-attention at its two coarser
+        scales
     """
 
     channels: int
@@ -54,7 +62,7 @@ class NetworkConfig:
 
     @property
     def side_multiple(self) -> int:
-        """What the sides of an image must be a multiple of: a UNet halves them twice."""
+        """What the sides of an image must be a multiple of; a UNet halves them twice."""
         return 1 if self.architecture == "resnet" else 4
 
 

@@ -37,13 +37,19 @@ class DiffusersDenoiser:
     linear, and unlike log(abar / (1 - abar)) it is finite where abar = 0; for the usual schedules
     the two differ by less than a tenth of a step, but for the last one.
 
-    module      predicts what `prediction` says from (x, step, class)
-    angles      of the steps, float64 [steps] increasing within [0, pi/2]
-    prediction  "epsilon", `D = (x - sigma eps) / alpha`; "sample", D itself; or "v_prediction",
-                `D = alpha x - sigma v`
-    schedule    what our t means, by default the cosine one
-
     Nothing is clipped, whatever the scheduler's own sampler does.
+
+    Parameters
+    ----------
+    module
+        predicts what `prediction` says from (x, step, class)
+    angles
+        of the steps, float64 [steps] increasing within [0, pi/2]
+    prediction
+        "epsilon", `D = (x - sigma eps) / alpha`; "sample", D itself; or "v_prediction", `D
+        = alpha x - sigma v`
+    schedule
+        what our t means, by default the cosine one
     """
 
     def __init__(

@@ -25,7 +25,7 @@ class NetworkDenoiser:
 
     @property
     def edges(self) -> Border:
-        """The kind of border that the network's padding makes: what its ELS machine needs."""
+        """The kind of border that the network's padding makes, which its ELS machine needs."""
         return "aware" if self.config.padding == "zeros" else "circular"
 
     def __call__(

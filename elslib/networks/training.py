@@ -261,7 +261,7 @@ def train(
 def held_out_loss(
     denoiser: NetworkDenoiser, images: ImageSet, batches: int = 8, batch: int = 128
 ) -> float:
-    """Mean squared error of the noise estimate on batches * batch fixed (image, t, noise) triples.
+    """Mean squared error of the noise on `batches * batch` fixed (image, t, noise) triples.
 
     Raises ValueError for images that do not fit the network.
     """

@@ -1,7 +1,7 @@
 """The posterior over training patches: the one contract every score machine is made of.
 
 For each query pixel q of a noisy image x, with window Omega_q and admissible patches p of the
-training set, the posterior weights are (eqs. 3, 5, 7, 9, 41)
+training set, the posterior weights are (eqs. 3, 5, 7, 9, 41)::
 
     w_p  proportional to  exp(-||x[Omega_q] - alpha p||^2 / (2 sigma^2))
 

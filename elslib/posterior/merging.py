@@ -35,13 +35,21 @@ class Origins:
 class PatchPosterior:
     """Posterior over the admissible training patches of every pixel.
 
-    mean     posterior mean of the centre pixel, in the images' units
-    log_sum  log of the summed weights `sum_p exp(-||x - alpha p||^2 / 2 sigma^2)`, float64
-    entropy  of the weights, in nats, float64
-    count    number of admissible patches
-    origins  the most probable patches, if they were asked for
-    bound    with a tolerance, the proven bound of the share of weight that was skipped: the mean
-             is off by at most twice that (times the images' largest value), and rounding
+    Attributes
+    ----------
+    mean
+        posterior mean of the centre pixel, in the images' units
+    log_sum
+        log of the summed weights `sum_p exp(-||x - alpha p||^2 / 2 sigma^2)`, float64
+    entropy
+        of the weights, in nats, float64
+    count
+        number of admissible patches
+    origins
+        the most probable patches, if they were asked for
+    bound
+        with a tolerance, the proven bound of the share of weight that was skipped: the mean
+        is off by at most twice that (times the images' largest value), and rounding
     """
 
     mean: Float[Tensor, "b c *pixels"]
@@ -53,13 +61,13 @@ class PatchPosterior:
 
     @property
     def log_evidence(self) -> Tensor:
-        """Log of the mean weight: log density of the window under the noised patches, up to the
+        """Log of the mean weight, the log density of the window under the noised patches, up to the
         Gaussian's constant `-(d/2) log(2 pi sigma^2)`."""
         return self.log_sum - torch.log(self.count.to(self.log_sum.dtype))
 
     @property
     def effective_number(self) -> Tensor:
-        """How many equally likely patches would have this entropy: from 1 to `count`."""
+        """How many equally likely patches would have this entropy, from 1 to `count`."""
         return self.entropy.exp()
 
     def to(self, device: torch.device | str) -> "PatchPosterior":
