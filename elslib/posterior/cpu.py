@@ -1,7 +1,6 @@
 """The fast engine for processors: prepares a fused kernel's data, shares it out over threads.
 
-`kernel.py` is the algorithm, `rings.py` its faster sibling for circular windows on images 32 wide;
-`skipping.py` answers for most pixels where windows are small and there is little noise.
+`kernel.py` is the algorithm, `rings.py` its faster sibling for circular windows on images 32 wide.
 Threads follow `torch.get_num_threads()`; each sums over images of its own and `merge` adds up.
 Compiling takes some seconds, once per machine.
 """
@@ -14,16 +13,16 @@ from functools import partial, reduce
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from elslib.posterior import boxes, kernel, rings
 from elslib.posterior.compiling import compiled_kernels
+from elslib.posterior.dictionary import BROKEN_IMAGES, PatchDictionary
 from elslib.posterior.kernel import GROUP, WIDTH
-from elslib.posterior.merging import BROKEN_IMAGES, Origins, PatchPosterior, merge, shift_images
+from elslib.posterior.query import Query
 from elslib.posterior.reference import reference_posterior
 from elslib.posterior.refining import refine
-from elslib.posterior.skipping import interior_posterior, skipping_pays
+from elslib.posterior.result import Origins, PatchPosterior, merge, shift_images
 from elslib.posterior.task import LARGEST_ENERGY, PRECISION, Task, in_bits
 from elslib.windows import Border, admissible_count
 
@@ -31,109 +30,49 @@ BORDERS = {"fixed": boxes.FIXED, "circular": boxes.CIRCULAR, "aware": boxes.AWAR
 # Where float32 is too coarse, so many of a pixel's closest patches are compared again in float64,
 # beyond those that are asked for.
 CANDIDATES = (16, 128)
-# Bytes of training images that are read together. A set in a memory-mapped file is so read from
-# its beginning to its end, and may be larger than the memory.
-CHUNK = 2**28
 
 
-def fused_posterior(
-    x: Tensor,
-    images: Tensor,
-    alpha: float,
-    sigma: float,
-    window: int,
-    border: Border,
-    top: int,
-    chunk: int | None,
-    tolerance: float = 0.0,
-) -> PatchPosterior:
+def fused_posterior(x: Tensor, dictionary: PatchDictionary, query: Query) -> PatchPosterior:
     """`patch_posterior` after its arguments were checked, for float32 on the CPU and a window.
 
     Where float32 cannot tell energies apart, because even the closest patch is very far away, the
     closest ones are compared again in float64; if these cannot be proved to be enough, the
     reference engine answers. Raises ValueError for images with NaN or infinity.
     """
-    images = images.contiguous()
-    every = partial(_everywhere, x, images, alpha, sigma, window, border, top, chunk)
-    if top or not skipping_pays(x, len(images), alpha, sigma, window, border):
-        return every()
-    inner = interior_posterior(x, images, alpha, sigma, window, border, chunk, tolerance)
-    if inner is None:
-        return every()
-    if border == "circular":
-        return replace(inner, mean=inner.mean.to(x.dtype))
-    return _inserted(inner, every(edges=True), window // 2)
-
-
-def _inserted(inner: PatchPosterior, whole: PatchPosterior, r: int) -> PatchPosterior:
-    """`whole` with what is more than r pixels from its edges replaced."""
-
-    def joined(name: str) -> Tensor:
-        field = getattr(whole, name).clone()
-        field[..., r : field.shape[-2] - r, r : field.shape[-1] - r] = getattr(inner, name)
-        return field
-
-    return PatchPosterior(
-        mean=joined("mean"),
-        log_sum=joined("log_sum"),
-        entropy=joined("entropy"),
-        count=joined("count"),
-        bound=None if inner.bound is None else F.pad(inner.bound, [r] * 4),
-    )
-
-
-def _everywhere(
-    x: Tensor,
-    images: Tensor,
-    alpha: float,
-    sigma: float,
-    window: int,
-    border: Border,
-    top: int,
-    chunk: int | None,
-    edges: bool = False,
-) -> PatchPosterior:
-    """The posterior by a kernel that makes every comparison; `edges`: right only where windows are
-    clipped."""
-    b, (n, _, h, w) = len(x), images.shape
-    patches = n * int(admissible_count(h, w, window, border).max())
     threads = torch.get_num_threads()
     # Few images and many queries: share out the queries instead.
-    share = math.ceil(b / threads) if n <= threads * WIDTH else b
-    chunk = chunk or max(1, CHUNK // images[0].nbytes)
+    share = math.ceil(len(x) / threads) if len(dictionary) <= threads * WIDTH else len(x)
     compiled_kernels()  # before threads wait for them
 
     def part(queries: Tensor, piece: Tensor) -> PatchPosterior | None:
-        return _shard(queries, images, piece, alpha, sigma, window, border, top, patches, edges)
+        return _shard(queries, dictionary, piece, query)
 
     total = None
     with ThreadPoolExecutor(threads) as pool:
-        for first in range(0, n, chunk):
-            some = images[first : first + chunk]
-            pieces = [first + piece for piece in _pieces(some, threads)]
+        for first, some in dictionary.chunks(query.chunk):
+            pieces = _pieces(dictionary.by_brightness(first, first + len(some)), threads)
             parts = [pool.map(partial(part, queries), pieces) for queries in x.split(share)]
             sums = [reduce(_merge, of_queries) for of_queries in parts]
             found = [posterior for posterior in sums if posterior is not None]
             if len(found) == len(sums):
                 here = _batch(found, x.dtype)
             else:
-                here = reference_posterior(x, some, alpha, sigma, window, border, top, None)
+                here = reference_posterior(x, PatchDictionary(some), replace(query, chunk=None))
                 here = shift_images(here, first)
             total = merge(total, here) if total else here
     assert total is not None  # there is an image
     return total
 
 
-def _pieces(images: Tensor, threads: int) -> list[Tensor]:
-    """Which images are summed together: numbers of images, in an order of the engine's own.
+def _pieces(order: Tensor, threads: int) -> list[Tensor]:
+    """Which images are summed together: parts of `order`, which goes from dark to bright.
 
     Neighbours are about equally bright. So the sixteen lanes matter, or do not matter, together;
     and each thread gets groups of every brightness.
     """
-    order = images.mean((1, 2, 3)).argsort()
-    if len(images) <= threads * WIDTH:
+    if len(order) <= threads * WIDTH:
         return [order]
-    groups = order.split(min(GROUP * WIDTH, math.ceil(len(images) / threads)))
+    groups = order.split(min(GROUP * WIDTH, math.ceil(len(order) / threads)))
     return [torch.cat(groups[i::threads]) for i in range(min(threads, len(groups)))]
 
 
@@ -162,45 +101,29 @@ def _batch(parts: Sequence[PatchPosterior], dtype: torch.dtype) -> PatchPosterio
 
 
 def _shard(
-    x: Tensor,
-    images: Tensor,
-    order: Tensor,
-    alpha: float,
-    sigma: float,
-    window: int,
-    border: Border,
-    top: int,
-    patches: int,
-    edges: bool,
+    x: Tensor, dictionary: PatchDictionary, order: Tensor, query: Query
 ) -> PatchPosterior | None:
     """The posterior over the images that `order` names; None where float32 is too coarse."""
     _, c, h, w = x.shape
-    s, slack = in_bits(sigma), math.log2(patches) + PRECISION
-    task = Task(
-        h,
-        w,
-        window,
-        BORDERS[border],
-        np.float32(-alpha * s),
-        (0,) * c,
-        np.float32(slack),
-        top,
-        edges,
-    )
-    posterior = _sums(x * s, images, order, border, task)
+    window, border, top = query.window, query.border, query.top
+    assert window is not None
+    patches = len(dictionary) * int(admissible_count(h, w, window, border).max())
+    s, slack = in_bits(query.sigma), math.log2(patches) + PRECISION
+    a = np.float32(-query.alpha * s)
+    task = Task(h, w, window, BORDERS[border], a, (0,) * c, np.float32(slack), top)
+    posterior = _sums(x * s, dictionary.images, order, border, task)
     if posterior is None:
         return None
     coarse = -posterior.log_sum > LARGEST_ENERGY * math.log(2)
-    if edges:
-        r = window // 2
-        coarse[:, r : h - r, r : w - r] = False
     if not bool(coarse.any()):
         return posterior
     for candidates in CANDIDATES:
-        again = _sums(x * s, images, order, border, task._replace(m=top + candidates))
+        again = _sums(x * s, dictionary.images, order, border, task._replace(m=top + candidates))
         assert again is not None
-        circular = border == "circular"
-        fine = refine(again, coarse, x, images, alpha, sigma, window, circular, top, slack)
+        fine = refine(
+            again, coarse, x, dictionary.images, query.alpha, query.sigma, window,
+            border == "circular", top, slack,
+        )  # fmt: skip
         if fine is not None:
             return fine
     return None

@@ -22,7 +22,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from elslib.posterior.merging import Origins, PatchPosterior
+from elslib.posterior.result import Origins, PatchPosterior
 from elslib.posterior.task import in_bits
 
 ROUNDING = 2.0**-24
