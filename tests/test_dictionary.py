@@ -17,7 +17,7 @@ from elslib.denoisers.machines import (
 )
 from elslib.posterior import PatchDictionary, dictionary, patch_posterior
 from elslib.posterior.query import Query
-from elslib.windows import constant_scale
+from elslib.scales import constant_scale
 
 IMAGES = image_set(7, 2, 6, 6)
 X = noisy(IMAGES, 0.3, 2)
