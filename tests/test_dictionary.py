@@ -146,7 +146,7 @@ def test_scattered_classes_are_kept_while_they_fit(monkeypatch, fitting):
     """Their copies could together exceed the memory; answers are the same."""
     machine = replace(MACHINES[-1])
     sizes = [machine.images.subset(label).images.nbytes for label in range(3)]
-    monkeypatch.setattr("elslib.machines.COPIES", sum(sizes[:fitting]))
+    monkeypatch.setattr("elslib.denoisers.machines.COPIES", sum(sizes[:fitting]))
     for label in (0, 1, 2, None):
         expected = MACHINES[-1].posterior(X, 0.3, label).mean
         assert torch.equal(machine.posterior(X, 0.3, label).mean, expected)
@@ -155,7 +155,7 @@ def test_scattered_classes_are_kept_while_they_fit(monkeypatch, fitting):
 
 def test_classes_that_stand_together_are_never_copied(monkeypatch):
     """They lie within the set, as in a mapped file, and are kept however large."""
-    monkeypatch.setattr("elslib.machines.COPIES", 0)
+    monkeypatch.setattr("elslib.denoisers.machines.COPIES", 0)
     images = ImageSet(IMAGES.images, torch.tensor([0, 0, 0, 1, 1, 2, 2]))
     machine = EquivariantLocalScore(images, constant_scale(3))
     machine(X, 0.3, torch.tensor([1, 2]))
