@@ -33,9 +33,10 @@ seed: int = 0  # which held-out images, and which noise
 import torch
 from IPython.display import Markdown
 
-from elslib.analysis.agreement import median, theories, values
+from elslib.analysis.agreement import median, values
 from elslib.analysis.intervals import median_interval, share_interval
 from elslib.analysis.metrics import pearson_r
+from elslib.analysis.theories import theories
 from elslib.book.glue import glue_all
 from elslib.denoisers.baselines import StationaryWienerFilter
 from elslib.experiments import recipes

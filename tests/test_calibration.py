@@ -65,10 +65,8 @@ def test_scales_without_a_record(tmp_path, monkeypatch):
     path = tmp_path / "scales" / "some-els.json"
     path.parent.mkdir()
     path.write_text(json.dumps(KNOWN.json()))
-    monkeypatch.setattr("elslib.calibration.data_folder", lambda: tmp_path)
-    with pytest.raises(
-        ValueError, match="must hold the record of a calibration, but lacks 'record"
-    ):
+    monkeypatch.setattr("elslib.experiments.store.data_folder", lambda: tmp_path)
+    with pytest.raises(ValueError, match="must hold the record of a run .*'command'.*; delete it"):
         load_scale("some", "els")
 
 

@@ -233,6 +233,35 @@ def test_a_library_that_changes_meanwhile(notebook, tmp_path):
     assert not run.folder.exists()
 
 
+def test_files_that_a_parameter_names_are_part_of_a_run(notebook, tmp_path):
+    """A network at a path that was trained or calibrated again makes another run, of other data;
+    one that is only named does not."""
+    (tmp_path / "net.json").write_text("a card")
+    (tmp_path / "network.json").write_text("another's")
+    at = {"name": [str(tmp_path / "net")]}
+
+    def planned():
+        (run,) = sweep.plan(notebook, at, tmp_path / "out")
+        return run
+
+    first = planned()
+    assert planned() == first
+    for name in ("net.json", "net.safetensors", "net-els.json"):
+        before = planned()
+        (tmp_path / name).write_text(f"a new {name}")
+        assert planned().folder != before.folder
+    before = planned()
+    (tmp_path / "network.json").write_text("again")
+    assert planned() == before != first
+    with pytest.raises(RuntimeError, match="must hold the notebook, elslib and data of the sweep"):
+        sweep.perform(first)
+    sweep.perform(before)
+    (plain,) = sweep.plan(notebook, {"name": ["net"]}, tmp_path / "out")
+    sweep.perform(plain)
+    data = {json.loads(r.result.read_text())["record"]["data_sha256"] for r in (before, plain)}
+    assert len(data) == 2
+
+
 def test_a_run_without_a_result_is_no_success(notebook, tmp_path, as_installed):
     """The scheduler was lost, or a worker elsewhere wrote to a folder of its own."""
     (run,) = sweep.plan(notebook, {"n": [1]}, tmp_path / "out")

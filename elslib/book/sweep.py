@@ -6,6 +6,8 @@ and two that overlap share what they have in common.
 """
 
 import csv
+import glob
+import hashlib
 import io
 import itertools
 import json
@@ -117,16 +119,37 @@ def plan(
     runs = []
     for point in itertools.product(*axes.values()):
         parameters = dict(zip(axes, point, strict=True))
-        key = content_key(notebook, parameters, root)
+        key = _key(content_key(notebook, parameters, root), parameters, root)
         runs.append(Run(notebook, parameters, key, out / key[:16]))
     return runs
+
+
+def _key(known: str, parameters: Mapping[str, Value], root: Path) -> str:
+    """A hash of what is known and of the files that parameters name; as known if there are none."""
+    files = [path for value in parameters.values() for path in _files_at(value, root)]
+    if not files:
+        return known
+    digest = hashlib.sha256(known.encode())
+    for path in files:
+        with path.open("rb") as file:  # which may be larger than the memory
+            digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _files_at(value: Value, root: Path) -> list[Path]:
+    """What is at a path, and beside it under its name: weights, card and windows of a network."""
+    if not isinstance(value, str) or "/" not in value:
+        return []
+    path = root / value
+    beside = path.parent.glob(f"{glob.escape(path.name.removesuffix('.npy'))}[.-]*")
+    return [file for file in sorted({path, *beside}) if file.is_file()]
 
 
 def perform(run: Run, root: Path = ROOT) -> None:
     """Execute a run and write its result, whole or not at all. RuntimeError if it fails."""
     if run.result.is_file():
         return
-    if content_key(run.notebook, run.parameters, root) != run.key:
+    if _key(content_key(run.notebook, run.parameters, root), run.parameters, root) != run.key:
         raise RuntimeError(
             f"{socket.gethostname()}:{root} must hold the notebook, elslib and data of the sweep, "
             f"but they differ; bring it to the same commit."
@@ -134,9 +157,10 @@ def perform(run: Run, root: Path = ROOT) -> None:
     executed = Notebook(run.notebook, run.folder / f"{run.notebook.stem}.ipynb")
     execute(executed, run.parameters, root)
     about = nbformat.read(executed.target, as_version=4).metadata
-    if about[KEY] != run.key:
+    if _key(about[KEY], run.parameters, root) != run.key:
         raise RuntimeError(f"{run.notebook.name}, elslib or data changed while the sweep ran.")
     record = {**about[RECORD], "command": "elslib sweep"}
+    record["data_sha256"] = _key(record["data_sha256"], run.parameters, root)
     values = glued_values(executed.target)
     write_json(run.result, {"key": run.key, "values": values, "record": record})
 
