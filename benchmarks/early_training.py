@@ -19,12 +19,18 @@ from tqdm.auto import tqdm
 
 from elslib.analysis.agreement import NETWORK_STEPS, batches
 from elslib.analysis.metrics import pearson_r
-from elslib.data.folders import data_folder
 from elslib.data.image_set import ImageSet
 from elslib.experiments.agreement_results import read_pictures
 from elslib.experiments.provenance import RunRecord, Stopwatch
 from elslib.experiments.recipes import held_out_images
-from elslib.experiments.store import load_network, network_paths, training_images, weights_sha256
+from elslib.experiments.store import (
+    load_network,
+    made_of,
+    network_paths,
+    result_path,
+    training_images,
+    weights_sha256,
+)
 from elslib.io import write_json
 from elslib.networks.architectures import rebuild
 from elslib.networks.network_denoiser import NetworkDenoiser
@@ -36,8 +42,9 @@ STEPS = NETWORK_STEPS[0]
 
 def snapshots(network: str) -> dict[int, Path]:
     """Where the weights after so many steps are, in order."""
-    folder = network_paths(network)[0].parent / ".snapshots"
-    ends = {path: path.stem.removeprefix(f"{network}-") for path in folder.glob(f"{network}-*")}
+    weights = network_paths(network)[0]
+    folder, name = weights.parent / ".snapshots", weights.stem
+    ends = {path: path.stem.removeprefix(f"{name}-") for path in folder.glob(f"{name}-*")}
     found = {int(end): path for path, end in ends.items() if end.isdigit()}
     if not found:
         raise click.UsageError(f"no snapshots of {network} in {folder}; train it with elslib train")
@@ -90,14 +97,12 @@ def main(network: str, beside: tuple[str, ...]) -> None:
         medians = ", ".join(f"{k} {float(torch.tensor(v).median()):.3f}" for k, v in r.items())
         click.echo(f"{steps:,} steps: loss {loss:.4f}, median r: {medians}")
     config = {
-        "network": network,
-        "weights_sha256": weights_sha256(network),
+        **made_of(network, images),
         "beside": {name: weights_sha256(name) for name in beside},
         "steps": STEPS,
     }
     record = RunRecord("benchmarks/early_training.py", config, images.sha256, clock.seconds)
-    path = data_folder() / "results" / f"early-{network}.json"
-    write_json(path, {"rows": rows, "record": record.json()})
+    write_json(result_path("early", network), {"rows": rows, "record": record.json()})
 
 
 if __name__ == "__main__":

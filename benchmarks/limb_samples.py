@@ -24,12 +24,18 @@ from tqdm.auto import tqdm
 
 from elslib.analysis.agreement import NETWORK_STEPS, THEORY_STEPS
 from elslib.analysis.limbs import EXPECTED, KINDS
+from elslib.analysis.theories import theory_of
 from elslib.data.image_set import ImageSet, to_uint8
-from elslib.denoisers.machines import EquivariantLocalScore
-from elslib.experiments.limb_results import limb_path, read_limb_pictures
+from elslib.experiments.limb_results import read_limb_results
 from elslib.experiments.provenance import RunRecord, Stopwatch
 from elslib.experiments.resume_log import ResumeLog
-from elslib.experiments.store import load_network, load_scale, training_images, weights_sha256
+from elslib.experiments.store import (
+    load_network,
+    load_scale,
+    made_of,
+    result_path,
+    training_images,
+)
 from elslib.figures.plots import image_grid
 from elslib.io import write_arrays, write_json
 from elslib.networks.network_denoiser import NetworkDenoiser
@@ -65,8 +71,8 @@ class Painters:
         """What each draws from the noise of these seeds, [b, 1, h, w]."""
         network, images = self.network, self.images
         noise = initial_noise(seeds, images.images.shape[1:])
-        labels, schedule = torch.full((len(seeds),), label), network.schedule
-        theory = EquivariantLocalScore(images, self.scale, edges=network.edges, schedule=schedule)
+        labels = torch.full((len(seeds),), label)
+        theory = theory_of(network, images, self.scale)
         times = uniform_times(THEORY_STEPS)
         with torch.no_grad():
             steps = list(ddim(theory, noise, times, labels))
@@ -77,7 +83,7 @@ class Painters:
         late = next(step for step in steps if step.t < LATE)
         for side in self.sides:
             wider = self.scale.widened(side, LATE)
-            theory = EquivariantLocalScore(images, wider, edges=network.edges, schedule=schedule)
+            theory = theory_of(network, images, wider)
             found[f"late {side}"] = sample(theory, late.x, labels, times=times[late.i :])
         return found
 
@@ -111,21 +117,20 @@ def main() -> None:
 )
 def draw_all(network: str, sides: tuple[int, ...], kinds: tuple[str, ...]) -> None:
     """Draw the pictures; resumes an interrupted run."""
-    images, scale, path = training_images(network), load_scale(network, "els"), limb_path(network)
+    images, scale = training_images(network), load_scale(network, "els")
     if wrong := [side for side in sides if side < 1 or side % 2 == 0]:
         raise click.UsageError(f"side must be odd and positive, got {wrong}.")
     painters = Painters(load_network(network), images, scale, sides)
     config = {
-        "network": network,
-        "weights_sha256": weights_sha256(network),
-        "images_sha256": images.sha256,
+        **made_of(network, images),
         "windows": list(scale.windows),
         "late": LATE,
         "sides": list(sides),
         "kinds": list(kinds),
         "seeds": SEEDS,
     }
-    kept = ResumeLog(path.parent / ".state" / f"{path.stem}.json", config)
+    record_path = result_path("limbs", network)
+    kept = ResumeLog(record_path.parent / ".state" / record_path.name, config)
     todo = batches(kinds)[len(kept.items) :]
     for kind, label, seeds in tqdm(todo, desc=f"limbs {network}", disable=None):
         clock = Stopwatch()
@@ -136,11 +141,11 @@ def draw_all(network: str, sides: tuple[int, ...], kinds: tuple[str, ...]) -> No
             "kind": kind, "label": label, "seeds": seeds, "pictures": bytes_of,
             "seconds": clock.seconds,
         })  # fmt: skip
-    write(path, kept)
+    write(record_path, kept)
 
 
-def write(path: Path, kept: ResumeLog) -> None:
-    """All batches as one npz, and its run record beside it."""
+def write(record_path: Path, kept: ResumeLog) -> None:
+    """All batches as one npz beside their run record."""
     arrays: dict[str, np.ndarray] = {}
     per_seed = [(item["kind"], item["label"], s) for item in kept.items for s in item["seeds"]]
     for name, column in zip(("kind", "label", "seed"), zip(*per_seed, strict=True), strict=True):
@@ -149,10 +154,11 @@ def write(path: Path, kept: ResumeLog) -> None:
         drawn = [item["pictures"][name] for item in kept.items]
         arrays[name] = np.concatenate([np.array(some, dtype=np.uint8) for some in drawn])
     arrays["sheet"] = sheet_order(arrays["kind"])
+    path = record_path.with_suffix(".npz")
     write_arrays(path, arrays, zipfile.ZIP_LZMA)
     images_sha256, seconds = kept.config["images_sha256"], kept.seconds()
     record = RunRecord("benchmarks/limb_samples.py", kept.config, images_sha256, seconds)
-    write_json(path.with_suffix(".json"), record.json())
+    write_json(record_path, record.json())
     click.echo(f"{path}: {len(arrays['seed'])} seeds, {seconds / 60:.1f} minutes")
 
 
@@ -161,7 +167,7 @@ def write(path: Path, kept: ResumeLog) -> None:
 @click.option("--pictures", required=True, type=click.Path(file_okay=False, path_type=Path))
 def draw_sheet(network: str, pictures: Path) -> None:
     """Draw the numbered pictures, ten in a row, into PICTURES/sheet.png."""
-    kept = read_limb_pictures(network)
+    kept = read_limb_results(network)
     drawn = kept.drawn["network"], kept.drawn["theory"]
     shown = torch.stack([drawn[who][row] for row, who in kept.sheet.tolist()])
     rows = {str(i): shown[i : i + 10] for i in range(0, LABELLED, 10)}

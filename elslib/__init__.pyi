@@ -2,12 +2,12 @@
 
 from .analysis.agreement import compare as compare
 from .analysis.agreement import draw as draw
-from .analysis.agreement import theories as theories
 from .analysis.calibration import calibrate as calibrate
 from .analysis.calibration import scale_table as scale_table
 from .analysis.metrics import pearson_r as pearson_r
 from .analysis.mosaic import certify as certify
 from .analysis.mosaic import pieces as pieces
+from .analysis.theories import theories as theories
 from .data.image_set import ImageSet as ImageSet
 from .data.named import load as load
 from .denoisers.baselines import NearestImage as NearestImage

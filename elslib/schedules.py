@@ -7,7 +7,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from scipy.optimize import brentq
 from torch import Tensor
 
 
@@ -42,15 +44,22 @@ class Schedule:
         return math.tan(float(self.angle(_times(t))))
 
     def time_at(self, ratio: float) -> float:
-        """The time at which sigma / alpha equals `ratio` >= 0. ValueError if it never does."""
-        low, high = 0.0, 1.0
-        if not 0 <= ratio <= (most := self.noise_ratio(high)):
+        """The time at which sigma / alpha equals `ratio`. ValueError if it never does."""
+        ends = self.noise_ratio(0.0), self.noise_ratio(1.0)
+        for end, t in zip(ends, (0.0, 1.0), strict=True):
+            if math.isclose(ratio, end, rel_tol=1e-9):  # of sigma and alpha it may be rounded
+                return t
+        if not ends[0] < ratio < ends[1]:
             raise ValueError(
-                f"ratio must lie in 0..{most:.6g}, sigma / alpha at t = 1, got {ratio}."
+                f"ratio must lie in {ends[0]:.6g}..{ends[1]:.6g}, sigma / alpha at t = 0 and 1, "
+                f"got {ratio}."
             )
-        while low < (middle := (low + high) / 2) < high:  # bisection, down to the last digit
-            low, high = (middle, high) if self.noise_ratio(middle) < ratio else (low, middle)
-        return high
+
+        def off(t: float) -> float:  # in angles: no pole where alpha is 0
+            return float(self.angle(_times(t))) - math.atan(ratio)
+
+        smallest = float(np.finfo(float).tiny)  # digits count, also those of a time near 0
+        return float(brentq(off, 0.0, 1.0, xtol=smallest, maxiter=1000))  # pyright: ignore
 
     def batch_levels(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """alpha and sigma at times t [b], shaped [b, 1, 1, 1], with dtype and device of x."""

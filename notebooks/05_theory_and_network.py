@@ -38,7 +38,7 @@ from functools import partial
 
 import torch
 
-from elslib.analysis.agreement import examples
+from elslib.analysis.agreement import examples, of_theory
 from elslib.analysis.intervals import median_interval
 from elslib.analysis.metrics import (
     coefficient_of_determination,
@@ -46,9 +46,10 @@ from elslib.analysis.metrics import (
     pearson_r,
     r_squared,
 )
+from elslib.analysis.theories import theory_of
 from elslib.book.glue import glue_all
 from elslib.book.tables import markdown_table
-from elslib.denoisers.machines import EquivariantLocalScore, IdealScore
+from elslib.denoisers.machines import IdealScore
 from elslib.experiments.agreement_results import read_pictures, read_rows, with_results
 from elslib.experiments.figure_config import FigureConfig, player
 from elslib.experiments.live import Live
@@ -87,7 +88,7 @@ other_noise = initial_noise([s + 2000 * n_classes for s in seeds], images.images
 # windows. How they were found is told at the end of the page.
 
 # %% tags=["hide-input"]
-els = EquivariantLocalScore(images, scale, edges=denoiser.edges, schedule=schedule)
+els = theory_of(denoiser, images, scale)
 ideal = IdealScore(images, schedule=schedule)
 times, clock = uniform_times(theory_steps), Stopwatch()
 with torch.no_grad():
@@ -250,7 +251,7 @@ for name in with_results():
     chosen = [s for some in examples(compared, 3).values() for s in some]
     pairs[f"{name},\ntheory"] = pictures["ELS"][chosen]
     pairs[f"{name},\nnetwork"] = pictures["network"][chosen]
-    r_of = {row.seed: row.r for row in compared if (row.theory, row.network_steps) == ("ELS", 150)}
+    r_of = of_theory(compared, "ELS").set_index("seed").r
     under[f"{name},\nnetwork"] = [f"r = {r_of[s]:.2f}" for s in chosen]
     numbers.append(len(r_of))
 glue_all({"n_compared": min(numbers)})

@@ -33,11 +33,11 @@ from elslib.analysis.agreement import (
     draw,
     median,
     share_above,
-    theories,
     values,
 )
 from elslib.analysis.intervals import median_interval, share_interval
 from elslib.analysis.metrics import nearest_image
+from elslib.analysis.theories import theory_of
 from elslib.book.glue import glue_all
 from elslib.book.tables import markdown_table
 from elslib.data.folders import data_folder
@@ -211,19 +211,18 @@ markdown_table(table, ".2f")
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 network, images = load_network(names[0]), training_images(names[0])
-scales = {machine: load_scale(names[0], machine) for machine in ("ls", "els")}
-checked = {"ELS": theories(network, images, scales)["ELS"]}
+checked = {"ELS": theory_of(network, images, load_scale(names[0], "els"))}
 table = [["seed", "ELS, kept", "ELS, now"]]
 n_kept = len(pairs[names[0]][0])
 for chosen in spot_checks(n_kept, n_live, draw, compare):
     number = (chosen + seed) % n_kept
     label = None if network.config.classes is None else number % network.config.classes
     now = compare(draw(network, checked, [number], label, images.images.shape[1:]))
-    kept = [r for r in rows[names[0]] if r.seed == number and r.theory == "ELS"]
-    for new, old in zip(now, kept, strict=True):
+    kept = rows[names[0]].query("seed == @number and theory == 'ELS'")
+    for new, old in zip(now.itertuples(), kept.itertuples(), strict=True):
         if abs(new.r - old.r) > 5e-3:
             raise AssertionError(f"seed {number}: r is {new.r} now, {old.r} in the file")
-    table.append([number, kept[-1].r, now[-1].r])
+    table.append([number, old.r, new.r])
 markdown_table(table, ".4f")
 
 # %% [markdown]

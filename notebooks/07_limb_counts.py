@@ -37,7 +37,7 @@ from elslib.analysis.metrics import nearest_image
 from elslib.book.glue import glue_all
 from elslib.book.tables import markdown_table
 from elslib.data.folders import data_folder
-from elslib.experiments.limb_results import read_limb_pictures, redrawn_table
+from elslib.experiments.limb_results import read_limb_results, redrawn_table
 from elslib.experiments.recipes import held_out_images
 from elslib.experiments.store import load_scale, training_images
 from elslib.figures.plots import Line, image_grid, lines
@@ -50,7 +50,7 @@ if not (results / f"limbs-{network}-by-eye.csv").is_file():
         f"`benchmarks/limb_samples.py sample --network {network} --side 9 --side 25`, then `sheet`."
     )
 validation = json.loads((results / "limbs_validation.json").read_text())["rows"]
-kept, els_scale = read_limb_pictures(network), load_scale(network, "els")
+kept, els_scale = read_limb_results(network), load_scale(network, "els")
 images, photographs = training_images(network), held_out_images(network)
 drawn, of_kind, run = kept.drawn, kept.kind, kept.run
 sides, kinds = sorted(run["sides"]), list(of_kind)

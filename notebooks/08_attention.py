@@ -42,7 +42,7 @@ from elslib.book.glue import glue_all
 from elslib.book.tables import markdown_table
 from elslib.data.folders import data_folder
 from elslib.experiments.agreement_results import read_rows
-from elslib.experiments.limb_results import read_limb_pictures, redrawn_table
+from elslib.experiments.limb_results import read_limb_results, redrawn_table
 from elslib.experiments.store import load_card, load_network, load_scale, training_images
 from elslib.figures.plots import image_grid
 from elslib.samplers import ddim, initial_noise, uniform_times
@@ -50,7 +50,7 @@ from elslib.windows import admissible_count
 
 names = {"ResNet": local, "plain UNet": plain, "with attention": network}
 keys = dict(zip(names, ("local", "plain", "attention"), strict=True))  # of numbers in the text
-limbs = {title: read_limb_pictures(name) for title, name in names.items()}
+limbs = {title: read_limb_results(name) for title, name in names.items()}
 shoes = {title: some.kind["bodies"] for title, some in limbs.items()}
 kept, scale, denoiser = limbs["with attention"], load_scale(network, "els"), load_network(network)
 labels, seeds = (some[shoes["with attention"]] for some in (kept.label, kept.seed))

@@ -40,9 +40,10 @@ time: float = 0.7  # noise level at which they are moved, above 0 and at most 1
 import torch
 from torch.nn.functional import pad
 
-from elslib import EquivariantLocalScore, LocalScore, pearson_r
+from elslib import pearson_r
 from elslib.analysis.agreement import share_above, values
 from elslib.analysis.intervals import median_interval
+from elslib.analysis.theories import theory_of
 from elslib.book.glue import glue_all
 from elslib.book.tables import markdown_table
 from elslib.experiments import recipes
@@ -57,20 +58,18 @@ FACES, FACE = {"ResNet": "emoji-resnet", "UNet": "emoji-unet"}, 5
 DIGITS = {"ResNet": "mnist-resnet", "UNet": "mnist-unet"}
 PAIRS = {"chosen": names, "digits": DIGITS, "emoji": FACES}
 # Theories, and the network of the pair on which their windows were calibrated.
-THEORIES = {"ELS": ("ELS", "ResNet"), "LS": ("LS", "UNet"), "ELS, wide": ("ELS", "UNet")}
-MACHINES = {"ELS": EquivariantLocalScore, "LS": LocalScore}
+THEORIES = {"ELS": ("els", "ResNet"), "LS": ("ls", "UNet"), "ELS, wide": ("els", "UNet")}
 cards = {kind: load_card(name) for kind, name in names.items()}
 if cards["ResNet"]["images"]["sha256"] != cards["UNet"]["images"]["sha256"]:
-    raise ValueError(
-        f"resnet and unet must be trained on the same images, got {resnet} and {unet}."
-    )
+    raise ValueError(f"resnet and unet must have learnt the same images, got {resnet}, {unet}.")
 known = {what: training_images(pair["UNet"]) for what, pair in PAIRS.items()}
 theirs = {}  # for each pair: the theories, both networks
 for what, pair in PAIRS.items():
+    trained = {kind: load_network(name) for kind, name in pair.items()}
     theirs[what] = {
-        name: MACHINES[machine](known[what], load_scale(pair[kind], machine.lower()))
+        name: theory_of(trained[kind], known[what], load_scale(pair[kind], machine), machine)
         for name, (machine, kind) in THEORIES.items()
-    } | {kind: load_network(name) for kind, name in pair.items()}
+    } | trained
 denoisers, images = theirs["chosen"], known["chosen"]
 schedule, shape = denoisers["UNet"].schedule, images.images.shape[1:]
 
@@ -260,13 +259,13 @@ glue_all(
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-faces", "caption": "Smileys: same noise, five answers, as above."}, "image": {"alt": "Grid of small colour pictures, one column for each noise image. Rows: ELS, yellow patchworks of any outline; ResNet, much the same, blurred; ELS with wide windows, patchworks too; LS, round yellow faces with stray patches; UNet, blurred yellow faces, some of them round."}}
 emoji = {kind: read_pictures(name) for kind, name in FACES.items()}
 is_face = torch.arange(len(emoji["UNet"]["LS"])) % len(known["emoji"].class_names) == FACE
-drawn = {name: emoji[kind][machine] for name, (machine, kind) in THEORIES.items()}
+drawn = {name: emoji[kind][machine.upper()] for name, (machine, kind) in THEORIES.items()}
 drawn |= {kind: some["network"] for kind, some in emoji.items()}
 drawn = {row: drawn[row][is_face] for row in steps}
 for kind, name in FACES.items():
     glue_all({f"faces_{kind}": median_interval(between[name][is_face])})
 glue_all({"n_faces": len(known["emoji"].subset(FACE)), "n_drawn": int(is_face.sum())})
-r = {name: values(read_rows(FACES[k]), kind)[is_face] for name, (kind, k) in THEORIES.items()}
+r = {n: values(read_rows(FACES[k]), m.upper())[is_face] for n, (m, k) in THEORIES.items()}
 notes = {row: [f"r = {v:.2f}" for v in some[:n_seeds].tolist()] for row, some in r.items()}
 image_grid({row: some[:n_seeds] for row, some in drawn.items()}, (), notes)
 

@@ -33,17 +33,18 @@ sweeps: str = "windows,images,steps"  # in data/results, to compare with: these 
 import json
 from dataclasses import replace
 
+import pandas as pd
 import torch
 from IPython.display import Markdown
 
 from elslib.analysis.agreement import NETWORK_STEPS, batches, compare, draw, values
 from elslib.analysis.intervals import median_interval
+from elslib.analysis.theories import theory_of
 from elslib.book.glue import duration, glue_all
 from elslib.book.tables import markdown_table
-from elslib.denoisers.machines import EquivariantLocalScore, LocalScore
 from elslib.experiments.agreement_results import read_rows
 from elslib.experiments.store import load_network, load_scale, training_images, weights_sha256
-from elslib.experiments.sweep_results import Point, at, curve, read_sweep, sweep_path
+from elslib.experiments.sweep_results import Point, at, at_point, curve, read_sweep, sweep_path
 from elslib.figures.plots import Line, lines
 
 denoiser, images = load_network(network), training_images(network)
@@ -58,16 +59,14 @@ schedule, shape = denoiser.schedule, images.images.shape[1:]
 # {glue:text}`fast` steps and {glue:text}`slow`. Here are {glue:text}`n_here` noise images, computed now.
 
 # %% tags=["hide-input"]
-rows = []
+tables = []
 for label, some in batches(range(seed, seed + n_seeds), denoiser.config.classes):
     few = images.subset(label)
     few = few.first(n_images or len(few))
-    theory = (
-        EquivariantLocalScore(few, scale, edges=denoiser.edges, schedule=schedule)
-        if machine == "els"
-        else LocalScore(few, scale, schedule=schedule)
-    )
-    rows += compare(draw(denoiser, {machine: theory}, some, label, shape, theory_steps))
+    theory = {machine: theory_of(denoiser, few, scale, machine)}
+    drawn = draw(denoiser, theory, some, label, shape, theory_steps)
+    tables.append(compare(drawn))
+rows = pd.concat(tables)
 here = {steps: values(rows, machine, steps) for steps in NETWORK_STEPS}
 glue_all({f"r_{steps}": median_interval(r) for steps, r in here.items()})
 glue_all(
@@ -77,7 +76,7 @@ glue_all(
         "window_factor": window_factor,
         "n_images": n_images,
         "theory_steps": theory_steps,
-        "seeds": " ".join(str(s) for s in sorted({row.seed for row in rows})),
+        "seeds": " ".join(str(s) for s in sorted(rows.seed.unique())),
         **{f"r_{k}_each": " ".join(f"{x:.6f}" for x in r.tolist()) for k, r in here.items()},
         "windows": " ".join(str(window) for window in scale.windows),
         "weights_sha256": weights_sha256(network),
@@ -88,11 +87,12 @@ glue_all(
 if sweeps not in ("windows,images,steps", "none"):
     raise ValueError(f"sweeps must be 'windows,images,steps' or 'none', got {sweeps!r}.")
 names = sweeps.split(",") if sweeps != "none" else []
-kept = [one for name in names for one in read_sweep(name) if one.point.network == network]
+kept = read_sweep(*names)
+kept = kept[kept.network == network]
 point = Point(network, machine, window_factor, n_images, theory_steps)
-before = {(one.seed, one.network_steps): one.r for one in kept if one.point == point}
+before = {(one.seed, one.network_steps): one.r for one in at_point(kept, point).itertuples()}
 table = [["seed", "network's steps", "r, in the sweep", "r, now"]]
-for row in rows:
+for row in rows.itertuples():
     old = before.get((row.seed, row.network_steps))
     if old is not None and abs(row.r - old) > 5e-3:
         raise AssertionError(f"seed {row.seed}: r is {row.r} now, {old} in the sweep")
@@ -131,14 +131,14 @@ lines(
     "factor on the calibrated windows",
     "agreement r",
     log=False,
-    level=median_interval(at(kept, base)).estimate if kept else None,
+    level=median_interval(at(kept, base)).estimate if len(kept) else None,
     xticks=drawn["window_factor", "ELS"].x,
 )
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 table = [["factor", "sides", "r of ELS", "less than at factor 1 by", "r of LS"]]
 drops = {}
-if kept:
+if len(kept):
     whole = at(kept, base)
     narrow_to_wide = curve(kept, base, "window_factor")
     for factor, r in narrow_to_wide.items():
@@ -264,7 +264,7 @@ glue_all(
         "all_images": f"{len(images):,}",
     }
 )
-if kept:
+if len(kept):
     few, many = (curve(kept, base, "theory_steps", steps) for steps in NETWORK_STEPS)
     images_of, enough, most = curve(kept, base, "n_images"), 30, max(many)
     glue_all(

@@ -32,9 +32,10 @@ seed: int = 0  # which held-out images, and which noise
 # %% tags=["hide-input"]
 import torch
 
-from elslib.analysis.agreement import median, theories, values
+from elslib.analysis.agreement import median, values
 from elslib.analysis.intervals import median_interval, share_interval
 from elslib.analysis.metrics import pearson_r
+from elslib.analysis.theories import theories
 from elslib.book.glue import glue_all
 from elslib.book.tables import markdown_table
 from elslib.denoisers.baselines import StationaryWienerFilter

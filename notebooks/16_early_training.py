@@ -35,20 +35,19 @@ from elslib.analysis.intervals import median_interval
 from elslib.analysis.metrics import pearson_r
 from elslib.book.glue import glue_all
 from elslib.book.tables import markdown_table
-from elslib.data.folders import data_folder
 from elslib.experiments.agreement_results import read_pictures
-from elslib.experiments.store import load_network, weights_sha256
+from elslib.experiments.store import check_belongs, load_network, result_path, weights_sha256
 from elslib.figures.plots import Line, lines
 from elslib.samplers import initial_noise, sample
 
-path = data_folder() / "results" / f"early-{network}.json"
+path = result_path("early", network)
 if not path.is_file():
     raise FileNotFoundError(f"no {path}; run `benchmarks/early_training.py --network {network}`.")
 kept = json.loads(path.read_text())
 run, ages = kept["record"]["config"], kept["rows"]
 compared = {network: run["weights_sha256"], **run["beside"]}
-if other := [n for n in (network, plain, local) if compared.get(n) != weights_sha256(n)]:
-    raise ValueError(f"{path.name} is not of {', '.join(other)} with these weights; make it again.")
+now = {name: weights_sha256(name) for name in (network, plain, local)}
+check_belongs(path, "the weights of these networks", compared, now, "make it again")
 names = {"ELS": "ELS", "LS": "LS", "IS": "IS"}
 names |= {"ELS, narrow windows": f"ELS of {local}", "ResNet": local, "plain UNet": plain}
 updates = [row["steps"] for row in ages]

@@ -36,9 +36,9 @@ import torch.nn.functional as F
 from elslib.analysis.agreement import NETWORK_STEPS, THEORY_STEPS
 from elslib.analysis.intervals import median_interval
 from elslib.analysis.metrics import pearson_r
+from elslib.analysis.theories import theory_of
 from elslib.book.glue import glue_all
 from elslib.book.tables import markdown_table
-from elslib.denoisers.machines import EquivariantLocalScore
 from elslib.experiments import recipes
 from elslib.experiments.agreement_results import read_pictures
 from elslib.experiments.store import load_card, load_network, load_scale, training_images
@@ -59,9 +59,7 @@ trained, theories, labels, course, ends = {}, {}, {}, {}, {}
 for name in names:
     trained[name], images = load_network(name), training_images(name)
     schedule, classes = trained[name].schedule, trained[name].config.classes
-    theories[name] = EquivariantLocalScore(
-        images, load_scale(name, "els"), edges=trained[name].edges, schedule=schedule
-    )
+    theories[name] = theory_of(trained[name], images, load_scale(name, "els"))
     labels[name] = None if classes is None else torch.tensor(seeds) % classes
     noise = initial_noise(seeds, images.images.shape[1:])
     course[name] = list(ddim(theories[name], noise, grid, labels[name]))

@@ -1,11 +1,12 @@
 """Agreement: rows of known answer, and their way through a file."""
 
+import pandas as pd
 import pytest
 import torch
 from helpers import FunctionDenoiser
 
 from elslib.analysis.agreement import (
-    Row,
+    COLUMNS,
     batches,
     compare,
     draw,
@@ -15,7 +16,7 @@ from elslib.analysis.agreement import (
     values,
 )
 from elslib.data.image_set import to_uint8
-from elslib.experiments import agreement_results
+from elslib.experiments import agreement_results, store
 from elslib.experiments.agreement_results import read_pictures, read_rows, write_pictures
 from elslib.schedules import linear
 
@@ -35,26 +36,26 @@ def test_compare_gives_one_row_for_each_seed_theory_and_step_count():
     """A theory that is the network agrees fully; one with another brightness has r = 1, low R2."""
     theories = {"itself": half, "brighter": shifted}
     rows = compare(draw(half, theories, [4, 14], 4, (1, 8, 8)))
-    assert len(rows) == 2 * 2 * 2 and {row.seed for row in rows} == {4, 14}
-    assert {row.label for row in rows} == {4}
-    same = [row for row in rows if row.theory == "itself" and row.network_steps == 20]
-    assert all(row.r == row.r2 == row.R2 == 1 for row in same)
-    brighter = [row for row in rows if row.theory == "brighter" and row.network_steps == 20]
-    assert all(row.r > 0.999 and row.R2 < 0.9 for row in brighter)
+    assert len(rows) == 2 * 2 * 2 and set(rows.seed) == {4, 14}
+    assert set(rows.label) == {4}
+    same = rows[(rows.theory == "itself") & (rows.network_steps == 20)]
+    assert len(same) == 2 and (same[["r", "r2", "R2"]] == 1).to_numpy().all()
+    brighter = rows[(rows.theory == "brighter") & (rows.network_steps == 20)]
+    assert len(brighter) == 2 and (brighter.r > 0.999).all() and (brighter.R2 < 0.9).all()
 
 
 def test_the_steps_of_the_theory_can_be_set():
     """As many steps as the network takes: then it is the network."""
     drawn = draw(half, {"itself": half}, [3], None, (1, 8, 8), theory_steps=150)
     rows = compare(drawn)
-    assert {row.network_steps: row.R2 == 1 for row in rows} == {20: False, 150: True}
+    assert dict(zip(rows.network_steps, rows.R2 == 1, strict=True)) == {20: False, 150: True}
 
 
 def test_a_seed_gives_the_same_row_whatever_the_batch():
     """Alone or with others, to rounding."""
     alone = compare(draw(half, {"brighter": shifted}, [14], None, (1, 8, 8)))
     both = compare(draw(half, {"brighter": shifted}, [4, 14], None, (1, 8, 8)))
-    assert [row for row in both if row.seed == 14] == alone
+    pd.testing.assert_frame_equal(both.loc[both.seed == 14].reset_index(drop=True), alone)
 
 
 def test_theories_with_another_schedule_are_refused():
@@ -75,24 +76,31 @@ def test_batches_hold_every_seed_once_with_its_class(classes):
         assert {label for label, _ in found} == {None}
 
 
-ROWS = [
-    Row(seed, seed % 2, theory, steps, r, round(r * r, 6), r - 0.5)
-    for seed, r in [(1, 0.9), (0, 0.5), (2, 0.7)]
-    for theory, r in [("ELS", r), ("IS", 0.6)]
-    for steps in (20, 150)
-]
+ROWS = pd.DataFrame(
+    [
+        (seed, seed % 2, theory, steps, r, round(r * r, 6), r - 0.5)
+        for seed, r in [(1, 0.9), (0, 0.5), (2, 0.7)]
+        for theory, r in [("ELS", r), ("IS", 0.6)]
+        for steps in (20, 150)
+    ],
+    columns=COLUMNS,
+)
 
 
 def test_rows_survive_the_file(tmp_path, monkeypatch):
     """Written sorted by seed, read back equal; also without classes."""
-    monkeypatch.setattr(agreement_results, "data_folder", lambda: tmp_path)
-    rows = [*ROWS, Row(5, None, "ELS", 20, 0.1, 0.01, -1.5)]
-    agreement_results.write_rows(agreement_results.result_path("some"), rows)
-    assert read_rows("some") == sorted(rows, key=lambda row: row.seed)
+    for module in (agreement_results, store):
+        monkeypatch.setattr(module, "data_folder", lambda: tmp_path)
+    one = pd.DataFrame([(5, None, "ELS", 20, 0.1, 0.01, -1.5)], columns=COLUMNS)
+    for name, rows in (("some", ROWS), ("one", one)):
+        agreement_results.write_rows(name, rows)
+        expected = rows.sort_values("seed", kind="stable").astype({"label": "Int64"})
+        pd.testing.assert_frame_equal(read_rows(name), expected.reset_index(drop=True))
+    agreement_results.result_path("agreement", "one").with_suffix(".csv").unlink()
     assert agreement_results.with_results() == ["some"]
     assert agreement_results.with_results("b, a,") == ["b", "a"]
     for name in ("mnist-unet", "emoji-unet", "fashion-unet", "another"):
-        agreement_results.write_rows(agreement_results.result_path(name), rows)
+        agreement_results.write_rows(name, ROWS)
     order = ["fashion-unet", "mnist-unet", "emoji-unet", "another", "some"]
     assert agreement_results.with_results() == order
     with pytest.raises(FileNotFoundError, match="no agreement of 'other'"):
@@ -101,7 +109,7 @@ def test_rows_survive_the_file(tmp_path, monkeypatch):
 
 def test_pictures_survive_the_file(tmp_path, monkeypatch):
     """As bytes, sorted by seed: the network's after most steps, the theories' that are shown."""
-    monkeypatch.setattr(agreement_results, "data_folder", lambda: tmp_path)
+    monkeypatch.setattr(store, "data_folder", lambda: tmp_path)
     theories = {"ELS": half, "Wiener": shifted}
     drawn = draw(half, theories, [14, 4], None, (1, 8, 8))
     write_pictures("some", drawn.seeds, {name: to_uint8(x) for name, x in drawn.pictures.items()})
@@ -116,7 +124,9 @@ def test_pictures_survive_the_file(tmp_path, monkeypatch):
 def test_examples_are_chosen_by_rule():
     """The best first, the middle one of three, the worst last."""
     assert examples(ROWS, 1) == {"best": [1], "median": [2], "worst": [0]}
-    many = [Row(seed, None, "ELS", 150, 1 - seed / 10, 0, 0) for seed in range(8)]
+    many = pd.DataFrame(
+        [(seed, None, "ELS", 150, 1 - seed / 10, 0, 0) for seed in range(8)], columns=COLUMNS
+    )
     assert examples(many, 2) == {"best": [0, 1], "median": [3, 4], "worst": [6, 7]}
     with pytest.raises(ValueError, match="n must lie in 1..1, a third of the seeds, got 2"):
         examples(ROWS, 2)

@@ -66,9 +66,7 @@ def test_scales_without_a_record(tmp_path, monkeypatch):
     path.parent.mkdir()
     path.write_text(json.dumps(KNOWN.json()))
     monkeypatch.setattr("elslib.experiments.store.data_folder", lambda: tmp_path)
-    with pytest.raises(
-        ValueError, match="must hold the record of a calibration, but lacks 'record"
-    ):
+    with pytest.raises(ValueError, match="must hold the record of a run .*'command'.*; delete it"):
         load_scale("some", "els")
 
 

@@ -1,6 +1,7 @@
 """The command line: small real runs, and errors in one line."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from elslib.analysis import agreement
 from elslib.cli.common import as_json
 from elslib.data import full_sets, named
 from elslib.denoisers.machines import IdealScore
-from elslib.experiments import agreement_results, store, tasks
+from elslib.experiments import agreement_results, recipes, sampling, store, tasks
+from elslib.networks.architectures import NetworkConfig
+from elslib.networks.training import TrainConfig
 from elslib.samplers import initial_noise, sample
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -29,6 +32,7 @@ def asked(*arguments):
     return json.loads(done.stdout)
 
 
+KINDS = ("csv", "npz", "json")  # of files that agree writes
 TINY = ("--name", "tiny", "--batch", 4, "--width", 24)
 SAMPLE = ("sample", "--dataset", "noto_emoji", "--window", 3)
 TRAIN = ("train", "--dataset", "emoji", "--network", "resnet", *TINY)
@@ -57,7 +61,7 @@ def test_train_then_calibrate(folder):
     # middle goes on where it was.
     state = folder / "scales" / ".state" / "tiny-ls.json"
     first = json.loads(state.read_text())["items"]
-    task = tasks.calibrating("tiny", "ls", trajectories=3, largest=5)
+    task = tasks.Calibration("tiny", "ls", trajectories=3, largest=5)
     going = task.run()
     next(going)
     del going
@@ -102,7 +106,7 @@ def test_agree(folder):
     assert done.exit_code == 0, done.output
     assert "agree tiny: 3 of 3" in done.stderr and "ELS r_at_150_steps: " in done.stdout
     rows = agreement_results.read_rows("tiny")
-    assert len(rows) == 3 * 5 * 2 and [row.label for row in rows[::10]] == [0, 1, 2]
+    assert len(rows) == 3 * 5 * 2 and rows.label[::10].tolist() == [0, 1, 2]
     pictures = agreement_results.read_pictures("tiny")
     assert {name: len(x) for name, x in pictures.items()} == dict.fromkeys(
         ("network", "ELS", "LS", "IS"), 3
@@ -137,6 +141,40 @@ def test_agree(folder):
     assert refused.exit_code == 2 and "must belong to the weights of 'tiny'" in refused.output
 
 
+def test_a_network_at_a_path_needs_no_checkout(tmp_path, monkeypatch, as_installed):
+    """As after `pip install`: windows and agreement of one's own network, trained on a file of
+    one's own, go beside it, and are found there."""
+
+    def missing():
+        raise FileNotFoundError("the embedded image sets are not here")
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("elslib.") and hasattr(module, "data_folder"):
+            monkeypatch.setattr(module, "data_folder", missing)
+    own = tmp_path / "own"
+    own.mkdir()
+    pixels = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    np.save(own / "images.npy", pixels.numpy())
+    images, path = named.load(str(own / "images.npy")), str(own / "net-0.9")
+    config = TrainConfig(NetworkConfig(1, width=24, blocks=1), steps=1, batch=2)
+    list(recipes.make(recipes.Recipe(path, images, images, config)))
+    for machine in ("ls", "els"):
+        options = ("--machine", machine, "--largest", 3, "--trajectories", 1)
+        done = run("calibrate", "--network", path, *options)
+        assert done.exit_code == 0, done.output
+        assert store.load_scale(path, machine).windows == (3,) * 20
+    found = asked("agree", "--network", path, "--seeds", 2)
+    assert found["files"] == [f"{path}-agreement.{kind}" for kind in KINDS]
+    assert len(agreement_results.read_rows(path)) == 2 * 5 * 2
+    assert len(agreement_results.read_pictures(path)["ELS"]) == 2
+    kept = {"images.npy", "net-0.9.safetensors", "net-0.9.json", ".state", ".snapshots"}
+    made = {f"net-0.9-{x}" for x in ("els.json", "ls.json", *(f"agreement.{k}" for k in KINDS))}
+    assert {file.name for file in own.iterdir()} == kept | made
+    # The folder may move: what belongs to a network is told by its weights.
+    moved = own.rename(tmp_path / "moved") / "net-0.9"
+    assert store.load_scale(str(moved), "els").windows == (3,) * 20
+
+
 @pytest.mark.parametrize(
     "arguments,message",
     [
@@ -162,14 +200,14 @@ def test_errors_are_one_line_with_exit_code_2(folder, monkeypatch, arguments, me
 @pytest.mark.parametrize(
     "make,message",
     [
-        (lambda: tasks.calibrating("tiny", "LS"), "machine must be one of els, ls, got 'LS'"),
-        (lambda: tasks.calibrating("tiny", "ls", largest=4), "largest must be odd, .* got 4"),
-        (lambda: tasks.calibrating("tiny", "ls", largest=1), "at least 3, got 1"),
-        (lambda: tasks.calibrating("tiny", "ls", 0), "trajectories must be at least 1, got 0"),
-        (lambda: tasks.agreeing("tiny", 0), "seeds must be at least 1, got 0"),
+        (lambda: tasks.Calibration("tiny", "LS"), "machine must be one of els, ls, got 'LS'"),
+        (lambda: tasks.Calibration("tiny", "ls", largest=4), "largest must be odd, .* got 4"),
+        (lambda: tasks.Calibration("tiny", "ls", largest=1), "at least 3, got 1"),
+        (lambda: tasks.Calibration("tiny", "ls", 0), "trajectories must be at least 1, got 0"),
+        (lambda: tasks.Agreement("tiny", 0), "seeds must be at least 1, got 0"),
     ],
 )
-def test_wrong_jobs_are_refused(folder, make, message):
+def test_wrong_tasks_are_refused(folder, make, message):
     """Before any work."""
     assert run(*TRAIN, "--steps", 1).exit_code == 0
     with pytest.raises(ValueError, match=message):
@@ -183,7 +221,8 @@ def test_a_network_on_other_images_is_refused(folder):
     card = json.loads(path.read_text())
     card["images"]["sha256"] = "0" * 64
     path.write_text(json.dumps(card))
-    with pytest.raises(ValueError, match="images of 'tiny' must have sha256 0000"):
+    message = r"tiny.json must belong to noto_emoji/train, .* sha256 \(0000"
+    with pytest.raises(ValueError, match=message):
         store.training_images("tiny")
 
 
@@ -239,7 +278,7 @@ def test_sample_says_when_images_do_not_fit(tmp_path, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("tried to allocate 20 GiB")
 
-    monkeypatch.setattr(tasks, "local_machine", full)
+    monkeypatch.setattr(sampling, "local_machine", full)
     done = run(*SAMPLE, "--label", 1, "--out", tmp_path / "drawn")
     assert done.exit_code == 2 and "device must hold the images of its process" in done.output
     assert "20 GiB" in done.output and not list(tmp_path.iterdir())
@@ -247,7 +286,7 @@ def test_sample_says_when_images_do_not_fit(tmp_path, monkeypatch):
 
 def test_sample_looks_at_once_whether_it_can_write(tmp_path, monkeypatch):
     """Not after an hour; and it leaves nothing behind."""
-    monkeypatch.setattr("elslib.experiments.tasks.ddim", None)  # would fail later
+    monkeypatch.setattr("elslib.experiments.sampling.ddim", None)  # would fail later
     (tmp_path / "file").write_text("")
     refused = run("sample", "--out", tmp_path / "file" / "drawn")
     assert refused.exit_code == 2 and str(tmp_path / "file") in refused.output

@@ -785,6 +785,12 @@ def test_a_set_is_also_called_by_its_first_split():
     assert found == ["noto_emoji/train", names[1], "mnist/train", names[3], "cats"]
 
 
+def test_a_file_is_called_by_its_name_without_a_manifest(monkeypatch):
+    """Outside a checkout there is none."""
+    monkeypatch.setattr(named, "manifest", None)
+    assert named.with_split("mine.npy") == "mine.npy"
+
+
 def test_other_images_have_another_sha256():
     """`replace` keeps no hash of images that are no more; moving them keeps it."""
     one = ImageSet(torch.rand(3, 1, 4, 4))

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,21 @@ def test_importing_elslib_needs_no_jupyter():
         "import elslib.networks.diffusers_adapter\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
+def test_what_the_library_reads_is_in_the_wheel():
+    """The published scales: a file of the package, which the wheel takes whole."""
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"][
+        "targets"
+    ]
+    assert wheel["wheel"] == {"packages": ["elslib"]}
+    assert (resources.files("elslib") / "published_scales.json").is_file()
+    ignored = [
+        "git",
+        "check-ignore",
+        "elslib/published_scales.json",
+    ]  # hatch leaves out what git does
+    assert subprocess.run(ignored, cwd=ROOT, capture_output=True).returncode != 0
 
 
 def test_the_readme_example_runs():

@@ -5,14 +5,14 @@ import torch
 
 from elslib.analysis.limbs import EXPECTED, KINDS, count_limbs
 from elslib.experiments import limb_results
-from elslib.experiments.limb_results import draw_again, read_limb_pictures, redrawn_table
+from elslib.experiments.limb_results import draw_again, read_limb_results, redrawn_table
 
 NETWORK = "fashion-resnet"
 
 
 @pytest.fixture(scope="module")
 def kept():
-    return read_limb_pictures(NETWORK)
+    return read_limb_results(NETWORK)
 
 
 def test_each_noise_image_is_of_one_kind(kept):
@@ -60,12 +60,12 @@ def test_another_picture_is_noticed(kept, monkeypatch):
 
 def test_pictures_of_other_weights(monkeypatch):
     """Of a network that was trained again since."""
-    monkeypatch.setattr(limb_results, "weights_sha256", lambda _: "another")
-    with pytest.raises(ValueError, match="is of other weights_sha256; delete it"):
-        read_limb_pictures(NETWORK)
+    monkeypatch.setattr(limb_results, "made_of", lambda *_: {"weights_sha256": "another"})
+    with pytest.raises(ValueError, match="other weights_sha256 .*, now another.; delete it"):
+        read_limb_results(NETWORK)
 
 
 def test_no_pictures():
     """Says how to draw them."""
     with pytest.raises(FileNotFoundError, match="limb_samples.py sample --network nobody"):
-        read_limb_pictures("nobody")
+        read_limb_results("nobody")

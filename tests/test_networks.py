@@ -98,6 +98,15 @@ def test_load_truncated_network(tmp_path, suffix, kept):
         load_network(str(tmp_path / "tiny"))
 
 
+def test_load_network_of_another_schedule(tmp_path):
+    """A card of weights that were trained along another path: refused, not read as cosine."""
+    path = write_network(tmp_path / "tiny", NETWORK)
+    card = {"network": asdict(NETWORK), "schedule": "linear"}
+    (tmp_path / "tiny.json").write_text(json.dumps(card))
+    with pytest.raises(ValueError, match="tiny.json must be cosine, .* got 'linear'; build"):
+        load_network(path)
+
+
 @pytest.mark.parametrize("card", [{}, {"network": {"channel": 3}}, {"network": None}, [], 3])
 def test_load_network_with_a_foreign_card(as_installed, tmp_path, card):
     """A card that is json but describes no network is refused."""

@@ -195,11 +195,11 @@ def test_a_network_is_not_made_twice(folder, quick):
     assert len(files) == 2
     (folder / "networks" / ".state" / "emoji-resnet.safetensors").unlink()  # as in a checkout
     assert list(recipes.make(tiny_recipe(steps=2))) == []
-    for changes, key in [({"steps": 3}, "training"), ({"width": 32}, "network")]:
-        with pytest.raises(
-            ValueError,
-            match=f"name must not be that of another .* differs in {key} .* another name",
-        ):
+    for changes, other in [
+        ({"steps": 3}, r"training of .* other steps \(2, now 3\)"),
+        ({"width": 32}, r"network of .* other width \(24, now 32\)"),
+    ]:
+        with pytest.raises(ValueError, match=f"{other}; give another name"):
             next(recipes.make(tiny_recipe(**{"steps": 2, **changes})))
     assert {path: path.read_bytes() for path in (folder / "networks").glob("emoji*")} == files
     assert len(list(recipes.make(tiny_recipe(steps=1, name="other")))) == 1
@@ -211,6 +211,7 @@ def test_a_run_that_was_stopped_before_its_card_is_finished(folder, quick):
     list(recipes.make(recipe))
     card = json.loads(recipe.card.read_text())
     recipe.card.unlink()
+    assert recipes.steps_done(recipe) == 2
     assert list(recipes.make(recipe)) == []
     again = json.loads(recipe.card.read_text())
     assert again["held_out_curve"] == card["held_out_curve"] and again["loss"] == card["loss"]

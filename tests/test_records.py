@@ -102,7 +102,7 @@ def test_kept_items_of_another_run_are_refused(tmp_path):
     kept.add({"seconds": 2.0, "seeds": [5]})
     assert kept.gathered("seeds") == [3, 4, 5]
     assert (kept.seconds(), kept.seconds(1)) == (3.5, 1.5)
-    with pytest.raises(ValueError, match="is of one with other b; ask for the same, or delete"):
+    with pytest.raises(ValueError, match=r"with other b \(2, now 3\); ask for the same, or delete"):
         ResumeLog(path, {"a": 1, "b": 3})
 
 

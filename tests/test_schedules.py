@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
@@ -82,6 +83,21 @@ def test_time_at_inverts_the_noise_ratio(schedule, ratio):
     assert sigma / alpha == pytest.approx(ratio, rel=1e-6)
     with pytest.raises(ValueError, match="ratio must lie in"):
         schedule.time_at(1e9)
+
+
+@pytest.mark.parametrize("schedule", ALL, ids=lambda s: s.name)
+def test_time_at_holds_its_own_ends(schedule):
+    """Also where sigma / alpha rounds otherwise; beyond them there is no time."""
+    alpha, sigma = schedule.levels(1.0)
+    for end in (sigma / alpha, schedule.noise_ratio(1.0)):
+        assert schedule.time_at(end * (1 + 1e-12)) == schedule.time_at(end * (1 - 1e-12)) == 1
+    assert schedule.time_at(0.0) == 0
+    late = replace(schedule, angle=lambda t: schedule.angle((1 + t) / 2))
+    low = late.noise_ratio(0.0)
+    assert late.time_at(low) == 0 and late.time_at(1.1 * low) > 0
+    for wrong in (0.9 * low, 0.0, -1.0, math.nan, math.inf, 1.001 * sigma / alpha):
+        with pytest.raises(ValueError, match=r"ratio must lie in .* at t = 0 and 1, got"):
+            late.time_at(wrong)
 
 
 @pytest.mark.parametrize("make", [schedules.cosine, schedules.linear, schedules.ornstein_uhlenbeck])

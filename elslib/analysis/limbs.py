@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy import ndimage
 from torch import Tensor
 
 Kind = Literal["legs", "sleeves", "bodies"]
@@ -147,8 +148,8 @@ def _bodies(picture: Array) -> int:
     """Pieces of some size, after closing dark lines one pixel high."""
     solid = picture > SOLID
     above = np.pad(solid, ((1, 0), (0, 0)))[:-1]
-    sizes = np.unique(_labels(solid | above)[solid], return_counts=True)[1]
-    return int((sizes >= PIECE * solid.sum()).sum())
+    sizes = np.bincount(_labels(solid | above)[solid])
+    return int((sizes[1:] >= PIECE * solid.sum()).sum())
 
 
 def _outline(cloth: Array) -> Array:
@@ -159,15 +160,9 @@ def _outline(cloth: Array) -> Array:
 
 def _labels(mask: Array, corners: bool = True) -> Array:
     """Pixels that touch, by an edge or also by a corner, share a number; 0 where mask is false."""
-    labels = np.arange(1, mask.size + 1).reshape(mask.shape) * mask
-    while True:
-        p = np.pad(labels, 1)
-        spread = np.maximum(np.maximum(p[:-2], p[2:]), p[1:-1])  # (h, w + 2): above and below
-        beside = spread if corners else p[1:-1]
-        spread = np.maximum(spread[:, 1:-1], np.maximum(beside[:, :-2], beside[:, 2:])) * mask
-        if (spread == labels).all():
-            return labels
-        labels = spread
+    labels = np.empty(mask.shape, dtype=np.int32)
+    ndimage.label(mask, ndimage.generate_binary_structure(2, 2 if corners else 1), output=labels)
+    return labels
 
 
 COUNTERS: Mapping[str, Callable[[Array], int]] = {

@@ -1,4 +1,4 @@
-"""How alike two images are, how sure a median is, and how far a sample is from the data.
+"""How alike two images are, and how far a sample is from the data.
 
 The paper calls its number r^2; its script computes Pearson's r. Later papers report R^2. The three
 differ, so all three are here and always reported together.

@@ -7,9 +7,12 @@ pixel equals the centre of its L2-nearest admissible patch. A picture can be che
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from elslib.denoisers.machines import ScoreMachine
@@ -135,30 +138,25 @@ def pieces(origins: Origins, border: Border, where: Bool[Tensor, "b h w"] | None
     where = torch.ones_like(image, dtype=torch.bool) if where is None else where
     down, right = torch.arange(h, device=image.device), torch.arange(w, device=image.device)
     moved = torch.stack([image, (row - down[:, None]) % h, (col - right) % w])
-    number = torch.arange(h * w, device=image.device).expand(b, -1).reshape(b, h, w).clone()
-    joined = []  # of each pixel with the next one, down and right
+    pixel = torch.arange(b * h * w, device=image.device).reshape(b, h, w)
+    pairs = []  # of neighbours that belong together: each pixel with the next one, down and right
     for axis in (1, 2):
         same = (moved == moved.roll(-1, axis + 1)).all(dim=0) & where & where.roll(-1, axis)
         if border != "circular":
             same.select(axis, -1).fill_(False)
-        joined.append((axis, same))
-    while True:  # the least number of a piece spreads until nothing changes
-        before = number
-        for axis, same in joined:
-            number = torch.where(same, torch.minimum(number, number.roll(-1, axis)), number)
-            back = torch.where(same.roll(1, axis), number.roll(1, axis), number)
-            number = torch.minimum(number, back)
-        if torch.equal(before, number):
-            break
-    number = torch.where(where, number, -1)
-    found = [part[part >= 0].unique(return_inverse=True) for part in number]
-    out = torch.full_like(number, -1)
-    for i, (_, inverse) in enumerate(found):
-        out[i][where[i]] = inverse
+        pairs.append(torch.stack([pixel[same], pixel.roll(-1, axis)[same]]))
+    first, second = torch.cat(pairs, dim=1).cpu().numpy()
+    graph = coo_array((np.ones(len(first)), (first, second)), shape=(pixel.numel(),) * 2)
+    piece = torch.from_numpy(connected_components(graph, directed=False)[1]).reshape(b, h, w)
+    number, counts = torch.full_like(image, -1), []
+    for i, mask in enumerate(where):
+        found, inverse = piece[i][mask.cpu()].unique(return_inverse=True)
+        number[i][mask] = inverse.to(image.device)
+        counts.append(len(found))
     used = [len(part[mask].unique()) for part, mask in zip(image, where, strict=True)]
     return Pieces(
-        number=out,
-        count=torch.tensor([len(values) for values, _ in found], device=image.device),
+        number=number,
+        count=torch.tensor(counts, device=image.device),
         images=torch.tensor(used, device=image.device),
     )
 

@@ -6,6 +6,8 @@ from elslib.cli.common import work
 from elslib.experiments import recipes, tasks
 from elslib.networks import training
 
+NETWORK = "Its name in data/networks, or a path without suffix, such as ./mine."
+
 
 @click.command()
 @click.option("--dataset", type=click.Choice(list(recipes.SUBJECTS)), required=True)
@@ -27,11 +29,11 @@ def train(dataset, network, profile, name, **changes):
 
     Example: elslib train --dataset fashion --network resnet
     """
-    return tasks.training(dataset, network, profile, name, **changes)
+    return tasks.Training(dataset, network, profile, name, **changes)
 
 
 @click.command()
-@click.option("--network", required=True, help="A network in data/networks.")
+@click.option("--network", required=True, help=NETWORK)
 @click.option("--machine", type=click.Choice(["els", "ls"]), default="els", show_default=True)
 @click.option("--trajectories", type=click.IntRange(min=1), default=16, show_default=True)
 @click.option("--largest", type=click.IntRange(min=3), default=17, show_default=True)
@@ -39,20 +41,21 @@ def train(dataset, network, profile, name, **changes):
 def calibrate(network, machine, trajectories, largest):
     """Find the window of NETWORK at each noise level; resumes an interrupted run.
 
-    Writes data/scales/NETWORK-MACHINE.json. Example:
+    Writes data/scales/NETWORK-MACHINE.json; beside a network at a path, PATH-MACHINE.json. Example:
     elslib calibrate --network fashion-resnet --machine els
     """
-    return tasks.calibrating(network, machine, trajectories, largest)
+    return tasks.Calibration(network, machine, trajectories, largest)
 
 
 @click.command()
-@click.option("--network", required=True, help="A network in data/networks.")
+@click.option("--network", required=True, help=NETWORK)
 @click.option("--seeds", type=click.IntRange(1, 10_000), default=100, show_default=True)
 @work
 def agree(network, seeds):
     """Compare NETWORK with every theory on the seeds 0, 1, ...; resumes an interrupted run.
 
-    Writes data/results/agreement-NETWORK: .csv the numbers, .npz the pictures, .json the record.
-    Needs calibrated els and ls scales. Example: elslib agree --network fashion-resnet
+    Writes data/results/agreement-NETWORK: .csv the numbers, .npz the pictures, .json the record;
+    beside a network at a path, PATH-agreement. Needs calibrated els and ls scales. Example:
+    elslib agree --network fashion-resnet
     """
-    return tasks.agreeing(network, seeds)
+    return tasks.Agreement(network, seeds)

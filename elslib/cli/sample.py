@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from elslib.cli.common import work
-from elslib.experiments import tasks
+from elslib.experiments.sampling import Sampling
 from elslib.scales import constant_scale, published_scale
 
 
@@ -35,4 +35,4 @@ def draw(dataset, machine, edges, scale, window, label, samples, first_seed, ste
     """
     table = constant_scale(window) if window else published_scale(scale)
     seeds = range(first_seed, first_seed + samples)
-    return tasks.sampling(dataset, machine, edges, table, label, seeds, steps, out, device)
+    return Sampling(dataset, machine, edges, table, label, seeds, steps, out, device)

@@ -42,14 +42,7 @@ def sweep_command(
         given[name] = values
     runs = sweep.plan(notebook, given, out)
     if dry_run:
-        state = {run.folder: "done" if run.finished() else "to do" for run in runs}
-        if machine_readable:
-            click.echo(as_json([
-                {"folder": run.folder, "state": state[run.folder], "parameters": run.parameters}
-                for run in runs
-            ]))  # fmt: skip
-        else:
-            click.echo("\n".join(f"{run.folder}  {state[run.folder]}  {run}" for run in runs))
+        _show_plan(runs, machine_readable)
         return
     out.mkdir(parents=True, exist_ok=True)
     failed = []
@@ -70,3 +63,15 @@ def sweep_command(
         click.echo(f"{out / 'sweep.csv'}: {finished} of {len(runs)} runs")
     if failed:
         raise click.ClickException(f"{len(failed)} of {len(runs)} runs failed, see above.")
+
+
+def _show_plan(runs, machine_readable: bool) -> None:
+    """Each run and whether it is done already."""
+    state = {run.folder: "done" if run.finished() else "to do" for run in runs}
+    if machine_readable:
+        click.echo(as_json([
+            {"folder": run.folder, "state": state[run.folder], "parameters": run.parameters}
+            for run in runs
+        ]))  # fmt: skip
+    else:
+        click.echo("\n".join(f"{run.folder}  {state[run.folder]}  {run}" for run in runs))

@@ -40,7 +40,7 @@ def with_split(name: str) -> str:
 
     What is no image set stays as it is.
     """
-    if "/" in name:  # and full sets need no manifest
+    if "/" in name or name.endswith(".npy"):  # which need no manifest, nor do full sets
         return name
     if name in FULL_SETS:
         return f"{name}/train"

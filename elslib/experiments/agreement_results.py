@@ -1,27 +1,20 @@
 """Agreement of a network with its theories, kept as a table and as pictures."""
 
-import csv
-import io
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from elslib.analysis.agreement import Row
 from elslib.data.folders import data_folder
 from elslib.data.image_set import from_uint8
 from elslib.experiments.recipes import KINDS, SUBJECTS
+from elslib.experiments.store import result_path
 from elslib.io import write_arrays, write_whole
-
-
-def result_path(network: str) -> Path:
-    """The csv of a network; its run record is the json beside it."""
-    return data_folder() / "results" / f"agreement-{network}.csv"
 
 
 def with_results(named: str = "") -> list[str]:
@@ -29,39 +22,26 @@ def with_results(named: str = "") -> list[str]:
     recipes in their order, then the others alphabetically."""
     if names := [name.strip() for name in named.split(",") if name.strip()]:
         return names
-    found = result_path("*").parent.glob(result_path("*").name)
+    found = (data_folder() / "results").glob("agreement-*.csv")
     known = [f"{subject}-{kind}" for subject in SUBJECTS for kind in KINDS]
     names = sorted(path.stem.removeprefix("agreement-") for path in found)
     return sorted(names, key=lambda name: known.index(name) if name in known else len(known))
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Write rows as csv, sorted by seed."""
-    text = io.StringIO()
-    table = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
-    table.writeheader()
-    table.writerows(asdict(row) for row in sorted(rows, key=lambda row: row.seed))
-    write_whole(path, text.getvalue().encode())
+def write_rows(network: str, rows: pd.DataFrame) -> None:
+    """Keep the table of a network as csv, sorted by seed."""
+    table = rows.sort_values("seed", kind="stable").astype({"label": "Int64"})
+    text = table.to_csv(index=False, lineterminator="\n")
+    write_whole(_path(network, ".csv"), text.encode())
 
 
-def read_rows(network: str) -> list[Row]:
-    """The rows of a network. FileNotFoundError if `elslib agree` was not run for it."""
-    path = result_path(network)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no agreement of {network!r} ({path}); run `elslib agree --network {network}`."
-        )
-    with path.open(newline="") as file:
-        return [
-            Row(
-                int(row["seed"]),
-                int(row["label"]) if row["label"] else None,
-                row["theory"],
-                int(row["network_steps"]),
-                *(float(row[name]) for name in ("r", "r2", "R2")),
-            )
-            for row in csv.DictReader(file)
-        ]
+def read_rows(network: str) -> pd.DataFrame:
+    """The table of a network, as `agreement.compare` makes it.
+
+    FileNotFoundError if `elslib agree` was not run for it.
+    """
+    path = _existing(network, ".csv", "agreement")
+    return pd.read_csv(path, dtype={"label": "Int64"})
 
 
 def write_pictures(
@@ -69,9 +49,8 @@ def write_pictures(
 ) -> None:
     """Keep what a network and its theories drew from these seeds, as bytes, sorted by seed."""
     order = np.argsort(seeds)
-    path = result_path(network).with_suffix(".npz")
     arrays = {name: x.numpy()[order] for name, x in pictures.items()}
-    write_arrays(path, arrays, zipfile.ZIP_LZMA)
+    write_arrays(_path(network, ".npz"), arrays, zipfile.ZIP_LZMA)
 
 
 def read_pictures(network: str) -> dict[str, Float[Tensor, "n c h w"]]:
@@ -79,10 +58,18 @@ def read_pictures(network: str) -> dict[str, Float[Tensor, "n c h w"]]:
 
     Kept as bytes, so 1/255 off. FileNotFoundError if `elslib agree` was not run for it.
     """
-    path = result_path(network).with_suffix(".npz")
+    with np.load(_existing(network, ".npz", "pictures")) as arrays:
+        return {name: from_uint8(torch.from_numpy(x)) for name, x in arrays.items()}
+
+
+def _path(network: str, suffix: str) -> Path:
+    return result_path("agreement", network).with_suffix(suffix)
+
+
+def _existing(network: str, suffix: str, what: str) -> Path:
+    path = _path(network, suffix)
     if not path.is_file():
         raise FileNotFoundError(
-            f"no pictures of {network!r} ({path}); run `elslib agree --network {network}`."
+            f"no {what} of {network!r} ({path}); run `elslib agree --network {network}`."
         )
-    with np.load(path) as arrays:
-        return {name: from_uint8(torch.from_numpy(x)) for name, x in arrays.items()}
+    return path

@@ -1,4 +1,4 @@
-"""Settings: what a reader may choose for an interactive figure, and the figure of a choice."""
+"""FigureConfig: what a reader may choose for an interactive figure, and the figure of a choice."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from elslib.analysis.theories import theory_of
 from elslib.data.image_set import ImageSet
 from elslib.data.named import load, with_split
-from elslib.denoisers.machines import Denoiser, EquivariantLocalScore
+from elslib.denoisers.machines import Denoiser, EquivariantLocalScore, LocalScore
 from elslib.experiments.store import load_network, load_scale, scale_path, training_images
 from elslib.figures.explorer import Explorer, explore
 from elslib.figures.player import Player, play
 from elslib.networks.network_denoiser import NetworkDenoiser
 from elslib.samplers import ddim, initial_noise, uniform_times
 from elslib.scales import ScaleTable, constant_scale, published_scale, published_scales
-from elslib.schedules import cosine
 
 CALIBRATED, CONSTANT = "calibrated on the network", "one side at all times"
 
@@ -100,11 +100,11 @@ def player(config: FigureConfig, n_seeds: int = 8) -> Player:
 
 def _theory_and_network(
     config: FigureConfig,
-) -> tuple[EquivariantLocalScore, NetworkDenoiser | None]:
+) -> tuple[EquivariantLocalScore | LocalScore, NetworkDenoiser | None]:
     images, network = _loaded(config.dataset, config.network)
-    edges = network.edges if network else "aware"
-    schedule = network.schedule if network else cosine()
-    return EquivariantLocalScore(images, _scale(config), edges=edges, schedule=schedule), network
+    if network is None:
+        return EquivariantLocalScore(images, _scale(config)), None
+    return theory_of(network, images, _scale(config)), network
 
 
 def _scale(config: FigureConfig) -> ScaleTable:

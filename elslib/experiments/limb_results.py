@@ -3,10 +3,8 @@
 `benchmarks/limb_samples.py` draws them; here they are read back.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,11 +13,18 @@ from torch import Tensor
 
 from elslib.analysis.agreement import NETWORK_STEPS, THEORY_STEPS
 from elslib.analysis.limbs import EXPECTED, Kind, count_limbs
-from elslib.data.folders import data_folder
+from elslib.analysis.theories import theory_of
 from elslib.data.image_set import from_uint8
-from elslib.denoisers.machines import EquivariantLocalScore
 from elslib.experiments.spot_checks import spot_checks
-from elslib.experiments.store import load_network, load_scale, training_images, weights_sha256
+from elslib.experiments.store import (
+    check_belongs,
+    load_network,
+    load_scale,
+    made_of,
+    read_config,
+    result_path,
+    training_images,
+)
 from elslib.samplers import initial_noise, sample
 
 # 0.004 is the rounding to bytes; other processors round otherwise.
@@ -27,7 +32,7 @@ ALIKE = 0.02
 
 
 @dataclass(frozen=True)
-class LimbPictures:
+class LimbResults:
     """What each painter drew of each noise image.
 
     Attributes
@@ -70,39 +75,27 @@ class LimbPictures:
         return found
 
 
-def limb_path(network: str) -> Path:
-    """The pictures of a network; their run record is the json beside them."""
-    return data_folder() / "results" / f"limbs-{network}.npz"
-
-
-def read_limb_pictures(network: str) -> LimbPictures:
+def read_limb_results(network: str) -> LimbResults:
     """The pictures that a network and its theory drew.
 
     Raises FileNotFoundError if none were drawn, ValueError if the network has other weights, other
     images or other windows now.
     """
-    path = limb_path(network)
-    record = path.with_suffix(".json")
+    record = result_path("limbs", network)
+    path = record.with_suffix(".npz")
     if not path.is_file() or not record.is_file():
         raise FileNotFoundError(
             f"no pictures of {network!r} whose limbs to count ({path} with its record .json); draw "
             f"them with `benchmarks/limb_samples.py sample --network {network}`."
         )
-    run = json.loads(record.read_text())["config"]
-    now = {
-        "weights_sha256": weights_sha256(network),
-        "images_sha256": training_images(network).sha256,
-        "windows": list(load_scale(network, "els").windows),
-    }
-    if other := [key for key, value in now.items() if run.get(key) != value]:
-        raise ValueError(
-            f"{path} must be of what is in data/ now, but is of other {', '.join(other)}; delete "
-            f"it and draw it again with `benchmarks/limb_samples.py`."
-        )
+    run, windows = read_config(record), list(load_scale(network, "els").windows)
+    now = {**made_of(network, training_images(network)), "windows": windows}
+    remedy = "delete it and draw it again with `benchmarks/limb_samples.py`"
+    check_belongs(path, repr(network), run, now, remedy)
     with np.load(path) as file:
         arrays = dict(file)
     kinds, label, seed, sheet = (arrays.pop(key) for key in ("kind", "label", "seed", "sheet"))
-    return LimbPictures(
+    return LimbResults(
         {k: torch.from_numpy(np.flatnonzero(kinds == k)) for k in EXPECTED if k in kinds},
         torch.from_numpy(label),
         torch.from_numpy(seed),
@@ -121,18 +114,13 @@ class Redrawn:
     difference: float
 
 
-def draw_again(network: str, kept: LimbPictures, rows: Iterable[int]) -> Iterator[Redrawn]:
+def draw_again(network: str, kept: LimbResults, rows: Iterable[int]) -> Iterator[Redrawn]:
     """Draw what theory and network made of some noise images anew, as a check.
 
     Raises AssertionError if a picture is another one now, more than 0.02 off.
     """
-    images, scale, denoiser = (
-        training_images(network),
-        load_scale(network, "els"),
-        load_network(network),
-    )
-    edges, schedule = denoiser.edges, denoiser.schedule
-    theory = EquivariantLocalScore(images, scale, edges=edges, schedule=schedule)
+    images, denoiser = training_images(network), load_network(network)
+    theory = theory_of(denoiser, images, load_scale(network, "els"))
     painters = {
         "theory": (theory, THEORY_STEPS),
         "network": (denoiser, max(NETWORK_STEPS)),
@@ -149,7 +137,7 @@ def draw_again(network: str, kept: LimbPictures, rows: Iterable[int]) -> Iterato
             yield Redrawn(name, row, difference)
 
 
-def redrawn_table(network: str, kept: LimbPictures, n: int, seed: int = 0) -> list[list]:
+def redrawn_table(network: str, kept: LimbResults, n: int, seed: int = 0) -> list[list]:
     """`draw_again` for n noise images, as rows with the largest difference of a pixel, names first.
 
     A hash of the source of `draw_again` chooses them, `seed` counts on from there. Raises

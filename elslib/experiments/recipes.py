@@ -5,7 +5,7 @@ A network is named by its images and its kind, `fashion-unet`; those trained on 
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from elslib.analysis.metrics import near_copies
 from elslib.data.image_set import ImageSet
 from elslib.data.named import load, with_split
 from elslib.experiments.provenance import RunRecord
-from elslib.experiments.store import images_of, load_card, network_paths
+from elslib.experiments.store import check_belongs, images_of, load_card, network_paths
 from elslib.io import write_json
 from elslib.networks.architectures import NetworkConfig
 from elslib.networks.network_denoiser import NetworkDenoiser
@@ -24,6 +24,7 @@ from elslib.networks.training import (
     TrainConfig,
     Trainer,
     TrainStep,
+    read_state,
     train,
     write_tensors,
 )
@@ -64,39 +65,20 @@ KINDS: dict[str, dict] = {
 }
 
 
-@dataclass(frozen=True)
-class Profile:
-    """How the networks of a profile are trained; `width` of ResNets and of UNets."""
-
-    width: dict[str, int]
-    training: dict
-
-
-PROFILES = {
+# How the networks of a profile are trained, and how wide their ResNets and UNets are.
+PROFILES: dict[str, dict] = {
     # At most two hours of two cores for a network. Some UNets got stuck at twice this rate.
-    "cpu": Profile(
-        width={"resnet": 64, "unet": 64},
-        training={
-            "steps": 7_000,
-            "batch": 32,
-            "lr": 1e-3,
-            "decay": "cosine",
-            "ema": 0.999,
-            "weighting": "relative",
-        },
-    ),
+    "cpu": {
+        "width": {"resnet": 64, "unet": 64},
+        "steps": 7_000, "batch": 32, "lr": 1e-3, "decay": "cosine", "ema": 0.999,
+        "weighting": "relative",
+    },
     # The paper's recipe (App. C.1).
-    "paper": Profile(
-        width={"resnet": 256, "unet": 64},
-        training={
-            "steps": 140_000,
-            "batch": 128,
-            "lr": 1e-4,
-            "decay": "exponential",
-            "ema": 0.0,
-        },
-    ),
-}
+    "paper": {
+        "width": {"resnet": 256, "unet": 64},
+        "steps": 140_000, "batch": 128, "lr": 1e-4, "decay": "exponential", "ema": 0.0,
+    },
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -145,13 +127,14 @@ def recipe(dataset: str, network: str, profile: str = "cpu", name: str = "", **c
     ):  # fmt: skip
         if value not in known:
             raise ValueError(f"{what} must be one of {', '.join(known)}, got {value!r}.")
-    subject, how = SUBJECTS[dataset], PROFILES[profile]
+    subject = SUBJECTS[dataset]
     images, held_out = load(subject.images), load(subject.held_out)
     classes = len(images.class_names) if subject.conditional else None
-    changes = {k: v for k, v in changes.items() if v is not None}
-    width = changes.pop("width", how.width[network.split("-")[0]])
+    how = PROFILES[profile] | {"width": PROFILES[profile]["width"][network.split("-")[0]]}
+    how |= {name: value for name, value in changes.items() if value is not None}
+    width = how.pop("width")
     built = NetworkConfig(images.images.shape[1], width, classes=classes, **KINDS[network])
-    config = replace(TrainConfig(built, **how.training), **changes)
+    config = TrainConfig(built, **how)
     suffix = "-paper" if profile == "paper" else ""
     return Recipe(name or f"{dataset}-{network}{suffix}", images, held_out, config)
 
@@ -191,26 +174,22 @@ def make(recipe: Recipe, device: str = "cpu") -> Iterator[tuple[Trainer, TrainSt
 
 
 def steps_done(recipe: Recipe) -> int:
-    """How many steps of a recipe are done and kept; the errors of `is_made` and `Trainer.load`."""
+    """How many steps of a recipe are done and kept; the errors of `is_made` and `read_state`."""
     if is_made(recipe):
         return recipe.config.steps
-    trainer = Trainer(recipe.config, recipe.images)
-    if recipe.state.exists():
-        trainer.load(recipe.state)
-    return len(trainer.losses)
+    if not recipe.state.exists():
+        return 0
+    return len(read_state(recipe.state, recipe.config, recipe.images)["losses"])
 
 
 def is_made(recipe: Recipe) -> bool:
     """Whether the network is in data/networks. ValueError if another one has its name."""
     if not recipe.weights.is_file() or not recipe.card.is_file():
         return False
-    there = load_card(recipe.name)
-    other = [key for key, value in described(recipe).items() if there.get(key) != value]
-    if other:
-        raise ValueError(
-            f"name must not be that of another network, got {recipe.name!r}, which differs in "
-            f"{', '.join(other)} ({recipe.card}); give another name, or delete that network."
-        )
+    there, remedy = load_card(recipe.name), "give another name, or delete that network"
+    for part, now in described(recipe).items():
+        what = f"{part} of the network {recipe.name!r} ({recipe.card})"
+        check_belongs(what, "this recipe", there.get(part) or {}, now, remedy)
     return True
 
 

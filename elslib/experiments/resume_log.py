@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from elslib.experiments.store import check_belongs
 from elslib.io import write_json
 
 
@@ -23,13 +24,9 @@ class ResumeLog:
             raise ValueError(f"{path} is corrupt ({error}); delete it to start again.") from error
         if not isinstance(kept, dict) or not {"config", "items"} <= kept.keys():
             raise ValueError(f"{path} is no record of a run; delete it to start again.")
-        if kept["config"] != config:
-            both = kept["config"] | config
-            other = sorted(key for key in both if kept["config"].get(key) != config.get(key))
-            raise ValueError(
-                f"{path} must be of this run, but is of one with other {', '.join(other)}; ask for "
-                f"the same, or delete it to start again."
-            )
+        now = {key: config.get(key) for key in kept["config"] | config}
+        remedy = "ask for the same, or delete it to start again"
+        check_belongs(path, "this run", kept["config"], now, remedy)
         self.items = kept["items"]
 
     def add(self, item: dict) -> None:

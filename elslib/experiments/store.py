@@ -1,7 +1,12 @@
-"""What is kept of trained networks: weights, cards, windows; and whose they are."""
+"""What is kept of trained networks: weights, cards, windows, results; where, and of what made.
+
+A network is named: one in data/networks by its name, one elsewhere by its path without suffix,
+which has a slash. What is made of it goes to data/, or beside the network: `PATH-els.json`.
+"""
 
 import hashlib
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -15,18 +20,69 @@ from elslib.data.named import load, with_split
 from elslib.networks.architectures import NetworkConfig, rebuild
 from elslib.networks.network_denoiser import NetworkDenoiser
 from elslib.scales import ScaleTable
+from elslib.schedules import cosine
 
 
 def network_paths(name: str) -> tuple[Path, Path]:
     """Weights and card of a network: a name in data/networks, or a path without its suffix."""
-    folder = data_folder() / "networks" if "/" not in name else Path(name).parent
-    stem = Path(name).name
-    return folder / f"{stem}.safetensors", folder / f"{stem}.json"
+    stem = name if _is_path(name) else data_folder() / "networks" / name
+    return Path(f"{stem}.safetensors"), Path(f"{stem}.json")
+
+
+def scale_path(network: str, machine: str) -> Path:
+    """Where the calibrated scales of a network are kept; machine is "els" or "ls"."""
+    stem = network if _is_path(network) else data_folder() / "scales" / network
+    return Path(f"{stem}-{machine}.json")
+
+
+def result_path(kind: str, network: str) -> Path:
+    """The run record of a result of a network, such as "agreement"; its other files have the same
+    name and another suffix."""
+    if _is_path(network):
+        return Path(f"{network}-{kind}.json")
+    return data_folder() / "results" / f"{kind}-{network}.json"
+
+
+def _is_path(network: str) -> bool:
+    return "/" in network
 
 
 def weights_sha256(name: str) -> str:
     """Digest of a network's weights file."""
     return hashlib.sha256(network_paths(name)[0].read_bytes()).hexdigest()
+
+
+def made_of(network: str, images: ImageSet) -> dict[str, object]:
+    """What every result of a network depends on, as its run record says it."""
+    return {
+        "network": Path(network).name,
+        "weights_sha256": weights_sha256(network),
+        "images_sha256": images.sha256,
+    }
+
+
+def check_belongs(
+    what: object, to: str, recorded: Mapping, now: Mapping[str, object], remedy: str
+) -> None:
+    """Raise ValueError, naming each difference, unless `what` was made of what is there now.
+
+    `recorded` is what it says that it was made of, `now` what that is today; other keys of
+    `recorded` are not looked at.
+    """
+    other = [
+        f"{key} ({_brief(recorded.get(key))}, now {_brief(value)})"
+        for key, value in now.items()
+        if recorded.get(key) != value
+    ]
+    if other:
+        raise ValueError(
+            f"{what} must belong to {to}, but was made with other {', '.join(other)}; {remedy}."
+        )
+
+
+def _brief(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:16]}..."
 
 
 def load_card(name: str) -> dict:
@@ -83,6 +139,11 @@ def load_network(name: str) -> NetworkDenoiser:
     """
     weights, card = network_paths(name)
     content = load_card(name)
+    if (found := content.get("schedule", "cosine")) != cosine().name:
+        raise ValueError(
+            f"schedule of {card} must be cosine, which networks here are trained with, got "
+            f"{found!r}; build the network and give its schedule to NetworkDenoiser."
+        )
     try:
         config = NetworkConfig(**content["network"])
         state = from_bytes(weights.read_bytes())  # read by Python, or no run would note the file
@@ -108,17 +169,9 @@ def training_images(name: str) -> ImageSet:
     """
     about = images_of(name)
     images = load(about["name"])
-    if images.sha256 != about["sha256"]:
-        raise ValueError(
-            f"images of {name!r} must have sha256 {about['sha256'][:16]}..., but {about['name']} "
-            f"has {images.sha256[:16]}...; a theory on other images predicts another network."
-        )
+    remedy = "a theory on other images predicts another network"
+    check_belongs(network_paths(name)[1], about["name"], about, {"sha256": images.sha256}, remedy)
     return images
-
-
-def scale_path(network: str, machine: str) -> Path:
-    """Where the calibrated scales of a network are kept; machine is "els" or "ls"."""
-    return data_folder() / "scales" / f"{network}-{machine}.json"
 
 
 def load_scale(network: str, machine: str) -> ScaleTable:
@@ -133,16 +186,22 @@ def load_scale(network: str, machine: str) -> ScaleTable:
             f"no {machine} scales of {network!r} ({path}); make them with "
             f"`elslib calibrate --network {network} --machine {machine}`."
         )
-    scale = ScaleTable.load(path)
-    try:
-        weights = json.loads(path.read_text())["record"]["config"]["weights_sha256"]
-    except KeyError as error:
-        raise ValueError(
-            f"{path} must hold the record of a calibration, but lacks {error}; calibrate again."
-        ) from error
-    if weights != weights_sha256(network):
-        raise ValueError(
-            f"{path} must belong to the weights of {network!r}, but was calibrated on others "
-            f"(sha256 {weights[:16]}...); calibrate again."
-        )
+    scale, recorded = ScaleTable.load(path), read_config(path)
+    now = {"weights_sha256": weights_sha256(network)}
+    check_belongs(path, f"the weights of {network!r}", recorded, now, "calibrate again")
     return scale
+
+
+def read_record(path: Path) -> Mapping:
+    """The run record that a json file is, or holds. ValueError for a file that has none."""
+    try:
+        content = json.loads(path.read_text())
+        record = content.get("record", content)
+        return {key: record[key] for key in ("command", "config", "data_sha256", "seconds")}
+    except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} must hold the record of a run ({error!r}); delete it.") from error
+
+
+def read_config(path: Path) -> Mapping:
+    """What the run depended on that wrote a json file; the errors of `read_record`."""
+    return read_record(path)["config"]

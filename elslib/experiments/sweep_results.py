@@ -1,21 +1,20 @@
 """Sweeps of the agreement: read back what `notebooks/12_sweep.py` glued over a grid of parameters.
 
 A sweep has one csv, as `elslib sweep` writes it, a row a run; a run has several seeds. Here is one
-`Swept` a seed, so that runs of different seeds add up.
+row a seed, so that runs of different seeds add up.
 """
 
-import csv
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from elslib.analysis.agreement import NETWORK_STEPS
 from elslib.data.folders import data_folder
-from elslib.experiments.store import load_scale, weights_sha256
+from elslib.experiments.store import check_belongs, load_scale, weights_sha256
 
 
 @dataclass(frozen=True)
@@ -32,14 +31,7 @@ class Point:
     theory_steps: int
 
 
-@dataclass(frozen=True)
-class Swept:
-    """Pearson's r of the theory at `point` with the network, from the noise image `seed`."""
-
-    point: Point
-    seed: int
-    network_steps: int
-    r: float
+COLUMNS = [*(field.name for field in fields(Point)), "seed", "network_steps", "r"]
 
 
 def sweep_path(name: str) -> Path:
@@ -47,75 +39,69 @@ def sweep_path(name: str) -> Path:
     return data_folder() / "results" / f"sweep-{name}.csv"
 
 
-def read_sweep(name: str) -> list[Swept]:
-    """All seeds of all runs.
+def read_sweep(*names: str) -> pd.DataFrame:
+    """All seeds of all runs of some sweeps: the fields of `Point`, seed, network_steps, r.
 
     Raises FileNotFoundError if there is no sweep of that name, or no scale, ValueError if a network
     has other weights or other windows now.
     """
-    path = sweep_path(name)
+    tables = [_read(sweep_path(name), name) for name in names]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
+
+
+def _read(path: Path, name: str) -> pd.DataFrame:
     if not path.is_file():
         raise FileNotFoundError(f"no sweep {name!r} ({path}); make it with `elslib sweep`.")
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for network, weights in sorted({(row["network"], row["weights_sha256"]) for row in rows}):
-        if weights != weights_sha256(network):
-            raise ValueError(
-                f"{path} must belong to the weights of {network!r}, but was made with others "
-                f"(sha256 {weights[:16]}...); sweep again."
-            )
-    asked = {(row["network"], row["machine"], row["window_factor"], row["windows"]) for row in rows}
-    for network, machine, factor, windows in sorted(asked):
-        sides = load_scale(network, machine).scaled(float(factor)).windows
-        if windows != (now := " ".join(str(side) for side in sides)):
-            raise ValueError(
-                f"{path} must be of the windows of {network!r} for {machine!r}, which times "
-                f"{factor} are {now}, but was made with {windows}; sweep again."
-            )
-    return [one for row in rows for one in _seeds(row)]
-
-
-def _seeds(row: Mapping[str, str]) -> list[Swept]:
-    point = Point(
-        row["network"],
-        row["machine"],
-        float(row["window_factor"]),
-        int(row["n_images"]),
-        int(row["theory_steps"]),
-    )
-    seeds = [int(seed) for seed in row["seeds"].split()]
-    return [
-        Swept(point, seed, steps, float(r))
+    lists = ["seeds", "windows", *(f"r_{steps}_each" for steps in NETWORK_STEPS)]
+    runs = pd.read_csv(path, dtype=dict.fromkeys(lists, str))
+    for network, sha in _different(runs, "network", "weights_sha256"):
+        recorded, now = {"weights_sha256": sha}, {"weights_sha256": weights_sha256(network)}
+        check_belongs(path, f"the weights of {network!r}", recorded, now, "sweep again")
+    asked = ("network", "machine", "window_factor", "windows")
+    for network, machine, factor, windows in _different(runs, *asked):
+        sides = load_scale(network, machine).scaled(factor).windows
+        now = {"windows": " ".join(str(side) for side in sides)}
+        to = f"{network!r} and its {machine!r} windows times {factor:g}"
+        check_belongs(path, to, {"windows": windows}, now, "sweep again")
+    each = [
+        runs.assign(
+            network_steps=steps,
+            seed=runs.seeds.str.split(),
+            r=runs[f"r_{steps}_each"].str.split(),
+        ).explode(["seed", "r"])
         for steps in NETWORK_STEPS
-        for seed, r in zip(seeds, row[f"r_{steps}_each"].split(), strict=True)
     ]
+    return pd.concat(each).loc[:, COLUMNS].astype({"seed": int, "r": float})
 
 
-def at(swept: Iterable[Swept], point: Point, network_steps: int = 150) -> Float[Tensor, " n"]:
+def _different(runs: pd.DataFrame, *columns: str) -> list[tuple]:
+    return list(runs[list(columns)].drop_duplicates().itertuples(index=False, name=None))
+
+
+def at_point(swept: pd.DataFrame, point: Point, but: str = "") -> pd.DataFrame:
+    """The rows of a point, or, but for one parameter, of all points along it."""
+    wanted = {name: value for name, value in asdict(point).items() if name != but}
+    return swept.loc[(swept[list(wanted)] == list(wanted.values())).all(axis=1), :]
+
+
+def at(swept: pd.DataFrame, point: Point, network_steps: int = 150) -> Float[Tensor, " n"]:
     """r at a point in the order of the seeds, float64; each seed once. ValueError if there is none.
 
     Sweeps that share a point may have it twice: the first counts.
     """
-    found: dict[int, float] = {}
-    for one in swept:
-        if one.point == point and one.network_steps == network_steps:
-            found.setdefault(one.seed, one.r)
-    if not found:
+    found = at_point(swept.loc[swept.network_steps == network_steps, :], point)
+    if found.empty:
         raise ValueError(f"the sweep must hold {point} at {network_steps} network steps, got none.")
-    return torch.tensor([found[seed] for seed in sorted(found)], dtype=torch.float64)
+    r = found.drop_duplicates("seed").sort_values("seed").r
+    return torch.tensor(r.tolist(), dtype=torch.float64)
 
 
 def curve(
-    swept: Iterable[Swept], base: Point, axis: str, network_steps: int = 150
+    swept: pd.DataFrame, base: Point, axis: str, network_steps: int = 150
 ) -> dict[float, Float[Tensor, " n"]]:
     """r, as `at` gives it, along one parameter: of all points that differ from `base` in it alone.
 
     By the parameter's value, in increasing order. Empty if there is no such point.
     """
-    swept = list(swept)
-    points = {
-        getattr(one.point, axis): one.point
-        for one in swept
-        if replace(one.point, **{axis: getattr(base, axis)}) == base
-    }
-    return {x: at(swept, points[x], network_steps) for x in sorted(points)}
+    along = sorted(at_point(swept, base, but=axis)[axis].unique().tolist())
+    return {x: at(swept, replace(base, **{axis: x}), network_steps) for x in along}

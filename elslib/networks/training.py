@@ -23,13 +23,10 @@ from torch import Tensor
 from elslib.data.image_set import ImageSet
 from elslib.io import write_whole
 from elslib.networks.architectures import NetworkConfig, build, rebuild
-from elslib.networks.network_denoiser import NetworkDenoiser, check_sides
-from elslib.schedules import Schedule, cosine
+from elslib.networks.batches import HELD_OUT, check_images, noisy_batch
+from elslib.networks.network_denoiser import NetworkDenoiser
+from elslib.schedules import cosine
 
-TIME_GRID = 1000
-# Streams of random numbers: none shares a generator's seed with another, nor with the noise of
-# samples, whose seeds lie below 2^31.
-STEPS, EPOCHS, HELD_OUT = 0, 1, 2
 # The held-out loss is measured so many times in a run, evenly spread.
 MEASUREMENTS = 20
 Decay = Literal["cosine", "exponential"]
@@ -106,7 +103,7 @@ class Trainer:
     """
 
     def __init__(self, config: TrainConfig, images: ImageSet):
-        _check_images(config.network, images)
+        check_images(config.network, images)
         self.config, self.images = config, images
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -123,7 +120,8 @@ class Trainer:
         """Do the next step."""
         start = time.monotonic()
         number, config = len(self.losses), self.config
-        x, t, label, eps = _batch(self.images, config, number, cosine())
+        x, t, label, eps = noisy_batch(self.images, config.batch, config.seed, number, cosine())
+        label = label if config.network.classes else None
         self.adam.param_groups[0]["lr"] = lr = config.lr_at(number)
         with self._precision():
             estimate = self.module(x.to(memory_format=torch.channels_last), t, label)
@@ -187,23 +185,11 @@ class Trainer:
         state["held_out"] = torch.tensor(self.held_out, dtype=torch.float64)
         state["level_errors"] = self.level_errors
         state["seconds"] = torch.tensor(self.seconds, dtype=torch.float64)
-        write_tensors(path, state, self._identity())
+        write_tensors(path, state, _identity(self.config, self.images))
 
     def load(self, path: Path) -> None:
-        """Continue from a file of `save`. ValueError if it is broken or of another run."""
-        try:
-            with safe_open(path, "pt") as file:
-                identity = file.metadata() or {}
-                state = {key: file.get_tensor(key) for key in file.keys()}
-        except SafetensorError as error:
-            raise ValueError(
-                f"{path} is corrupt or truncated ({error}); delete it to train from the start."
-            ) from error
-        if identity != self._identity():
-            raise ValueError(
-                f"{path} must be of this run ({self._identity()}), but it is of {identity}; "
-                f"delete it or give this run another name."
-            )
+        """Continue from a file of `save`; the errors of `read_state`."""
+        state = read_state(path, self.config, self.images)
         self.losses, self.held_out = state["losses"].tolist(), state["held_out"].tolist()
         self.level_errors = state["level_errors"]
         self.seconds = float(state["seconds"])
@@ -217,11 +203,27 @@ class Trainer:
                 **{k: torch.empty_like(parameter).copy_(v) for k, v in moments.items()},
             }
 
-    def _identity(self) -> dict[str, str]:
-        return {
-            "config": json.dumps(asdict(self.config), sort_keys=True),
-            "images": self.images.sha256,
-        }
+
+def read_state(path: Path, config: TrainConfig, images: ImageSet) -> dict[str, Tensor]:
+    """The file of a `Trainer.save`. ValueError if it is broken or of another run."""
+    try:
+        with safe_open(path, "pt") as file:
+            identity = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path} is corrupt or truncated ({error}); delete it to train from the start."
+        ) from error
+    if identity != (asked := _identity(config, images)):
+        raise ValueError(
+            f"{path} must be of this run ({asked}), but it is of {identity}; delete it or give "
+            f"this run another name."
+        )
+    return state
+
+
+def _identity(config: TrainConfig, images: ImageSet) -> dict[str, str]:
+    return {"config": json.dumps(asdict(config), sort_keys=True), "images": images.sha256}
 
 
 def train(
@@ -265,13 +267,13 @@ def held_out_loss(
 
     Raises ValueError for images that do not fit the network.
     """
-    _check_images(denoiser.config, images)
-    config = TrainConfig(denoiser.config, steps=1, batch=batch)
+    check_images(denoiser.config, images)
     images = images.to(next(denoiser.module.parameters()).device)
     total = 0.0
     with torch.no_grad():
         for number in range(batches):
-            x, t, label, eps = _batch(images, config, number, denoiser.schedule, HELD_OUT)
+            x, t, label, eps = noisy_batch(images, batch, 0, number, denoiser.schedule, HELD_OUT)
+            label = label if denoiser.config.classes else None
             total += float(F.mse_loss(denoiser.module(x, t, label), eps))
     return total / batches
 
@@ -287,53 +289,3 @@ def has_bfloat16(device: torch.device) -> bool:
     if device.type != "cpu":
         return True
     return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-
-
-def _batch(
-    images: ImageSet, config: TrainConfig, step: int, schedule: Schedule, stream: int = STEPS
-) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
-    """Noisy images, times, classes and noise of one step: a function of seed and number."""
-    chosen = _order(len(images), config.seed, step * config.batch, config.batch)
-    generator = _generator(stream, config.seed, step)
-    t = torch.randint(TIME_GRID, (config.batch,), generator=generator) / TIME_GRID
-    x0 = images.images[chosen]
-    eps = torch.randn(x0.shape, generator=generator).to(x0.device)
-    alpha, sigma = schedule.batch_levels(t, x0)
-    # `_check_images` has seen to it that a conditional network's images have labels.
-    label = None if config.network.classes is None else images.labels[chosen]  # pyright: ignore
-    return alpha * x0 + sigma * eps, t.to(x0.device), label, eps
-
-
-def _generator(stream: int, seed: int, number: int) -> torch.Generator:
-    """The generator of one step or epoch; torch's looks only at the low 32 bits of its seed."""
-    within = (number + seed * 0x9E3779B1) % 2**29
-    return torch.Generator().manual_seed(2**31 + stream * 2**29 + within)
-
-
-def _order(n: int, seed: int, first: int, count: int) -> Tensor:
-    """Entries first..first+count of the endless shuffled sequence of epochs."""
-    epochs = range(first // n, (first + count - 1) // n + 1)
-    shuffled = [torch.randperm(n, generator=_generator(EPOCHS, seed, epoch)) for epoch in epochs]
-    start = first - epochs[0] * n
-    return torch.cat(shuffled)[start : start + count]
-
-
-def _check_images(config: NetworkConfig, images: ImageSet) -> None:
-    if images.images.shape[1] != config.channels:
-        raise ValueError(
-            f"images must have {config.channels} channels for this network, got "
-            f"{images.images.shape[1]} in {images.name!r}."
-        )
-    check_sides(config, "images", images.images)
-    if config.classes is None:
-        return
-    if images.labels is None:
-        raise ValueError(
-            f"images must have labels for a class-conditional network, {images.name!r} has none; "
-            f"train an unconditional one."
-        )
-    low, high = (int(label) for label in images.labels.aminmax())
-    if low < 0 or high >= config.classes:
-        raise ValueError(
-            f"labels must lie in 0..{config.classes - 1} for this network, got {low}..{high}."
-        )
