@@ -168,8 +168,8 @@ markdown_table(table)
 # one with borders respected, and {glue:text}`faster_circular_dense:.0f` times with circular borders: the
 # best of {glue:text}`repeats` repeats at each step for either side; after the semicolon single repeats. A call of the fused
 # sum has eight noisy images and a whole class, a call of the others one and fewer images, so what one
-# comparison costs is compared. The dense version is no straw man: it floors exponents, so that none underflows, for which a plain rewrite pays dearly. We aim at 25
-# times. {glue:text}`n_runs` runs gave {glue:text}`runs_aware_low:.0f` to {glue:text}`runs_aware_high:.0f` and
+# comparison costs is compared. The dense version is no straw man: it floors exponents, so that none
+# underflows, for which a plain rewrite pays dearly. We aim at 25 times. {glue:text}`n_runs` runs gave {glue:text}`runs_aware_low:.0f` to {glue:text}`runs_aware_high:.0f` and
 # {glue:text}`runs_circular_low:.0f` to {glue:text}`runs_circular_high:.0f`: processors differ, and shared ones by the hour.
 #
 # ## Does it scale?
@@ -265,8 +265,9 @@ glue_all(
 # times. With trees kept from earlier samples it would be at most {glue:text}`search_kept:.2f` times. And it
 # took {glue:text}`search_memory:.0f` MB more. So it is gone, and the engine makes every comparison.
 #
-# On a graphics card `triton_backend.py` squares differences one by one. Its logic is tested and it compiles, but
-# we had no such card at hand: its speed, and that of the dense version there, is not known yet.
+# On a graphics card `triton_backend.py` squares differences one by one. Its logic is tested and it
+# compiles, but we had no such card at hand: its speed, and that of the dense version there, is not
+# known yet.
 #
 # ## What could be wrong
 #
