@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from elslib.book import chapters, execute, gate, reading
-from elslib.book.staleness import READ, is_current
+from elslib.book.staleness import READ, is_current, places
 from elslib.experiments import store
 
 FILES = {
@@ -37,7 +37,7 @@ network: str = ""  # a path without suffix
 
 # %%
 from pathlib import Path
-import sys
+import os, sys
 
 sys.path.insert(0, "")
 import elslib.used
@@ -52,6 +52,8 @@ except FileNotFoundError:
     pass
 if network:
     Path(f"{network}.bin").read_bytes()
+if (image_set := Path(os.environ.get("ELSLIB_DATA", ""), "net.bin")).exists():
+    image_set.read_bytes()
 print(before, len(elslib.used.__file__) > 0)
 """,
 }
@@ -85,7 +87,7 @@ def test_what_a_run_read_is_noted_and_leaves_no_trace(book, page):
     assert read["files"]["data/missing.json"] == ""
     assert read["folders"] == {"data/nets": ["a.bin"]}
     cell = nbformat.read(page.target, as_version=4).cells[-1]
-    names = ["In", "Out", "Path", "elslib", "exit", "get_ipython", "network", "open", "quit", "sys"]
+    names = "In Out Path elslib exit get_ipython network open os quit sys".split()
     assert cell.execution_count == 2 and cell.outputs[0].text == f"{names} True\n"
 
 
@@ -134,15 +136,16 @@ def test_a_chapter_is_stale_by_what_it_uses(book, page, name, content, stale):
             path.write_bytes(before)
 
 
-def test_a_network_elsewhere_counts(book, page, tmp_path):
-    """A parameter names it by its path without suffix; that parameter is part of the key."""
+@pytest.mark.parametrize("by", ["path", "folder"])
+def test_data_elsewhere_count(book, page, tmp_path, monkeypatch, by):
+    """A parameter names them by their path without suffix, or they lie in the cache folder."""
     weights = tmp_path / "net.bin"
     weights.write_bytes(b"1")
-    parameters = {"network": str(tmp_path / "net")}
+    parameters = {"network": str(tmp_path / "net")} if by == "path" else {}
+    monkeypatch.setenv("ELSLIB_DATA", str(tmp_path if by == "folder" else tmp_path / "none"))
     run = chapters.Notebook(page.source, tmp_path / "out.ipynb")
     assert execute.execute(run, parameters, book)
     assert not execute.execute(run, parameters, book)
-    assert not is_current(about(run), run.source, {}, book)
     weights.write_bytes(b"2")
     assert not is_current(about(run), run.source, parameters, book)
 
@@ -164,7 +167,7 @@ def test_a_linked_checkout_and_odd_ways_to_open(tmp_path):
     (root := tmp_path / "link").symlink_to("real")
     log = tmp_path / "log"
     program = (
-        f"{reading.startup(log, root, {})}\nimport os\n"
+        f"{reading.startup(log, places({}, root))}\nimport os\n"
         f"open('data/a'), open({str(root)!r} + '/data/b', 'w')\n"
         "os.listdir(b'data'), os.listdir(os.open('.', os.O_RDONLY)), os.chdir('data'), os.listdir()"
     )

@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 from distributed import Client
 
-from elslib.book import glued, sweep
+from elslib.book import glued, grid, sweep
 from elslib.cli import main
 
 NOTEBOOK = """# ---
@@ -89,7 +89,7 @@ def begun(gate: Path) -> list[int]:
 )
 def test_axes(notebook, text, expected):
     """Typed as the notebook's parameters are."""
-    assert sweep.parse_axis(notebook, text) == expected
+    assert grid.parse_axis(notebook, text) == expected
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_axes(notebook, text, expected):
 def test_bad_axes(notebook, text, message):
     """The rule, the value and the remedy."""
     with pytest.raises(ValueError, match=message.replace(".", r"\.")):
-        sweep.parse_axis(notebook, text)
+        grid.parse_axis(notebook, text)
 
 
 def test_a_grid(notebook, tmp_path, as_installed):
@@ -114,15 +114,15 @@ def test_a_grid(notebook, tmp_path, as_installed):
     runs = sweep.plan(notebook, {"n": [1, 2], "name": ["a", "b"]}, tmp_path / "out")
     assert [str(run) for run in runs][:2] == ["n=1, name='a'", "n=1, name='b'"]
     assert len({run.key for run in runs}) == len({run.folder for run in runs}) == 4
-    grid = tmp_path / "grid.yaml"
-    grid.write_text("n: [1, 2]\nname: a\n")
-    assert sweep.read_grid(grid) == {"n": [1, 2], "name": ["a"]}
-    grid.write_text("- 1\n")
+    path = tmp_path / "grid.yaml"
+    path.write_text("n: [1, 2]\nname: a\n")
+    assert grid.read_grid(path) == {"n": [1, 2], "name": ["a"]}
+    path.write_text("- 1\n")
     with pytest.raises(ValueError, match="must map parameters to lists"):
-        sweep.read_grid(grid)
-    grid.write_text("n: [1\n")
+        grid.read_grid(path)
+    path.write_text("n: [1\n")
     with pytest.raises(ValueError, match="must be yaml"):
-        sweep.read_grid(grid)
+        grid.read_grid(path)
     for values in ([], [1, 1]):
         with pytest.raises(ValueError, match="n must have values that differ, at least one"):
             sweep.plan(notebook, {"n": values}, tmp_path)

@@ -17,7 +17,7 @@ import nbformat
 from elslib.book.chapters import ROOT, Notebook
 from elslib.book.parameters import check_parameters
 from elslib.book.reading import read_since, startup
-from elslib.book.staleness import KEY, READ, content_key, is_current
+from elslib.book.staleness import KEY, READ, content_key, is_current, places
 from elslib.experiments.provenance import RunRecord
 from elslib.io import write_whole
 
@@ -74,7 +74,7 @@ def _run(notebook: Notebook, part: Path, parameters: Mapping[str, object], root:
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "read"
         files = [str(os.getpid()), str(notebook.source), str(part)]
-        arguments = [json.dumps(parameters), str(root), startup(log, root, parameters)]
+        arguments = [json.dumps(parameters), str(root), startup(log, places(parameters, root))]
         run = subprocess.run(
             [sys.executable, "-m", "elslib.book.run_notebook", *files, *arguments],
             env={**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"},

@@ -16,7 +16,8 @@ Read = Mapping[str, Mapping]  # {"files": {path: sha256}, "folders": {path: [nam
 
 
 def note(log: str, places: Iterable[str]) -> None:
-    """From now on write to `log` what this process opens for reading and lists below the places.
+    """From now on write to `log` what this process opens for reading and lists, if its path begins
+    with one of the places.
 
     A line of json for each, at once: how a kernel ends is not for it to say.
     """
@@ -38,13 +39,9 @@ def note(log: str, places: Iterable[str]) -> None:
     sys.addaudithook(hear)
 
 
-def startup(log: Path, root: Path, parameters: Mapping[str, object]) -> str:
-    """The line of Python that makes a kernel note what it reads of the checkout, and of the files
-    elsewhere that its parameters name by their path, whatever their suffix."""
-    places = [f"{folder}{os.sep}" for folder in {root, root.resolve()}]
-    named = [value for value in parameters.values() if isinstance(value, str) and value]
-    places += [os.path.normpath(root / value) for value in named]
-    return f"__import__('runpy').run_path({__file__!r})['note']({str(log)!r}, {places!r})"
+def startup(log: Path, places: Iterable[str]) -> str:
+    """The line of Python that makes a kernel `note` what it reads."""
+    return f"__import__('runpy').run_path({__file__!r})['note']({str(log)!r}, {list(places)!r})"
 
 
 def read_since(start: float, log: Path, root: Path) -> Read:

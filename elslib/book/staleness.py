@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import jupytext
 
 from elslib.book.chapters import ROOT
 from elslib.book.reading import unchanged
+from elslib.data.folders import cache_folder
 from elslib.experiments.sources import digest, sources
 
 KEY = "elslib_key"  # metadata of an executed notebook: its content key,
@@ -24,6 +26,17 @@ def content_key(notebook: Path, parameters: Mapping[str, object], root: Path = R
     for path in sources(code, root / "elslib"):
         key.update(str(path.relative_to(root)).encode() + digest(path))
     return key.hexdigest()
+
+
+def places(parameters: Mapping[str, object], root: Path = ROOT) -> list[str]:
+    """How the paths begin that a run may depend on: in the checkout, in the folder of full and
+    imported sets, and of files that a parameter names by their path, whatever their suffix."""
+    named = [value for value in parameters.values() if isinstance(value, str) and value]
+    folders = {root, root.resolve(), cache_folder()}
+    return [
+        *(f"{folder}{os.sep}" for folder in folders),
+        *(os.path.normpath(root / v) for v in named),
+    ]
 
 
 def is_current(

@@ -11,7 +11,7 @@ from elslib.cli.common import as_json, extra, plain_errors
 @click.command("sweep")
 @click.argument("notebook", type=click.Path(exists=True, dir_okay=False, resolve_path=True))
 @click.option("-g", "axes", multiple=True, help="NAME=VALUES: 1,2,5 or, of integers, 0:8.")
-@click.option("--grid", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+@click.option("--grid", "grid_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="A yaml file: parameter to list of values.")  # fmt: skip
 @click.option("--scheduler", default="", help="Of Dask, tcp://...  [default: processes here]")
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Here.  [default: cores]")
@@ -22,7 +22,7 @@ from elslib.cli.common import as_json, extra, plain_errors
 @click.option("--json", "machine_readable", is_flag=True, help="Print the outcome as json.")
 @plain_errors
 def sweep_command(
-    notebook, axes, grid, scheduler, workers, retries, out, dry_run, machine_readable
+    notebook, axes, grid_file, scheduler, workers, retries, out, dry_run, machine_readable
 ):
     """Run NOTEBOOK over a grid of its parameters; resumes: finished runs are skipped.
 
@@ -31,12 +31,12 @@ def sweep_command(
     elslib sweep notebooks/05_theory_and_network.py -g seed=0:4 -g theory_steps=10,20
     """
     with extra("sweep"):
-        from elslib.book import sweep
+        from elslib.book import grid, sweep
     notebook = Path(notebook)
     out = (out or Path("sweeps") / notebook.stem).resolve()
-    given = sweep.read_grid(grid) if grid else {}
+    given = grid.read_grid(grid_file) if grid_file else {}
     for axis in axes:
-        name, values = sweep.parse_axis(notebook, axis)
+        name, values = grid.parse_axis(notebook, axis)
         if name in given:
             raise ValueError(f"{name} must be given once, but has two axes.")
         given[name] = values
