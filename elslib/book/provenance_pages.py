@@ -32,11 +32,9 @@ def chapter_runs(root: Path = ROOT) -> str:
             "figures": ", ".join(f"{{numref}}`{name}`" for name in _figures(content)),
             "parameters": _listed({name: p["default"] for name, p in inspected.items()}),
         }
-        record = content.metadata.get(RECORD)
-        made = _made(record) if record else "Executed by hand, so there is no record of the run."
-        facts |= _circumstances(record) if record else {}
         link = f"[`{notebook.source.name}`](notebooks/{notebook.target.stem})"
-        sections.append(f"### {heading}\n\n{link}. {made}\n\n{_items(facts)}")
+        run = _run(content.metadata.get(RECORD), facts)
+        sections.append(f"### {heading}\n\n{link}. {run}")
     return "\n".join(sections)
 
 
@@ -62,9 +60,7 @@ def result_runs(root: Path = ROOT) -> str:
             files = sorted(path.parent.glob(f"{path.stem}.*"))
             names = ", ".join(f"`{file.relative_to(root)}`" for file in files)
             parts = [f"### {path.stem.replace('_', '-')} ({folder})", f"{names}."]
-            for run in runs:
-                facts = {"parameters": _listed(run["config"]), **_circumstances(run)}
-                parts += [_made(run), _items(facts)]
+            parts += [_run(run, {"parameters": _listed(run["config"])}) for run in runs]
             sections.append("\n\n".join(parts))
     return "\n".join(sections)
 
@@ -79,19 +75,23 @@ def _records(content: object) -> Iterator[dict]:
                 yield from _records(value)
 
 
-def _made(record: Mapping) -> str:
-    finished = record["finished"].replace("T", " ").replace("Z", " UTC")
-    return f"Made by `{record['command']}` in {record['seconds']:,.0f} s, finished {finished}."
-
-
-def _circumstances(record: Mapping) -> dict[str, str]:
-    """Source, data, versions and machine of a run."""
-    return {
-        "commit": f"`{record['commit'] or 'unknown'}`",
-        "data": f"`{_short(record['data_sha256'])}`",
-        "versions": ", ".join(f"{name} {number}" for name, number in record["versions"].items()),
-        "machine": record["hardware"],
-    }
+def _run(record: Mapping | None, facts: Mapping[str, str]) -> str:
+    """How something was made: by which command and when, then facts, source, data and machine."""
+    made = "Executed by hand, so there is no record of the run."
+    if record:
+        finished = record["finished"].replace("T", " ").replace("Z", " UTC")
+        made = f"Made by `{record['command']}` in {record['seconds']:,.0f} s, finished {finished}."
+        facts = {
+            **facts,
+            "commit": f"`{record['commit'] or 'unknown'}`",
+            "data": f"`{_short(record['data_sha256'])}`",
+            "versions": ", ".join(
+                f"{name} {number}" for name, number in record["versions"].items()
+            ),
+            "machine": record["hardware"],
+        }
+    items = "".join(f"- {name}: {fact}\n" for name, fact in facts.items() if fact)
+    return f"{made}\n\n{items}"
 
 
 def _listed(values: Mapping[str, object]) -> str:
@@ -108,10 +108,6 @@ def _brief(value: object) -> str:
 
 def _short(sha256: object) -> str:
     return str(sha256)[:12]
-
-
-def _items(facts: Mapping[str, str]) -> str:
-    return "".join(f"- {name}: {fact}\n" for name, fact in facts.items() if fact)
 
 
 def image_sets() -> str:
