@@ -251,7 +251,7 @@ glue_all(
         "search_high": max(row["gain"] for row in batches[8]),
         "search_kept": max(row["gain_kept"] for row in searches["rows"]),
         "search_step": max(step_gains),
-        "search_memory": max(row["megabytes_of_peak"] for row in batches[8]),
+        "search_memory": max(row["megabytes_of_trees"] for row in batches[8]),
     }
 )
 
@@ -262,8 +262,8 @@ glue_all(
 # proof. At the best single step that was {glue:text}`search_step:.1f` times as fast. But only few of the steps have
 # little noise and a small window. Whole samples of clothes, digits and emoji were {glue:text}`search_low:.2f` to
 # {glue:text}`search_high:.2f` times as fast, eight pictures in a call; one alone {glue:text}`search_alone:.2f`
-# times. With trees kept from earlier samples it would be at most {glue:text}`search_kept:.2f` times. And it
-# took {glue:text}`search_memory:.0f` MB more. So it is gone, and the engine makes every comparison.
+# times. With trees kept from earlier samples it would be at most {glue:text}`search_kept:.2f` times; they take
+# up to {glue:text}`search_memory:.0f` MB. So the search is gone, and the engine makes every comparison.
 #
 # On a graphics card `triton_backend.py` squares differences one by one. Its logic is tested and it
 # compiles, but we had no such card at hand: its speed, and that of the dense version there, is not
