@@ -69,10 +69,16 @@ def book(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(book):
-    """Its chapter, executed once."""
+def page(book, tmp_path_factory):
+    """Its chapter, executed once, by somebody whose IPython has a profile."""
     (found,) = chapters.chapters(book)
-    assert execute.execute(found, root=book)
+    ipython = tmp_path_factory.mktemp("ipython")
+    (ipython / "profile_default").mkdir()
+    config = ipython / "profile_default" / "ipython_kernel_config.py"
+    config.write_text("get_config().InteractiveShellApp.exec_lines = ['of_the_profile = 1']\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IPYTHONDIR", str(ipython))
+        assert execute.execute(found, root=book)
     return found
 
 
