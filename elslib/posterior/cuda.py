@@ -22,9 +22,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from elslib.posterior.float64_fallback import LARGEST_ENERGY, in_bits
 from elslib.posterior.merging import BROKEN_IMAGES, PatchPosterior, merge
 from elslib.posterior.reference import reference_posterior
-from elslib.posterior.task import LARGEST_ENERGY, in_bits
 from elslib.windows import AxisClass, Border, admissible_count, position_classes
 
 # Query pixels of a program, and training patches that it takes at a time. A pixel that only meets
