@@ -227,8 +227,8 @@ struct Kernel {
       simd* o = out + i * step;
       for (int j = 0; j < 4; j++) o[j] = more ? o[j] + s.part[j] : s.part[j];
     };
-    // Blocks need every row twice. In grey, squaring again is as fast as a store and a load.
-    if (C == 1 || k == 3) return box_sums(n, k, row, put);
+    // Several blocks need rows twice. In grey, squaring again is as fast as a store and a load.
+    if (C == 1 || k == 3 || n <= k) return box_sums(n, k, row, put);
     for (int i = 0; i < n + k - 1; i++) stored[i] = row(i, Four{});
     box_sums(n, k, [&](int i, Four s) { return s + stored[i]; }, put);
   }
