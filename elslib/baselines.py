@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from elslib.images import ImageSet
-from elslib.machines import by_groups
+from elslib.machines import map_by_time_and_label
 from elslib.posterior.reference import SMALLEST_LOGIT
 from elslib.schedules import Schedule, cosine
 
@@ -50,7 +50,7 @@ class Baseline(ABC):
         that differs from the images in channels, height, width, dtype or device.
         """
         _check(x, self.images.images)
-        return by_groups(
+        return map_by_time_and_label(
             lambda rows, t_i, y: self._denoise(rows, *self._levels(t_i), self.images.subset(y)),
             x, t, label,
         )  # fmt: skip

@@ -11,16 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import reduce
+from typing import SupportsIndex
 
 import torch
 import torch.distributed as dist
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from elslib.images import ImageSet
-from elslib.machines import Denoiser, ScoreMachine, by_groups
+from elslib.images import ImageSet, class_number
+from elslib.machines import Denoiser, ScoreMachine, map_by_time_and_label
 from elslib.posterior import PatchPosterior, merge
-from elslib.posterior.merging import shift_images
+from elslib.posterior.result import shift_images
 from elslib.schedules import Schedule
 
 
@@ -94,19 +95,25 @@ class Sharded:
         label: Int[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b c h w"]:
         """Posterior mean of x_0 over all images; the errors of the machine."""
-        return by_groups(lambda *rows: self.posterior(*rows).mean, x, t, label)
+        return map_by_time_and_label(lambda *rows: self.posterior(*rows).mean, x, t, label)
 
     def posterior(
-        self, x: Float[Tensor, "b c h w"], t: float, label: int | None = None, *, top: int = 0
+        self,
+        x: Float[Tensor, "b c h w"],
+        t: float,
+        label: SupportsIndex | None = None,
+        *,
+        top: int = 0,
     ) -> PatchPosterior:
         """The posterior over all images, at one t and one class; origins count through them.
 
         ValueError, on every process, for a class that nobody has.
         """
+        y = None if label is None else class_number(label)
         labels, mine = self.machine.images.labels, None
         try:
-            if label is None or labels is None or bool((labels == label).any()):
-                mine = self.machine.posterior(x, t, label, top=top)
+            if y is None or labels is None or bool((labels == y).any()):
+                mine = self.machine.posterior(x, t, y, top=top)
                 mine = shift_images(mine, self.first).to("cpu")
         except ValueError as error:  # all must hear of it, or they would wait
             mine = error
@@ -117,7 +124,7 @@ class Sharded:
                 raise part
         found = [part for part in parts if isinstance(part, PatchPosterior)]
         if not found:
-            raise ValueError(f"label must be a class of the images, got {label}; none has it.")
+            raise ValueError(f"label must be a class of the images, got {y}; none has it.")
         return reduce(merge, found).to(x.device)
 
 

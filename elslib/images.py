@@ -2,7 +2,10 @@
 
 import hashlib
 import math
+from contextlib import suppress
 from dataclasses import InitVar, dataclass, field, replace
+from operator import index
+from typing import SupportsIndex
 
 import torch
 import torch.nn.functional as F
@@ -50,23 +53,41 @@ class ImageSet:
                 f"labels must hold one class number per image, got shape "
                 f"{tuple(self.labels.shape)} for {len(self.images)} images."
             )
+        if self.labels is not None and not holds_integers(self.labels):
+            raise ValueError(
+                f"labels must be whole numbers, got {self.labels.dtype}; convert with .long()."
+            )
         object.__setattr__(self, "sha256", digest or _sha256(self.images, self.labels))
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def class_name(self, label: int) -> str:
-        """The name of a class; "class 3" if the set names none, as one of your own may."""
-        return self.class_names[label] if self.class_names else f"class {label}"
+    def class_name(self, label: SupportsIndex) -> str:
+        """The name of a class; "class 3" if the set names none, as one of your own may.
 
-    def subset(self, label: int | None) -> "ImageSet":
-        """The images of one class, in order; all for None. ValueError if there is none."""
+        ValueError for a number that has no name in a set that names its classes.
+        """
+        label = class_number(label)
+        if not self.class_names:
+            return f"class {label}"
+        if not 0 <= label < len(self.class_names):
+            raise ValueError(
+                f"label must lie in 0..{len(self.class_names) - 1}, the classes that {self.name!r} "
+                f"names, got {label}."
+            )
+        return self.class_names[label]
+
+    def subset(self, label: SupportsIndex | None) -> "ImageSet":
+        """The images of one class, in order; all for None. Those of a class that is scattered are
+        copied. ValueError if there is none, and for what is no class number."""
         if label is None:
             return self
+        label = class_number(label)
         return self._part(_slice(self.of_class(label)), f":{label}")
 
-    def of_class(self, label: int) -> Int[Tensor, " n"]:
+    def of_class(self, label: SupportsIndex) -> Int[Tensor, " n"]:
         """Which images are of a class, in order; the errors of `subset`."""
+        label = class_number(label)
         if self.labels is None:
             raise ValueError(f"label must be None: the images of {self.name!r} have no labels.")
         chosen = (self.labels == label).nonzero()[:, 0]
@@ -113,6 +134,34 @@ class ImageSet:
         labels = None if self.labels is None else self.labels.to(device)
         images = self.images.to(device=device, dtype=dtype)
         return replace(self, images=images, labels=labels, digest=self.sha256)
+
+
+def class_number(label: SupportsIndex) -> int:
+    """A class as a Python integer: one number, also NumPy's or a tensor's.
+
+    Raises ValueError for several, for booleans and for all that is not whole: they would compare
+    with labels one by one, or as 0 and 1.
+    """
+    number = None
+    if getattr(label, "ndim", 0) == 0 and not _is_boolean(label):
+        with suppress(TypeError):
+            number = index(label)
+    if number is None:
+        raise ValueError(
+            f"label must be the number of one class, got {label!r}; for several classes ask one by "
+            f"one, or call a machine with a tensor [b], one class per image."
+        )
+    return number
+
+
+def _is_boolean(label: object) -> bool:
+    return isinstance(label, bool) or (isinstance(label, Tensor) and label.dtype == torch.bool)
+
+
+def holds_integers(labels: Tensor) -> bool:
+    """Whether a tensor is of a type of whole numbers; truth values are none."""
+    kind = labels.dtype
+    return not (kind.is_floating_point or kind.is_complex or kind == torch.bool)
 
 
 def _slice(numbers: Tensor) -> Tensor | slice:

@@ -7,16 +7,20 @@ itself is `elslib.posterior.patch_posterior` for all of them.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol, final, runtime_checkable
+from typing import Protocol, SupportsIndex, final, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from elslib.images import ImageSet
-from elslib.posterior import PatchPosterior, patch_posterior
+from elslib.images import ImageSet, class_number, holds_integers
+from elslib.posterior import PatchDictionary, PatchPosterior, patch_posterior
 from elslib.schedules import Schedule, cosine
 from elslib.windows import Border, ScaleTable
+
+# Bytes of scattered classes, which must be copied, that a machine keeps: of a file that exceeds the
+# memory all classes together may, too. The rest is copied at each call.
+COPIES = 2**30
 
 
 @runtime_checkable
@@ -32,14 +36,17 @@ class Denoiser(Protocol):
 class ScoreMachine(ABC):
     """A posterior over training patches, used as a Denoiser.
 
-    images     the training set; its device and dtype decide where and how the sum is done
-    schedule   alpha and sigma over time
-    tolerance  share of a pixel's weight that may be skipped, as in `patch_posterior`; 0 is exact
+    images    the training set; its device and dtype decide where and how the sum is done
+    schedule  alpha and sigma over time
+
+    What the sum needs of a class of images again is prepared at its first use, and kept.
     """
 
     images: ImageSet
     schedule: Schedule = field(default_factory=cosine, kw_only=True)
-    tolerance: float = field(default=0.0, kw_only=True)
+    _dictionaries: dict[int | None, PatchDictionary] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     @abstractmethod
@@ -61,32 +68,43 @@ class ScoreMachine(ABC):
         No gradient flows back to x. Raises ValueError for t outside (0, 1], a class nobody has,
         and all that `patch_posterior` refuses.
         """
-        return by_groups(lambda *rows: self.posterior(*rows).mean, x, t, label)
+        return map_by_time_and_label(lambda *rows: self.posterior(*rows).mean, x, t, label)
 
     def posterior(
-        self, x: Float[Tensor, "b c h w"], t: float, label: int | None = None, *, top: int = 0
+        self,
+        x: Float[Tensor, "b c h w"],
+        t: float,
+        label: SupportsIndex | None = None,
+        *,
+        top: int = 0,
     ) -> PatchPosterior:
         """The whole posterior at one t and one class; origins count through `self.images`."""
-        posterior = self._posterior(x, t, self.images.subset(label), top)
-        if posterior.origins is None or label is None:
+        y = None if label is None else class_number(label)
+        alpha, sigma = self.schedule.levels(t)
+        posterior = patch_posterior(
+            x, self._dictionary(y), alpha, sigma, self.window_at(t), self.border, top=top
+        )
+        if posterior.origins is None or y is None:
             return posterior
         image = posterior.origins.image
-        place = (self.images.labels == label).nonzero()[:, 0]  # pyright: ignore
-        image = torch.where(image < 0, image, place.to(image.device)[image])
+        place = self.images.of_class(y).to(image.device)
+        image = torch.where(image < 0, image, place[image])
         return replace(posterior, origins=replace(posterior.origins, image=image))
 
-    def _posterior(self, x: Tensor, t: float, images: ImageSet, top: int = 0) -> PatchPosterior:
-        alpha, sigma = self.schedule.levels(t)
-        return patch_posterior(
-            x,
-            images.images,
-            alpha,
-            sigma,
-            self.window_at(t),
-            self.border,
-            top=top,
-            tolerance=self.tolerance,
-        )
+    def _dictionary(self, label: int | None) -> PatchDictionary:
+        """The patches of a class, or of all images."""
+        if label in self._dictionaries:
+            return self._dictionaries[label]
+        dictionary = PatchDictionary(self.images.subset(label).images)
+        kept = [dictionary, *self._dictionaries.values()]
+        whole = self.images.images
+        if sum(d.images.nbytes for d in kept if not d.shares_memory(whole)) <= COPIES:
+            self._dictionaries[label] = dictionary
+        return dictionary
+
+    def __getstate__(self) -> dict:
+        """Without what can be prepared again."""
+        return {**self.__dict__, "_dictionaries": {}}
 
 
 def check_times_and_labels(x: Tensor, t: float | Tensor, label: Tensor | None) -> None:
@@ -98,8 +116,7 @@ def check_times_and_labels(x: Tensor, t: float | Tensor, label: Tensor | None) -
         )
     if label is None:
         return
-    whole = isinstance(label, Tensor) and not (label.dtype.is_floating_point or label.is_complex())
-    if not whole or label.dtype == torch.bool:
+    if not isinstance(label, Tensor) or not holds_integers(label):
         raise ValueError(
             f"label must be a tensor of whole numbers, one class per image, got {label!r}; for one "
             f"class write torch.full(({len(x)},), 3)."
@@ -111,7 +128,7 @@ def check_times_and_labels(x: Tensor, t: float | Tensor, label: Tensor | None) -
         )
 
 
-def by_groups(
+def map_by_time_and_label(
     answer: Callable[[Tensor, float, int | None], Tensor],
     x: Tensor,
     t: float | Tensor,

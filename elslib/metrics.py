@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from elslib.posterior.shifts import overlaps
+from elslib.posterior.fft_shifts import overlaps
 
 
 def pearson_r(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:

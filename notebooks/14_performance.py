@@ -95,7 +95,7 @@ panels(
 )
 
 # %% [markdown]
-# ## Five things that make it quick
+# ## Four things that make it quick
 #
 # **Sixteen at once.** A processor's vector register holds sixteen numbers. With borders respected,
 # sixteen training images sit side by side in it. With circular borders it is sixteen neighbouring
@@ -115,14 +115,9 @@ panels(
 # **Nothing is stored.** Patches, distances and weights are used and forgotten. Memory does not grow
 # with the number of training images.
 #
-# **Small windows are sorted first.** A window of three pixels sees little. Many patches are equal, and
-# at low noise most are far away. So for small windows and little noise equal patches are kept once,
-# and sixteen similar ones in a box. No patch is nearer than its box: whole boxes are skipped, under
-# the same bound as above. Only here are patches compared pixel by pixel.
-#
 # The code is `elslib/posterior/`: `boxes.py` for the sums, `kernel.py` for the weights, `rings.py`
-# for circular borders, `groups.py` and `leaves.py` for sorted patches. Beside it stands
-# `reference.py`, plain and slow, and the tests compare all with it on random shapes.
+# for circular borders. Beside it stands `reference.py`, plain and slow, and the tests compare all
+# with it on random shapes.
 
 # %% [markdown]
 # ## What it costs
@@ -179,9 +174,8 @@ Markdown("\n".join(table))
 # one with borders respected, and {glue:text}`faster_circular_dense:.0f` times with circular borders: the
 # best of {glue:text}`repeats` repeats at each step for either side; after the semicolon single repeats. A call of the fused
 # sum has eight noisy images and a whole class, a call of the others one and fewer images, so what one
-# comparison costs is compared, with sorting once for each small window. The dense version is no straw
-# man: it floors exponents, so that none underflows, for which a plain rewrite pays dearly. We aim at 25
-# times. {glue:text}`n_runs` runs gave {glue:text}`runs_aware_low:.0f` to {glue:text}`runs_aware_high:.0f` and
+# comparison costs is compared. The dense version is no straw man: it floors exponents, so that none
+# underflows, for which a plain rewrite pays dearly. We aim at 25 times. {glue:text}`n_runs` runs gave {glue:text}`runs_aware_low:.0f` to {glue:text}`runs_aware_high:.0f` and
 # {glue:text}`runs_circular_low:.0f` to {glue:text}`runs_circular_high:.0f`: processors differ, and shared ones by the hour.
 #
 # ## Does it scale?
@@ -245,55 +239,45 @@ Markdown("\n".join(table))
 
 # %% [markdown]
 # ## Could most of it be skipped?
-#
-# At low noise nearly all patches weigh nothing. So why compare them? To leave a patch out and still be
-# exact, we must *prove* that its weight is small, from something that costs less than its distance.
-# Here is what that would take, for the ten steps of lowest noise and an error of a thousandth.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-pruning", "caption": "Share of the dictionary that would have to be looked at. Weighs: if an oracle named the patches. Distance: if every distance were known for nothing. Projection: if eight or thirty-two numbers a patch give a lower bound of the distance. Cluster: if sixty-four similar patches share one bound. Means over random pixels of three classes."}, "image": {"alt": "Line plot of shares between zero and one against time. The oracle's line falls from about a fifth to a twentieth. The lines of the bounds lie above it and rise with time; clusters lie highest, above a half at time one half."}}
-skipped = json.loads((data_folder() / "results" / "skipping.json").read_text())["summary"]
-glue_all({**skipped, "checked": f"{skipped['checked']:,}"})
-steps = json.loads((data_folder() / "results" / "pruning.json").read_text())["steps"]
-shown = ("weighs", "distance", "projection 32", "projection 8", "cluster")
-known = {row: [step for step in steps if row in step] for row in (*shown, "faster", "distinct")}
-for row, found in known.items():
-    values = [step[row] for step in found]
-    name = row.replace(" ", "_")
-    glue_all({f"{name}_low": min(values), f"{name}_high": max(values)})
-lines(
-    {row: Line([s["t"] for s in known[row]], [s[row] for s in known[row]]) for row in shown},
-    "time t (0 = image, 1 = noise)",
-    "share of patches",
-    log=False,
+# %% tags=["hide-input"]
+searches = json.loads((data_folder() / "results" / "tree-search.json").read_text())
+batches = {size: [row for row in searches["rows"] if row["batch"] == size] for size in (1, 8)}
+step_gains = [
+    every / search
+    for row in batches[8]
+    for every, search in zip(
+        *(row["seconds_a_step"][way] for way in ("every", "search")), strict=True
+    )
+]
+glue_all(
+    {
+        "search_alone": max(row["gain"] for row in batches[1]),
+        "search_low": min(row["gain"] for row in batches[8]),
+        "search_high": max(row["gain"] for row in batches[8]),
+        "search_kept": max(row["gain_kept"] for row in searches["rows"]),
+        "search_step": max(step_gains),
+        "search_memory": max(row["megabytes_of_peak"] for row in batches[8]),
+    }
 )
 
 # %% [markdown]
-# Even an oracle would have to look at {glue:text}`weighs_low:.0%` to {glue:text}`weighs_high:.0%` of the
-# patches. If every distance were free, {glue:text}`distance_low:.0%` to {glue:text}`distance_high:.0%`
-# could not be ruled out. With clusters {glue:text}`cluster_low:.0%` to {glue:text}`cluster_high:.0%` are
-# left. For large windows that is no bargain. A bound of eight numbers costs as much as a distance by box
-# sums, and box sums cannot be used for scattered patches. What *can* be skipped there are the weights, and
-# the engine does. Were it to compute none, it would be only {glue:text}`faster_low:.1f` to
-# {glue:text}`faster_high:.1f` times faster.
+# At low noise nearly all patches weigh nothing. So why compare them? To leave a patch out and still be
+# exact, we must *prove* that its weight is small, from something that costs less than its distance. We
+# tried: equal patches kept once, similar ones in the boxes of a tree, and whole boxes skipped with a
+# proof. At the best single step that was {glue:text}`search_step:.1f` times as fast. But only few of the steps have
+# little noise and a small window. Whole samples of clothes, digits and emoji were {glue:text}`search_low:.2f` to
+# {glue:text}`search_high:.2f` times as fast, eight pictures in a call; one alone {glue:text}`search_alone:.2f`
+# times. With trees kept from earlier samples it would be at most {glue:text}`search_kept:.2f` times. And it
+# took {glue:text}`search_memory:.0f` MB more. So it is gone, and the engine makes every comparison.
 #
-# For small windows it pays. A direct comparison is nine pixels, not hundreds. Equal patches count once:
-# of the smallest windows only {glue:text}`distinct_low:.0%` are distinct. Of these the engine compares
-# {glue:text}`compared_low:.0%` to {glue:text}`compared_high:.0%`, at windows of 3 and 5 pixels: that is
-# the drop at the left of the costs above. `patch_posterior(..., tolerance=1e-3)` may also skip what it
-# proves to weigh less than a thousandth of the sum, and returns the bound for each pixel. On
-# {glue:text}`checked:s` pixels no bound was above {glue:text}`bound:.1e`, and the mean was off by at most
-# twice the bound, but for rounding by {glue:text}`above:.0e`. It saves little, since most is skipped
-# anyway. Over the ten steps, six of them with larger windows, the exact sum is
-# {glue:text}`gain_exact:.1f` times as fast as all comparisons, with the tolerance
-# {glue:text}`gain_tolerance:.1f` times. We had hoped for five.
-#
-# On a graphics card `cuda.py` squares differences one by one. Its logic is tested and it compiles, but
-# we had no such card at hand: its speed, and that of the dense version there, is not known yet.
+# On a graphics card `triton_backend.py` squares differences one by one. Its logic is tested and it
+# compiles, but we had no such card at hand: its speed, and that of the dense version there, is not
+# known yet.
 #
 # ## What could be wrong
 #
 # - **One machine**, and a shared one. `python benchmarks/posterior.py` measures yours.
-# - **Skipping depends on the data**: clothes on a plain background here. Photographs may allow more or less.
 # - **Very low noise.** Where even the best patch is far away in units of the noise, single precision
 #   cannot rank the patches. There the engine compares the closest ones again in double precision. If
 #   it cannot prove that these are enough, it hands over to the reference, which is slow.

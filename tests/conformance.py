@@ -11,8 +11,8 @@ import torch
 from elslib.images import ImageSet
 from elslib.machines import ScoreMachine
 from elslib.posterior import merge, patch_posterior
-from elslib.posterior.merging import shift_images
 from elslib.posterior.reference import reference_posterior
+from elslib.posterior.result import shift_images
 from elslib.schedules import cosine
 
 SCHEDULE = cosine()
@@ -35,19 +35,6 @@ def noisy(images, t, b, seed=1):
     return alpha * x0 + sigma * eps
 
 
-def without_skipping(*arguments, tolerance=0.0):
-    """The reference engine, in the place of the fused one."""
-    return reference_posterior(*arguments)
-
-
-def skip_everywhere(monkeypatch):
-    """Let the fused engine go through leaves also where that takes longer."""
-    for name, value in (("MOST_VALUES", 10**6), ("MOST_NOISE", 1e9)):
-        monkeypatch.setattr(f"elslib.posterior.skipping.{name}", value)
-    for name in ("LEAST_PATCHES", "LEAST_QUERIES"):
-        monkeypatch.setattr(f"elslib.posterior.skipping.{name}", 0)
-
-
 class MachineLaws:
     """Subclass as `TestX`; give `machine`, `oracle`, `windows`, `shift_equivariant`."""
 
@@ -60,9 +47,7 @@ class MachineLaws:
     def engine(self, request, monkeypatch):
         """Every law holds for each of `engines` (see conftest.py)."""
         if request.param == "reference":
-            monkeypatch.setattr("elslib.posterior.fused_posterior", without_skipping)
-        if request.param == "skipping":
-            skip_everywhere(monkeypatch)
+            monkeypatch.setattr("elslib.posterior.fused_posterior", reference_posterior)
 
     def machine(self, images: ImageSet, window: int | None) -> ScoreMachine:
         raise NotImplementedError

@@ -21,10 +21,10 @@ importlib.import_module("elslib.posterior.compiling")
 if importlib.util.find_spec("triton"):
     if not torch.cuda.is_available():
         os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is declared
-    importlib.import_module("elslib.posterior.cuda")
+    importlib.import_module("elslib.posterior.triton_backend")
 COMPILED = [
     f"elslib.posterior.{name}"
-    for name in ("lanes", "boxes", "task", "kernel", "rings", "leaves", "compiling", "cuda")
+    for name in ("lanes", "boxes", "task", "kernel", "rings", "compiling", "triton_backend")
 ]
 for name in [name for name in sys.modules if name.split(".")[0] == "elslib"]:
     if name not in COMPILED:

@@ -7,7 +7,6 @@ processor, tile by tile, which shows that its logic is right but not that it is 
 import math
 import subprocess
 import sys
-from functools import partial
 from types import SimpleNamespace
 from typing import cast
 
@@ -18,8 +17,10 @@ from hypothesis import strategies as st
 
 pytest.importorskip("triton", reason="Triton is not installed")
 from elslib import posterior
-from elslib.posterior import cuda
+from elslib.posterior import PatchDictionary, triton_backend
+from elslib.posterior.query import Query
 from elslib.posterior.reference import reference_posterior
+from elslib.posterior.triton_backend import cuda_posterior
 from elslib.schedules import cosine
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -36,11 +37,16 @@ def problem(b, n, c, h, w, t, seed=0):
     return x.to(DEVICE), images.to(DEVICE), alpha, sigma
 
 
+def ask(engine, x, images, *query, **rest):
+    """What an engine answers, asked as `patch_posterior` asks it."""
+    return engine(x, PatchDictionary(images), Query(*query, **rest))
+
+
 def both(x, images, alpha, sigma, window, border, chunk=None):
     """The kernel's answer, and the reference engine's in float64."""
     return (
-        cuda.cuda_posterior(x, images, alpha, sigma, window, border, 0, chunk),
-        reference_posterior(x.double(), images.double(), alpha, sigma, window, border, 0, None),
+        ask(cuda_posterior, x, images, alpha, sigma, window, border, chunk=chunk),
+        ask(reference_posterior, x.double(), images.double(), alpha, sigma, window, border),
     )
 
 
@@ -70,7 +76,7 @@ def test_equals_the_reference_on_random_shapes(data):
 @pytest.mark.parametrize("t", [0.03, 0.9])
 def test_more_queries_and_patches_than_a_tile_holds(monkeypatch, border, t):
     """Several tiles of queries, several of patches, several programs' sums to merge."""
-    monkeypatch.setattr(cuda, "PATCHES_PER_PROGRAM", 150)
+    monkeypatch.setattr(triton_backend, "PATCHES_PER_PROGRAM", 150)
     assert_close(*both(*problem(2, 7, 1, 7, 6, t), 3, border))
 
 
@@ -91,13 +97,15 @@ def test_what_float32_cannot_do_is_left_to_the_reference(monkeypatch):
     """Very distant patches and origins: the reference engine's answer."""
     x, images, *_ = problem(1, 3, 1, 4, 4, 0.5)
     asked = []
-    original = cuda.reference_posterior
-    monkeypatch.setattr(cuda, "reference_posterior", lambda *a: (asked.append(1), original(*a))[1])
-    found = cuda.cuda_posterior(x + 9, images, 1.0, 1e-3, 3, "aware", 0, None)
+    original = triton_backend.reference_posterior
+    monkeypatch.setattr(
+        triton_backend, "reference_posterior", lambda *a: (asked.append(1), original(*a))[1]
+    )
+    found = ask(cuda_posterior, x + 9, images, 1.0, 1e-3, 3, "aware")
     assert len(asked) == 1 and bool(torch.isfinite(found.mean).all())
-    assert cuda.cuda_posterior(x, images, 0.8, 0.6, 3, "aware", 2, None).origins is not None
+    assert ask(cuda_posterior, x, images, 0.8, 0.6, 3, "aware", top=2).origins is not None
     assert len(asked) == 2
-    cuda.cuda_posterior(x, images, 0.8, 0.6, 3, "aware", 0, None)
+    ask(cuda_posterior, x, images, 0.8, 0.6, 3, "aware")
     assert len(asked) == 2
 
 
@@ -106,7 +114,7 @@ def test_one_broken_image_is_noticed():
     x, images, alpha, sigma = problem(1, 3, 1, 4, 4, 0.5)
     images[1, 0, 2, 3] = math.nan
     with pytest.raises(ValueError, match="images must be finite, got NaN or infinity in at least"):
-        cuda.cuda_posterior(x, images, alpha, sigma, 3, "aware", 0, None)
+        ask(cuda_posterior, x, images, alpha, sigma, 3, "aware")
 
 
 def test_it_compiles_without_a_device(tmp_path):
@@ -114,7 +122,7 @@ def test_it_compiles_without_a_device(tmp_path):
     program = """
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
-from elslib.posterior.cuda import PATCHES, QUERIES, _attend
+from elslib.posterior.triton_backend import PATCHES, QUERIES, _attend
 
 kinds = {"q": "*fp32", "p": "*fp32", "tiles": "*i32", "a": "fp32"}
 for arch, c, wrap in ((80, 1, False), (90, 4, True)):
@@ -136,10 +144,9 @@ def test_which_engine_serves_what(as_installed):
 
     def engine(device, dtype, window):
         x = SimpleNamespace(device=SimpleNamespace(type=device), dtype=dtype)
-        chosen = posterior._engine(cast("torch.Tensor", x), window, 0.0)
-        return chosen.func if isinstance(chosen, partial) else chosen
+        return posterior._engine(cast("torch.Tensor", x), window)
 
-    assert engine("cuda", torch.float32, 3) is cuda.cuda_posterior
+    assert engine("cuda", torch.float32, 3) is cuda_posterior
     assert engine("cuda", torch.float32, None) is posterior.reference_posterior
     assert engine("cuda", torch.float64, 3) is posterior.reference_posterior
     assert engine("cpu", torch.float32, 3) is posterior.fused_posterior

@@ -553,6 +553,34 @@ def test_subset_of_a_class_nobody_has():
         ramp().subset(-1)
 
 
+@pytest.mark.parametrize(
+    "label",
+    [torch.tensor([0, 1]), torch.tensor([1]), np.array([1, 0]), [1], True, np.True_,
+     torch.tensor(True), 1.0, np.float32(1), torch.tensor(1.0), "1"],
+)  # fmt: skip
+def test_a_class_is_one_whole_number(as_installed, label):
+    """Several would be compared image by image; booleans and floats as 0 and 1."""
+    whole = ramp()
+    for ask in (whole.subset, whole.of_class, whole.class_name):
+        with pytest.raises(ValueError, match="label must be the number of one class, got .*; for"):
+            ask(label)
+
+
+@pytest.mark.parametrize("label", [1, np.int64(1), np.uint8(1), np.array(1), torch.tensor(1)])
+def test_a_class_may_be_an_integer_of_any_kind(label):
+    """NumPy's and torch's as Python's."""
+    part = ramp().subset(label)
+    assert torch.equal(part.images, ramp().subset(1).images)
+    assert part.sha256 == ramp().subset(1).sha256
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bool, torch.complex64])
+def test_labels_must_be_whole_numbers(as_installed, dtype):
+    """Floats would have classes between the classes."""
+    with pytest.raises(ValueError, match=rf"labels must be whole numbers, got {dtype}; convert"):
+        ImageSet(torch.zeros(2, 1, 4, 4), torch.zeros(2, dtype=dtype))
+
+
 def test_subset_of_unlabelled_images():
     """A set without labels has no subsets."""
     with pytest.raises(ValueError, match="label must be None: the images of 'plain' have no label"):
@@ -699,4 +727,8 @@ def test_a_class_without_a_name_has_one():
     """Sets of one's own may have labels and no names."""
     images, labels = torch.zeros(2, 1, 4, 4), torch.tensor([0, 3])
     assert ImageSet(images, labels).class_name(3) == "class 3"
-    assert ImageSet(images, labels, ("a", "b", "c", "d")).class_name(3) == "d"
+    named = ImageSet(images, labels, ("a", "b", "c", "d"))
+    assert named.class_name(3) == "d"
+    for label in (-1, 4):
+        with pytest.raises(ValueError, match=rf"label must lie in 0..3, the .* got {label}\."):
+            named.class_name(label)

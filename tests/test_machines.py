@@ -37,7 +37,6 @@ class TestLocalScore(MachineLaws):
 
 class TestCircularEquivariantLocalScore(MachineLaws):
     windows = (1, 3, 5)
-    engines = ("fused", "skipping", "reference")
     shift_equivariant = True
 
     def machine(self, images, window):
@@ -46,7 +45,6 @@ class TestCircularEquivariantLocalScore(MachineLaws):
 
 class TestBorderAwareEquivariantLocalScore(MachineLaws):
     windows = (3, 5, 7)
-    engines = ("fused", "skipping", "reference")
 
     def machine(self, images, window):
         return EquivariantLocalScore(images, constant_scale(window))
@@ -188,6 +186,19 @@ def test_one_label_and_time_per_image(as_installed, odd, message):
     machine = LocalScore(IMAGES, constant_scale(3))
     with pytest.raises(ValueError, match=message):
         machine(X, **{"t": 0.3, "label": None, **odd})
+
+
+@pytest.mark.parametrize("label", [torch.tensor([0, 1]), torch.tensor([1]), True, 1.0])
+def test_the_posterior_of_one_class(as_installed, label):
+    """Several classes, and what is no whole number, are refused, not compared one by one."""
+    machine = LocalScore(IMAGES, constant_scale(3))
+    with pytest.raises(ValueError, match="label must be the number of one class, got"):
+        machine.posterior(X, 0.3, label)
+    one = machine.posterior(X, 0.3, 1, top=1)
+    same = machine.posterior(X, 0.3, torch.tensor(1), top=1)
+    assert one.origins is not None and same.origins is not None
+    assert torch.equal(same.mean, one.mean)
+    assert torch.equal(same.origins.image, one.origins.image)
 
 
 def test_machines_refuse_what_they_cannot_do():

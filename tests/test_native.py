@@ -13,8 +13,9 @@ import oracles
 import pytest
 import torch
 
-from elslib.posterior import native, patch_posterior
+from elslib.posterior import PatchDictionary, native, patch_posterior
 from elslib.posterior.native import build
+from elslib.posterior.query import Query
 from elslib.posterior.reference import reference_posterior
 
 FILES = native.instruction_sets(platform.machine(), torch.backends.cpu.get_cpu_capability())
@@ -75,7 +76,7 @@ def test_without_a_file_the_reference_answers_after_one_warning(fresh):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         patch_posterior(x, images, 0.8, 0.6, 3, "aware", top=2)
-    same = reference_posterior(x, images, 0.8, 0.6, 3, "aware", 2, None)
+    same = reference_posterior(x, PatchDictionary(images), Query(0.8, 0.6, 3, "aware", 2))
     assert torch.equal(found.mean, same.mean)
 
 

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from elslib.calibration import published_scale
 from elslib.datasets import load
-from elslib.posterior import cpu, merge, patch_posterior, reference
+from elslib.posterior import PatchDictionary, cpu, merge, patch_posterior, reference
+from elslib.posterior.fft_shifts import shifts_resolve
 from elslib.posterior.float64_fallback import float64_fallback
-from elslib.posterior.merging import shift_images
-from elslib.posterior.shifts import shifts_resolve
+from elslib.posterior.query import Query
+from elslib.posterior.result import shift_images
 from elslib.samplers import initial_noise
 from elslib.schedules import cosine
 
@@ -232,7 +233,8 @@ def test_shifts_by_transforms_are_the_shifts_one_by_one(monkeypatch, dtype, sigm
 def test_shifts_at_very_low_noise_are_compared_one_by_one():
     """Where a transform's rounding would change a weight, differences are squared instead."""
     images = torch.randn(3, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-    assert shifts_resolve(images, images, 1.0, 0.01, 2e-5)
-    assert not shifts_resolve(images, images, 1.0, 1e-6, 2e-5)
+    largest = PatchDictionary(images).largest_square
+    assert shifts_resolve(images, largest, Query(1.0, 0.01, None, "circular"), 2e-5)
+    assert not shifts_resolve(images, largest, Query(1.0, 1e-6, None, "circular"), 2e-5)
     sharp = patch_posterior(images[:1].roll(1, 2), images, 1.0, 1e-6, None, "circular")
     assert torch.allclose(sharp.mean, images[:1].roll(1, 2), rtol=0, atol=1e-6)

@@ -9,12 +9,12 @@ from pathlib import Path
 from numba import njit
 from numba.core import event
 
-from elslib.posterior import boxes, kernel, lanes, leaves, rings, task
+from elslib.posterior import boxes, kernel, lanes, rings, task
 
 
 def _version() -> str:
     """Digest of the files that the compiled kernel is made of."""
-    files = (Path(str(module.__file__)) for module in (kernel, rings, leaves, task, boxes, lanes))
+    files = (Path(str(module.__file__)) for module in (kernel, rings, task, boxes, lanes))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -33,7 +33,7 @@ class _Announcer(event.Listener):
 
 @cache
 def compiled_kernels() -> dict[str, Callable[..., bool]]:
-    """The sums of the modules kernel, rings and leaves, compiled when called, cached on disk."""
+    """The sums of the modules kernel and rings, compiled when called, cached on disk."""
     version = _version()
     event.register("numba:compile", _Announcer())
 
@@ -49,9 +49,4 @@ def compiled_kernels() -> dict[str, Callable[..., bool]]:
         assert len(version) > 0
         return rings.posterior_sums(images, order, queries, task, sums, space)
 
-    @njit(nogil=True, cache=True)
-    def lanes_of_patches(patches, queries, plan, sums, space):
-        assert len(version) > 0
-        return leaves.leaf_sums(patches, queries, plan, sums, space)
-
-    return {"kernel": lanes_of_images, "rings": lanes_of_pixels, "leaves": lanes_of_patches}
+    return {"kernel": lanes_of_images, "rings": lanes_of_pixels}

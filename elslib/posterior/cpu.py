@@ -11,37 +11,24 @@ from dataclasses import replace
 from functools import partial, reduce
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from elslib.posterior import native
+from elslib.posterior.dictionary import BROKEN_IMAGES, PatchDictionary
 from elslib.posterior.float64_fallback import LARGEST_ENERGY, float64_fallback, in_bits
-from elslib.posterior.merging import BROKEN_IMAGES, Origins, PatchPosterior, merge, shift_images
+from elslib.posterior.query import Query
 from elslib.posterior.reference import reference_posterior
-from elslib.posterior.skipping import interior_posterior, skipping_pays
-from elslib.windows import Border, admissible_count
+from elslib.posterior.result import Origins, PatchPosterior, merge, shift_images
+from elslib.windows import admissible_count
 
 # Patches are left out when all of them together weigh less than 2**-PRECISION of the sum.
 PRECISION = 17
 # Where float32 is too coarse, so many of a pixel's closest patches are compared again in float64,
 # beyond those that are asked for.
 CANDIDATES = (16, 128)
-# Bytes of training images that are read together. A set in a memory-mapped file is so read from
-# its beginning to its end, and may be larger than the memory.
-CHUNK = 2**28
 
 
-def fused_posterior(
-    x: Tensor,
-    images: Tensor,
-    alpha: float,
-    sigma: float,
-    window: int,
-    border: Border,
-    top: int,
-    chunk: int | None,
-    tolerance: float = 0.0,
-) -> PatchPosterior:
+def fused_posterior(x: Tensor, dictionary: PatchDictionary, query: Query) -> PatchPosterior:
     """`patch_posterior` after its arguments were checked, for float32 on the CPU and a window.
 
     Where float32 cannot tell energies apart, because even the closest patch is very far away, the
@@ -49,85 +36,40 @@ def fused_posterior(
     reference engine answers. Raises ValueError for images with NaN or infinity.
     """
     if native.library() is None:  # it has said so
-        return reference_posterior(x, images, alpha, sigma, window, border, top, chunk)
-    images = images.contiguous()
-    every = partial(_everywhere, x, images, alpha, sigma, window, border, top, chunk)
-    if top or not skipping_pays(x, len(images), alpha, sigma, window, border):
-        return every()
-    inner = interior_posterior(x, images, alpha, sigma, window, border, chunk, tolerance)
-    if inner is None:
-        return every()
-    if border == "circular":
-        return replace(inner, mean=inner.mean.to(x.dtype))
-    return _inserted(inner, every(), window // 2)
-
-
-def _inserted(inner: PatchPosterior, whole: PatchPosterior, r: int) -> PatchPosterior:
-    """`whole` with what is more than r pixels from its edges replaced."""
-
-    def joined(name: str) -> Tensor:
-        field = getattr(whole, name).clone()
-        field[..., r : field.shape[-2] - r, r : field.shape[-1] - r] = getattr(inner, name)
-        return field
-
-    return PatchPosterior(
-        mean=joined("mean"),
-        log_sum=joined("log_sum"),
-        entropy=joined("entropy"),
-        count=joined("count"),
-        bound=None if inner.bound is None else F.pad(inner.bound, [r] * 4),
-    )
-
-
-def _everywhere(
-    x: Tensor,
-    images: Tensor,
-    alpha: float,
-    sigma: float,
-    window: int,
-    border: Border,
-    top: int,
-    chunk: int | None,
-) -> PatchPosterior:
-    """The posterior by a kernel that makes every comparison."""
-    b, (n, _, h, w) = len(x), images.shape
-    patches = n * int(admissible_count(h, w, window, border).max())
+        return reference_posterior(x, dictionary, query)
     threads = torch.get_num_threads()
     # Few images and many queries: share out the queries instead.
-    share = math.ceil(b / threads) if n <= threads * native.WIDTH else b
-    chunk = chunk or max(1, CHUNK // images[0].nbytes)
+    share = math.ceil(len(x) / threads) if len(dictionary) <= threads * native.WIDTH else len(x)
 
     def part(queries: Tensor, piece: Tensor) -> PatchPosterior | None:
-        return _shard(queries, images, piece, alpha, sigma, window, border, top, patches)
+        return _shard(queries, dictionary, piece, query)
 
     total = None
     with ThreadPoolExecutor(threads) as pool:
-        for first in range(0, n, chunk):
-            some = images[first : first + chunk]
-            pieces = [first + piece for piece in _pieces(some, threads)]
+        for first, some in dictionary.chunks(query.chunk):
+            pieces = _pieces(dictionary.by_brightness(first, first + len(some)), threads)
             parts = [pool.map(partial(part, queries), pieces) for queries in x.split(share)]
             sums = [reduce(_merge, of_queries) for of_queries in parts]
             found = [posterior for posterior in sums if posterior is not None]
             if len(found) == len(sums):
                 here = _batch(found, x.dtype)
             else:
-                here = reference_posterior(x, some, alpha, sigma, window, border, top, None)
+                here = reference_posterior(x, PatchDictionary(some), replace(query, chunk=None))
                 here = shift_images(here, first)
             total = merge(total, here) if total else here
     assert total is not None  # there is an image
     return total
 
 
-def _pieces(images: Tensor, threads: int) -> list[Tensor]:
-    """Which images are summed together: numbers of images, in an order of the engine's own.
+def _pieces(order: Tensor, threads: int) -> list[Tensor]:
+    """Which images are summed together: parts of `order`, which goes from dark to bright.
 
     Neighbours are about equally bright. So the sixteen lanes matter, or do not matter, together;
     and each thread gets groups of every brightness.
     """
-    order = images.mean((1, 2, 3)).argsort()
-    if len(images) <= threads * native.WIDTH:
+    if len(order) <= threads * native.WIDTH:
         return [order]
-    groups = order.split(min(native.GROUP * native.WIDTH, math.ceil(len(images) / threads)))
+    groups = order.split(min(native.GROUP * native.WIDTH, math.ceil(len(order) / threads)))
     return [torch.cat(groups[i::threads]) for i in range(min(threads, len(groups)))]
 
 
@@ -156,32 +98,28 @@ def _batch(parts: Sequence[PatchPosterior], dtype: torch.dtype) -> PatchPosterio
 
 
 def _shard(
-    x: Tensor,
-    images: Tensor,
-    order: Tensor,
-    alpha: float,
-    sigma: float,
-    window: int,
-    border: Border,
-    top: int,
-    patches: int,
+    x: Tensor, dictionary: PatchDictionary, order: Tensor, query: Query
 ) -> PatchPosterior | None:
     """The posterior over the images that `order` names; None where float32 is too coarse."""
+    window, border, top = query.window, query.border, query.top
+    assert window is not None
+    h, w = x.shape[2:]
+    patches = len(dictionary) * int(admissible_count(h, w, window, border).max())
     slack = math.log2(patches) + PRECISION
-    problem = native.Problem(alpha, window, border, top, in_bits(sigma), slack)
-    posterior = _summed(x, images, order, problem)
+    problem = native.Problem(query.alpha, window, border, top, in_bits(query.sigma), slack)
+    posterior = _summed(x, dictionary.images, order, problem)
     if posterior is None:
         return None
     coarse = -posterior.log_sum > LARGEST_ENERGY * math.log(2)
     if not bool(coarse.any()):
         return posterior
     for candidates in CANDIDATES:
-        again = _summed(x, images, order, problem._replace(top=top + candidates))
+        again = _summed(x, dictionary.images, order, problem._replace(top=top + candidates))
         assert again is not None
-        circular = border == "circular"
         fine = float64_fallback(
-            again, coarse, x, images, alpha, sigma, window, circular, top, slack
-        )
+            again, coarse, x, dictionary.images, query.alpha, query.sigma, window,
+            border == "circular", top, slack,
+        )  # fmt: skip
         if fine is not None:
             return fine
     return None
@@ -206,12 +144,12 @@ def _result(sums: native.Sums, n: int, problem: native.Problem) -> PatchPosterio
     origins = None
     if problem.top:
         none, place = sums.best_energy.isinf(), sums.best_place
-        fields = [
+        image, row, col = (
             field.masked_fill(none, -1).movedim(-1, 1)
             for field in (place // (h * w), place // w % h, place % w)
-        ]
+        )
         log_weight = -math.log(2) * sums.best_energy.double() - log_sum[..., None]
-        origins = Origins(*fields, log_weight.movedim(-1, 1))
+        origins = Origins(image, row, col, log_weight.movedim(-1, 1))
     entropy = sums.normalizer.log() - math.log(2) * sums.entropy_accumulator / sums.normalizer
     count = n * admissible_count(h, w, problem.window, problem.border)
     return PatchPosterior(

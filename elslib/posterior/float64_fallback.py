@@ -22,7 +22,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from elslib.posterior.merging import Origins, PatchPosterior
+from elslib.posterior.result import Origins, PatchPosterior
 
 ROUNDING = 2.0**-24
 # Above this many bits the rounding of a float32 energy, about 2**-23 of it, is more than 1e-3.

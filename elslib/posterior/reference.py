@@ -14,9 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from elslib.posterior.merging import Origins, PatchPosterior, merge
-from elslib.posterior.shifts import shift_posterior, shifts_resolve
-from elslib.windows import AxisClass, Border, position_classes
+from elslib.posterior.dictionary import PatchDictionary
+from elslib.posterior.fft_shifts import shift_posterior, shifts_resolve
+from elslib.posterior.query import Query
+from elslib.posterior.result import Origins, PatchPosterior, merge
+from elslib.windows import AxisClass, position_classes
 
 # One pass handles about this many queries and logits, so that they stay in cache,
 QUERIES_PER_PASS = 512
@@ -29,43 +31,23 @@ LOGIT_TOLERANCE = 2e-5
 SMALLEST_LOGIT = -60.0
 
 
-def reference_posterior(
-    x: Tensor,
-    images: Tensor,
-    alpha: float,
-    sigma: float,
-    window: int | None,
-    border: Border,
-    top: int,
-    chunk: int | None,
-) -> PatchPosterior:
+def reference_posterior(x: Tensor, dictionary: PatchDictionary, query: Query) -> PatchPosterior:
     """`patch_posterior` after its arguments were checked."""
     # A common offset changes no difference x - alpha p, but makes the expanded squares smaller.
-    centre = images.mean(dim=(0, 2, 3), keepdim=True)  # (1, c, 1, 1)
-    q, p = x - alpha * centre, images - centre
-    if window is None:
-        out = _whole_images(q, p, alpha, sigma, border, top, chunk)
-    else:
-        out = _windows(q, p, alpha, sigma, window, border, top, chunk)
-    mean = (out.mean + centre.double()).to(x.dtype)
+    q = x - query.alpha * dictionary.centre
+    out = (_whole_images if query.window is None else _windows)(q, dictionary, query)
+    mean = (out.mean + dictionary.centre.double()).to(x.dtype)
     return PatchPosterior(mean, out.log_sum, out.entropy, out.count, out.origins)
 
 
-def _windows(
-    x: Tensor,
-    images: Tensor,
-    alpha: float,
-    sigma: float,
-    window: int,
-    border: Border,
-    top: int,
-    chunk: int | None,
-) -> PatchPosterior:
+def _windows(x: Tensor, dictionary: PatchDictionary, query: Query) -> PatchPosterior:
+    assert query.window is not None
     b, c, h, w = x.shape
-    pad = window // 2 if border == "circular" else 0
-    out = _empty(b, c, h, w, top, x.device)
+    circular, shared = query.border == "circular", query.border != "fixed"
+    pad = query.window // 2 if circular else 0
+    out = _empty(b, c, h, w, query.top, x.device)
     x = F.pad(x, [pad] * 4, mode="circular")
-    for rows, cols in position_classes(h, w, window, border):
+    for rows, cols in position_classes(h, w, query.window, query.border):
         q = _patches(x, rows, cols, pad)
         row, col = replace(rows, before=0, after=0), replace(cols, before=0, after=0)
 
@@ -74,43 +56,35 @@ def _windows(
         ) -> PatchPosterior:
             keys = _patches(F.pad(p, [pad] * 4, mode="circular"), rows, cols, pad)
             values = _patches(p, row, col, 0)
-            attended = _attend(q, keys, values, alpha, sigma, top, border != "fixed")
+            attended = _attend(q, keys, values, query, shared)
             return _name_places(attended, first, rows, cols)
 
-        _write(out, _over_chunks(images, q, border != "fixed", chunk, part), rows, cols)
+        _write(out, _over_chunks(dictionary, q, shared, query.chunk, part), rows, cols)
     return out
 
 
-def _whole_images(
-    x: Tensor,
-    images: Tensor,
-    alpha: float,
-    sigma: float,
-    border: Border,
-    top: int,
-    chunk: int | None,
-) -> PatchPosterior:
+def _whole_images(x: Tensor, dictionary: PatchDictionary, query: Query) -> PatchPosterior:
     """Whole images compared: all pixels share one posterior, over images (IS) or shifts (ES)."""
     b, c, h, w = x.shape
-    shifts = (h, w) if border == "circular" else (1, 1)
+    circular, chunk, top = query.border == "circular", query.chunk, query.top
+    shifts = (h, w) if circular else (1, 1)
     rows, cols = AxisClass(0, shifts[0], 0, h - 1), AxisClass(0, shifts[1], 0, w - 1)
     q = x.reshape(b, 1, -1)
-    by_transforms = border == "circular" and shifts_resolve(
-        x, images, alpha, sigma, LOGIT_TOLERANCE
+    by_transforms = circular and shifts_resolve(
+        x, dictionary.largest_square, query, LOGIT_TOLERANCE
     )
     if by_transforms and chunk is None:
         chunk = max(1, LOGITS_PER_PASS // (b * h * w))
 
     def part(p: Tensor, first: int) -> PatchPosterior:
         if by_transforms:
-            return _name_places(shift_posterior(x, p, alpha, sigma, top), first, rows, cols)
-        if border == "circular":
+            return _name_places(shift_posterior(x, p, query), first, rows, cols)
+        if circular:
             p = F.pad(p, [0, w - 1, 0, h - 1], mode="circular")
         keys = _patches(p, rows, cols, 0)  # (n, shifts, c h w)
-        attended = _attend(q, keys, keys, alpha, sigma, top, shared=True)
-        return _name_places(attended, first, rows, cols)
+        return _name_places(_attend(q, keys, keys, query, shared=True), first, rows, cols)
 
-    one = _over_chunks(images, q, True, chunk, part, positions=shifts[0] * shifts[1])
+    one = _over_chunks(dictionary, q, True, chunk, part, positions=shifts[0] * shifts[1])
     pixels = torch.ones(h, w, dtype=torch.int64, device=x.device)
     origins = one.origins and Origins(
         image=one.origins.image[..., None] * pixels,
@@ -133,20 +107,20 @@ def _shifted(shift: Tensor, position: Tensor, side: int) -> Tensor:
 
 
 def _over_chunks(
-    images: Tensor,
+    dictionary: PatchDictionary,
     q: Tensor,
     shared: bool,
     chunk: int | None,
     part: Callable[[Tensor, int], PatchPosterior],
     positions: int | None = None,
 ) -> PatchPosterior:
-    """Merge `part(images of a chunk, number of its first image)` over all chunks."""
+    """Merge `part(images of a chunk less the centre, number of its first)` over all chunks."""
     b, queried, d = q.shape
     positions = positions or queried
     logits = min(QUERIES_PER_PASS, b * queried) * positions if shared else b * positions
     step = chunk or max(1, min(LOGITS_PER_PASS // logits, PATCHES_PER_PASS // (positions * d)))
-    firsts = range(0, len(images), step)
-    return reduce(merge, (part(images[i : i + step], i) for i in firsts))
+    centre = dictionary.centre
+    return reduce(merge, (part(p - centre, first) for first, p in dictionary.chunks(step)))
 
 
 def _patches(images: Tensor, rows: AxisClass, cols: AxisClass, pad: int) -> Tensor:
@@ -158,9 +132,7 @@ def _patches(images: Tensor, rows: AxisClass, cols: AxisClass, pad: int) -> Tens
     return windows.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
 
 
-def _attend(
-    q: Tensor, keys: Tensor, values: Tensor, alpha: float, sigma: float, top: int, shared: bool
-) -> PatchPosterior:
+def _attend(q: Tensor, keys: Tensor, values: Tensor, query: Query, shared: bool) -> PatchPosterior:
     """Softmax over keys for queries (b, P, d), keys (n, P, d) and values (n, P, v).
 
     If `shared`, every query sees all n P keys, else the n keys of its own position. The result has
@@ -177,8 +149,7 @@ def _attend(
 
     keys, values = group(keys), group(values)
     pieces = [
-        _softmax(part, keys, values, alpha, sigma, top)
-        for part in group(q).split(QUERIES_PER_PASS, dim=1)
+        _softmax(part, keys, values, query) for part in group(q).split(QUERIES_PER_PASS, dim=1)
     ]
     mean, log_sum, entropy, log_weight, index = (
         ungroup(torch.cat(field, dim=1)) for field in zip(*pieces, strict=True)
@@ -187,7 +158,7 @@ def _attend(
         places = torch.arange(positions, device=q.device)
         index = torch.where(index < 0, index, index * positions + places)
     count = torch.full_like(log_sum, keys.shape[1], dtype=torch.int64)
-    origins = Origins(index, index, index, log_weight) if top else None
+    origins = Origins(index, index, index, log_weight) if query.top else None
     return PatchPosterior(mean, log_sum, entropy, count, origins)
 
 
@@ -207,11 +178,10 @@ def _name_places(
     return replace(part, origins=Origins(image, row, col, part.origins.log_weight))
 
 
-def _softmax(
-    q: Tensor, keys: Tensor, values: Tensor, alpha: float, sigma: float, top: int
-) -> tuple[Tensor, ...]:
+def _softmax(q: Tensor, keys: Tensor, values: Tensor, query: Query) -> tuple[Tensor, ...]:
     """Mean, log sum, entropy, top weights and their indices for each query of each group."""
-    logits = _logits(q, keys, alpha, sigma)  # (groups, queries, keys)
+    top = query.top
+    logits = _logits(q, keys, query.alpha, query.sigma)  # (groups, queries, keys)
     peak = logits.amax(dim=-1, keepdim=True)
     logits.sub_(peak)
     m = min(top, keys.shape[1])

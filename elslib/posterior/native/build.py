@@ -40,17 +40,16 @@ def build(folder: Path = FOLDER, system: str = "", machine: str = "") -> list[Pa
     """Compile kernel.cpp into `folder`; the files, none where nobody has tried this machine."""
     kind = (system or platform.system(), machine or platform.machine())
     target, variants = TARGETS.get(kind, ("", {}))
-    files = []
+    digest = f'-DSOURCE_DIGEST="{source_digest()}"'
+    files = [folder / f"kernel-{name}.so" for name in variants]
     with tempfile.TemporaryDirectory() as cache:
         environment = {"ZIG_GLOBAL_CACHE_DIR": cache, **os.environ}
-        for name, cpu in variants.items():
-            path = folder / f"kernel-{name}.so"
+        for path, cpu in zip(files, variants.values(), strict=True):
             part = path.with_suffix(f".{os.getpid()}.part")
             command = [sys.executable, "-m", "ziglang", "cc", "-target", target, f"-mcpu={cpu}"]
-            command += [*FLAGS, f'-DSOURCE_DIGEST="{source_digest()}"', "-o", str(part)]
-            subprocess.run([*command, str(FOLDER / "kernel.cpp")], check=True, env=environment)
+            command += [*FLAGS, digest, "-o", str(part), str(FOLDER / "kernel.cpp")]
+            subprocess.run(command, check=True, env=environment)
             part.replace(path)  # whole or not at all
-            files.append(path)
     return files
 
 

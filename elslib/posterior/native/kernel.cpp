@@ -64,8 +64,8 @@ constexpr float MARGIN = 8;
 // Smaller weights than 2^-100 count as 2^-100: products of them might be denormal, hence slow. The
 // nearest patch weighs 2^-8 at least, so 2^40 such weights add less than 2^-51 of the sum.
 constexpr float LEAST = -100;
-// Rows of shifts between two flushes. A lane then sums up to N = GROUP * FLUSH * 2 w weights, with a
-// relative error below N 2^-24 (6e-5 for w = 32; rounding at random, some 2e-6).
+// Rows of shifts between two flushes. A lane then sums up to N = GROUP * FLUSH * 2 w weights, with
+// a relative error below N 2^-24 (6e-5 for w = 32; rounding at random, some 2e-6).
 constexpr int FLUSH = 4;
 
 INLINE simd fill(float x) { return simd{} + x; }
@@ -153,9 +153,9 @@ struct Kernel {
   // Packed training images: [row, column, channel], with a row of zeros at the end; at both ends of
   // a row r zeros, or where it is circular the first three columns again, for groups of four.
   const int packed_w, packed_size;
-  const int query_w;             // columns of the query, r more at both ends: zeros, or wrapped
+  const int query_w;              // columns of the query, r more at both ends: zeros, or wrapped
   const int strip_w, strip_size;  // box sums over rows, with room for groups of four
-  const int pitch, energy_size;   // four rows of energies; an odd pitch keeps them apart in the cache
+  const int pitch, energy_size;   // four rows of energies; odd: apart in the cache
   Array<simd> packed, strip, energy, lanes;
   Array<Four> squares;
   Array<float> query;
@@ -430,10 +430,12 @@ struct Kernel {
       for (int y = i; y < min(i + 4, rows_at.n); y++) {
         const int row = rows_at.first + y, pixel = row * w + cols.first;
         const int64_t place = (row + di) % h * w;
-        const simd *e = energy.data + (y - i) * pitch, *centres = packed.data + packed_row.data[y + r];
+        const simd* e = energy.data + (y - i) * pitch;
+        const simd* centres = packed.data + packed_row.data[y + r];
         weigh<BLOCKS>(e, unwrapped, pixel, centres + at * step, place + col, images, o);
         if (unwrapped < cols.n)
-          weigh<BLOCKS>(e + unwrapped, cols.n - unwrapped, pixel + unwrapped, centres, place, images, o);
+          weigh<BLOCKS>(e + unwrapped, cols.n - unwrapped, pixel + unwrapped, centres, place,
+                        images, o);
       }
     }
   }
@@ -442,9 +444,10 @@ struct Kernel {
   template <int BLOCKS>
   bool group(const float* images, const int64_t* order, int n, const float* x, int64_t b,
              const Sums& sums) {
-    for (int g = 0; g < BLOCKS; g++)
-      if (!pack(images, order + g * WIDTH, min(WIDTH, n - g * WIDTH), packed.data + g * packed_size))
-        return false;
+    for (int g = 0; g < BLOCKS; g++) {
+      simd* out = packed.data + g * packed_size;
+      if (!pack(images, order + g * WIDTH, min(WIDTH, n - g * WIDTH), out)) return false;
+    }
     for (int64_t i = 0; i < b; i++) {
       const int64_t at = i * h * w;
       const Sums own = {sums.running_min + at, sums.limit + at,

@@ -6,10 +6,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-BROKEN_IMAGES = (
-    "images must be finite, got NaN or infinity in at least one; drop the broken images."
-)
-
 
 @dataclass(frozen=True)
 class Origins:
@@ -40,8 +36,6 @@ class PatchPosterior:
     entropy  of the weights, in nats, float64
     count    number of admissible patches
     origins  the most probable patches, if they were asked for
-    bound    with a tolerance, the proven bound of the share of weight that was skipped: the mean
-             is off by at most twice that (times the images' largest value), and rounding
     """
 
     mean: Float[Tensor, "b c *pixels"]
@@ -49,7 +43,6 @@ class PatchPosterior:
     entropy: Float[Tensor, " b *pixels"]
     count: Int[Tensor, " b *pixels"]
     origins: Origins | None = None
-    bound: Float[Tensor, " b *pixels"] | None = None
 
     @property
     def log_evidence(self) -> Tensor:
@@ -67,8 +60,7 @@ class PatchPosterior:
         kept = (getattr(self, name).to(device) for name in ("mean", "log_sum", "entropy", "count"))
         o = self.origins
         moved = o and Origins(*(p.to(device) for p in (o.image, o.row, o.col, o.log_weight)))
-        bound = None if self.bound is None else self.bound.to(device)
-        return PatchPosterior(*kept, origins=moved, bound=bound)
+        return PatchPosterior(*kept, origins=moved)
 
 
 def merge(first: PatchPosterior, second: PatchPosterior) -> PatchPosterior:
@@ -89,15 +81,7 @@ def merge(first: PatchPosterior, second: PatchPosterior) -> PatchPosterior:
         entropy=entropy,
         count=first.count + second.count,
         origins=_merge_origins(first.origins, second.origins, log_a, log_b),
-        bound=_merge_bounds(first.bound, second.bound),
     )
-
-
-def _merge_bounds(first: Tensor | None, second: Tensor | None) -> Tensor | None:
-    """No share of a union was skipped that is larger than the larger of its parts' shares."""
-    if first is None or second is None:
-        return second if first is None else first
-    return torch.maximum(first, second)
 
 
 def _merge_origins(

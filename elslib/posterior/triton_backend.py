@@ -15,16 +15,18 @@ checker does not know Triton's language.)
 
 import math
 from dataclasses import replace
-from functools import lru_cache, partial, reduce
+from functools import lru_cache, reduce
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from elslib.posterior.dictionary import PatchDictionary
 from elslib.posterior.float64_fallback import LARGEST_ENERGY, in_bits
-from elslib.posterior.merging import BROKEN_IMAGES, PatchPosterior, merge
+from elslib.posterior.query import Query
 from elslib.posterior.reference import reference_posterior
+from elslib.posterior.result import PatchPosterior, merge
 from elslib.windows import AxisClass, Border, admissible_count, position_classes
 
 # Query pixels of a program, and training patches that it takes at a time. A pixel that only meets
@@ -41,51 +43,42 @@ LEAST = tl.constexpr(-126.0)
 MOST = tl.constexpr(3e38)
 
 
-def cuda_posterior(
-    x: Tensor,
-    images: Tensor,
-    alpha: float,
-    sigma: float,
-    window: int,
-    border: Border,
-    top: int,
-    chunk: int | None,
-) -> PatchPosterior:
+def cuda_posterior(x: Tensor, dictionary: PatchDictionary, query: Query) -> PatchPosterior:
     """`patch_posterior` after its arguments were checked, for float32 on CUDA and a window.
 
     Where float32 cannot tell energies apart, because even the closest patch is very far away, and
     where origins are asked for, the reference engine answers instead. Raises ValueError for images
     with NaN or infinity.
     """
-    if not bool(torch.isfinite(images).all()):
-        raise ValueError(BROKEN_IMAGES)
-    by_reference = partial(reference_posterior, x, images, alpha, sigma, window, border, top, chunk)
-    if top:
-        return by_reference()
+    dictionary.check_finite()
+    if query.top:
+        return reference_posterior(x, dictionary, query)
+    window, border, n = query.window, query.border, len(dictionary)
+    assert window is not None
     b, c, h, w = x.shape
-    s = in_bits(sigma)
-    queries, images = (x * s).contiguous(), images.contiguous()
+    s = in_bits(query.sigma)
+    a, queries = -query.alpha * s, (x * s).contiguous()
     count = admissible_count(h, w, window, border).to(x.device)
-    step = min(chunk or len(images), max(1, PATCHES_PER_PROGRAM // int(count.max())))
+    step = min(query.chunk or n, max(1, PATCHES_PER_PROGRAM // int(count.max())))
     size = QUERIES_ALONE if border == "fixed" else QUERIES
     tiles = _tiles(b, h, w, window, border, size).to(x.device)
     together = step * max(1, SUMS // (4 * (3 + c) * b * h * w))  # images of a launch
     total = None
-    for some in images.split(together):
+    for _, some in dictionary.chunks(together):
         parts = math.ceil(len(some) / step)
         least, weight, ahead = (x.new_empty(parts, b, h, w) for _ in range(3))
         value = x.new_empty(parts, b, c, h, w)
         with torch.cuda.device_of(x):  # Triton launches on the current one
             _attend[(len(tiles), parts)](
-                queries, some, tiles, least, weight, ahead, value, -alpha * s, len(some), step,
+                queries, some, tiles, least, weight, ahead, value, a, len(some), step,
                 b, h, w, c, triton.next_power_of_2(c), border == "circular", size, PATCHES,
                 num_warps=4 if c == 1 else 8,  # as many sums as registers hold
             )  # fmt: skip
         if not bool((least.amin(0) <= LARGEST_ENERGY).all()):
-            return by_reference()
+            return reference_posterior(x, dictionary, query)
         numbers = [min(step, len(some) - first) for first in range(0, len(some), step)]
         of_parts = zip(least, weight, ahead, value, numbers, strict=True)
-        here = reduce(merge, (_posterior(*sums, n * count) for *sums, n in of_parts))
+        here = reduce(merge, (_posterior(*sums, number * count) for *sums, number in of_parts))
         total = merge(total, here) if total else here
     assert total is not None  # there is an image
     return replace(total, mean=total.mean.to(x.dtype))

@@ -14,26 +14,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from elslib.posterior.merging import Origins, PatchPosterior
+from elslib.posterior.query import Query
+from elslib.posterior.result import Origins, PatchPosterior
 
 # exp of less is a denormal double: nothing beside the largest weight, and slow.
 SMALLEST_LOGIT = -700.0
 
 
-def shift_posterior(
-    x: Tensor, images: Tensor, alpha: float, sigma: float, top: int
-) -> PatchPosterior:
+def shift_posterior(x: Tensor, images: Tensor, query: Query) -> PatchPosterior:
     """The posterior over the images [n, c, h, w] and their h w shifts, for each x [b, c, h, w].
 
     One "pixel" for all: fields are (b, ..., 1), the mean holds c h w values, and an origin's
     running number, (image h + row) w + col, stands in `image`, `row` and `col` alike. Float64.
     """
+    alpha, top = query.alpha, query.top
     q, p = x.double(), images.double()
     n, _, h, w = p.shape
     keys = torch.fft.rfft2(p)  # (n, c, h, w/2 + 1)
     squares = q.square().sum(dim=(1, 2, 3))[:, None] + alpha**2 * p.square().sum(dim=(1, 2, 3))
     logits = overlaps(q, keys).mul_(2 * alpha).sub_(squares[..., None, None])
-    logits.mul_(0.5 / sigma**2)  # (b, n, h, w)
+    logits.mul_(0.5 / query.sigma**2)  # (b, n, h, w)
     peak = logits.amax(dim=(1, 2, 3), keepdim=True)
     logits.sub_(peak)
     m = min(top, n * h * w)
@@ -63,8 +63,10 @@ def overlaps(q: Tensor, keys: Tensor) -> Tensor:
     return torch.fft.irfft2(spectrum, s=q.shape[2:])
 
 
-def shifts_resolve(x: Tensor, images: Tensor, alpha: float, sigma: float, tolerance: float) -> bool:
-    """Whether rounding moves no logit of `shift_posterior` by more than `tolerance`."""
-    squares = [v.double().square().sum(dim=(1, 2, 3)).max() for v in (x, alpha * images)]
+def shifts_resolve(x: Tensor, largest_square: float, query: Query, tolerance: float) -> bool:
+    """Whether rounding moves no logit of `shift_posterior` by more than `tolerance`, for images of
+    which no sum of squares exceeds `largest_square`."""
+    squares = float(x.double().square().sum(dim=(1, 2, 3)).max())
+    squares += query.alpha**2 * largest_square
     # A transform loses a few digits more than the product it replaces.
-    return 8 * torch.finfo(torch.float64).eps * float(sum(squares)) / (2 * sigma**2) < tolerance
+    return 8 * torch.finfo(torch.float64).eps * squares / (2 * query.sigma**2) < tolerance

@@ -1,0 +1,44 @@
+"""What is asked of an engine: the same record for all of them."""
+
+import math
+from dataclasses import dataclass
+
+from elslib.windows import Border
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which posterior is asked for, at any noisy image.
+
+    alpha   what the training images are multiplied by, at least 0
+    sigma   standard deviation of the noise, positive
+    window  odd side of the windows that are compared, None for whole images
+    border  which positions are admissible (see `elslib.windows.Border`)
+    top     how many most probable origins each pixel names
+    chunk   training images handled in one pass, None for the engine's choice: memory, not answers
+
+    Raises ValueError for other numbers; whether a window fits, the images decide.
+    """
+
+    alpha: float
+    sigma: float
+    window: int | None
+    border: Border
+    top: int = 0
+    chunk: int | None = None
+
+    def __post_init__(self):
+        if not (
+            math.isfinite(self.alpha)
+            and self.alpha >= 0
+            and math.isfinite(self.sigma)
+            and self.sigma > 0
+        ):
+            raise ValueError(
+                f"alpha must be >= 0 and sigma > 0, got {self.alpha} and {self.sigma}; never "
+                f"evaluate at t = 0."
+            )
+        if self.top < 0:
+            raise ValueError(f"top must be at least 0, got {self.top}; 0 asks for no origins.")
+        if self.chunk is not None and self.chunk < 1:
+            raise ValueError(f"chunk must be at least 1 image, got {self.chunk}; None chooses one.")
