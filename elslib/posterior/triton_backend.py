@@ -23,10 +23,10 @@ import triton.language as tl
 from torch import Tensor
 
 from elslib.posterior.dictionary import PatchDictionary
+from elslib.posterior.float64_fallback import LARGEST_ENERGY, in_bits
 from elslib.posterior.query import Query
 from elslib.posterior.reference import reference_posterior
 from elslib.posterior.result import PatchPosterior, merge
-from elslib.posterior.task import LARGEST_ENERGY, in_bits
 from elslib.windows import AxisClass, Border, admissible_count, position_classes
 
 # Query pixels of a program, and training patches that it takes at a time. A pixel that only meets

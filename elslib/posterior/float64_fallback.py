@@ -23,14 +23,20 @@ import torch
 from torch import Tensor
 
 from elslib.posterior.result import Origins, PatchPosterior
-from elslib.posterior.task import in_bits
 
 ROUNDING = 2.0**-24
+# Above this many bits the rounding of a float32 energy, about 2**-23 of it, is more than 1e-3.
+LARGEST_ENERGY = 2.0**13
 # Values of candidates' windows that are stored at a time.
 VALUES = 2**21
 
 
-def refine(
+def in_bits(sigma: float) -> float:
+    """s, so that `|s (x - alpha p)|^2 = |x - alpha p|^2 log2(e) / (2 sigma^2)`: energy in bits."""
+    return math.sqrt(math.log2(math.e) / 2) / sigma
+
+
+def float64_fallback(
     posterior: PatchPosterior,
     coarse: Tensor,
     x: Tensor,

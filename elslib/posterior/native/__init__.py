@@ -1,0 +1,140 @@
+"""The kernel for processors, kernel.cpp: which compiled file of it, and how to call it.
+
+The files are made when elslib is installed (build.py), one for each instruction set; the best one
+that this processor has is loaded. Where none can be, one warning says so and `library` is None.
+"""
+
+import ctypes
+import platform
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from elslib.posterior.native.build import source_digest
+from elslib.windows import Border
+
+FOLDER = Path(__file__).parent
+WIDTH, GROUP = 16, 4  # as in kernel.cpp: images side by side, and of these at a time
+BORDERS = {"fixed": 0, "circular": 1, "aware": 2}
+NOT_FINITE, NO_MEMORY = 1, 2
+# The instruction sets that a file is for, best first, by what torch says of the processor.
+INSTRUCTION_SETS = {
+    "AVX512": ("x86-64-v4", "x86-64-v3", "x86-64-v2"),
+    "AVX2": ("x86-64-v3", "x86-64-v2"),
+}
+
+
+class Problem(NamedTuple):
+    """What is asked for: the same for all queries and images."""
+
+    alpha: float
+    window: int
+    border: Border
+    top: int  # how many nearest patches each pixel names
+    s: float  # energies are |s (x - alpha p)|^2
+    slack: float  # energies so much above -log2(sum of weights) do not matter
+
+
+class Sums(NamedTuple):
+    """Sums over the patches of b queries, float64 unless they are energies (float32)."""
+
+    running_min: Tensor  # [b, h, w], weights are 2**(running_min - energy)
+    normalizer: Tensor  # [b, h, w], sum of the weights
+    entropy_accumulator: Tensor  # [b, h, w], sum of weight * log2(weight)
+    accumulator: Tensor  # [b, h, w, c], sum of weight * centre pixel
+    best_energy: Tensor  # [b, h, w, top], ascending; infinite where there are fewer
+    best_place: Tensor  # [b, h, w, top], int64, (image * h + row) * w + col
+
+
+class _Problem(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int32) for name in ("h", "w", "c", "window", "border", "top")] + [
+        (name, ctypes.c_float) for name in ("s", "a", "slack")
+    ]
+
+
+class _Sums(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_void_p)
+        for name in ("running_min", "limit", "normalizer", "entropy_accumulator", "accumulator")
+        + ("best_energy", "best_place")
+    ]
+
+
+def instruction_sets(machine: str, capability: str) -> tuple[str, ...]:
+    """Names of the files that a processor may run, best first. `capability` is torch's word."""
+    if machine in ("aarch64", "arm64"):
+        return ("aarch64",)
+    return INSTRUCTION_SETS.get(capability, ("x86-64-v2",))
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The best compiled file, loaded once; None, after a warning, where there is none."""
+    names = instruction_sets(platform.machine(), torch.backends.cpu.get_cpu_capability())
+    reasons = []
+    for name in names:
+        path = FOLDER / f"kernel-{name}.so"
+        try:
+            return _loaded(path)
+        except (OSError, AttributeError) as error:  # not there, not for this system, or damaged
+            reasons.append(f"{path.name}: {error}")
+    warnings.warn(
+        f"elslib's compiled kernel cannot be used ({'; '.join(reasons)}); the reference engine "
+        f"answers, many times slower. `python {FOLDER / 'build.py'}` compiles it anew, with "
+        f"`pip install ziglang`.",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return None
+
+
+def _loaded(path: Path) -> ctypes.CDLL:
+    if not path.is_file():
+        raise FileNotFoundError("no such file")
+    found = ctypes.CDLL(str(path))
+    found.source_digest.restype = ctypes.c_char_p
+    if found.source_digest().decode() != source_digest():
+        raise OSError("compiled from another kernel.cpp")
+    found.posterior_sums.restype = ctypes.c_int
+    found.posterior_sums.argtypes = [
+        ctypes.POINTER(_Problem), ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64,
+        ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(_Sums),
+    ]  # fmt: skip
+    return found
+
+
+def posterior_sums(x: Tensor, images: Tensor, order: Tensor, problem: Problem) -> Sums | None:
+    """The sums for queries x [b, c, h, w] over those of `images` [n, c, h, w] that `order` names.
+
+    float32 on the CPU; int64 [m] the order. Other threads run meanwhile. None if an image holds NaN
+    or infinity. MemoryError if there is not enough for a copy of 64 images.
+    """
+    kernel = library()
+    assert kernel is not None
+    x, images, order = x.contiguous(), images.contiguous(), order.contiguous()
+    b, c, h, w = x.shape
+    top = problem.top
+    sums = Sums(
+        torch.full((b, h, w), torch.inf),
+        torch.zeros(b, h, w, dtype=torch.float64),
+        torch.zeros(b, h, w, dtype=torch.float64),
+        torch.zeros(b, h, w, c, dtype=torch.float64),
+        torch.full((b, h, w, top), torch.inf),
+        torch.zeros(b, h, w, top, dtype=torch.int64),
+    )
+    limit = torch.full((b, h, w), torch.inf)
+    outcome = kernel.posterior_sums(
+        _Problem(
+            h, w, c, problem.window, BORDERS[problem.border], top,
+            problem.s, problem.s * problem.alpha, problem.slack,
+        ),
+        images.data_ptr(), order.data_ptr(), len(order), x.data_ptr(), b,
+        _Sums(limit=limit.data_ptr(), **{k: v.data_ptr() for k, v in sums._asdict().items()}),
+    )  # fmt: skip
+    if outcome == NO_MEMORY:
+        raise MemoryError("not enough memory for a packed copy of 64 training images.")
+    return None if outcome == NOT_FINITE else sums
