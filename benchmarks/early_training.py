@@ -53,7 +53,7 @@ def snapshots(network: str) -> dict[int, Path]:
 
 def drawn(denoiser: NetworkDenoiser, images: ImageSet, seeds: int) -> Tensor:
     """What a network draws from the noise of the seeds 0, 1, ..., by seed."""
-    x = torch.empty(seeds, *images.images.shape[1:])
+    x = torch.empty(seeds, *images.pixels.shape[1:])
     for label, some in batches(range(seeds), denoiser.config.classes):
         noise = initial_noise(some, x.shape[1:])
         labels = None if label is None else torch.full((len(some),), label)

@@ -70,7 +70,7 @@ class Painters:
     def draw(self, seeds: list[int], label: int) -> dict[str, Tensor]:
         """What each draws from the noise of these seeds, [b, 1, h, w]."""
         network, images = self.network, self.images
-        noise = initial_noise(seeds, images.images.shape[1:])
+        noise = initial_noise(seeds, images.pixels.shape[1:])
         labels = torch.full((len(seeds),), label)
         theory = theory_of(network, images, self.scale)
         times = uniform_times(THEORY_STEPS)

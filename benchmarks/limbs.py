@@ -148,7 +148,7 @@ def planted(whole: ImageSet, name: str, seed: int) -> tuple[Tensor, int]:
     rng = np.random.default_rng([seed, list(ERRORS).index(name)])
     found, full = [], 0
     for label in classes:
-        pictures = (whole.subset(label).images[:, 0].double().numpy() + 1) / 2
+        pictures = (whole.subset(label).pixels[:, 0].double().numpy() + 1) / 2
         wanted = len(found) + PLANTED // len(classes)
         for i in rng.permutation(len(pictures)):
             picture = plant(pictures[i], pictures[rng.integers(len(pictures))], rng)
@@ -201,7 +201,7 @@ def main(split: str, seed: int, pictures: Path | None) -> None:
     rows: dict[str, dict] = {}
     click.echo(f"{'images':26}{'kind':9}{'truth':>5}{'n':>5}{'share':>8}  95% interval    counts")
     for label, kind in KINDS.items():
-        images = whole.subset(label).images
+        images = whole.subset(label).pixels
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
         name = FASHION_CLASSES[label]
         rows[name] = row(images[order[:REAL]], kind, EXPECTED[kind], pictures, name)

@@ -197,7 +197,7 @@ def peak_memory(n: int, t: float) -> float:
     At low noise with the published window, whose patches are sorted; else with a large one.
     """
     images = sixty_thousand()[:n].clone()
-    x = noisy(load("fashion_mnist_test_1k").subset(CLASS).images[:8], t)
+    x = noisy(load("fashion_mnist_test_1k").subset(CLASS).pixels[:8], t)
     patch_posterior(x[:1, :, :5, :5], images[:1, :, :5, :5].contiguous(), 0.5, 0.5, 3, "aware")
 
     def read(key: str) -> float:
@@ -214,9 +214,9 @@ def peak_memory(n: int, t: float) -> float:
 def sixty_thousand() -> Tensor:
     """FashionMNIST's training images, or the embedded ones six times over: for timing only."""
     try:
-        return load("fashion_mnist/train").images
+        return load("fashion_mnist/train").pixels
     except FileNotFoundError:
-        return load("fashion_mnist_10k").images.repeat(6, 1, 1, 1)
+        return load("fashion_mnist_10k").pixels.repeat(6, 1, 1, 1)
 
 
 @click.command()
@@ -225,8 +225,8 @@ def sixty_thousand() -> Tensor:
 def main(repeats: int, parts: tuple[str, ...]) -> None:
     """Run PARTS, or all, and write them to data/results/posterior-benchmark.json."""
     whole = load("fashion_mnist_10k")
-    images = whole.subset(CLASS).images
-    clean = load("fashion_mnist_test_1k").subset(CLASS).images[:16]
+    images = whole.subset(CLASS).pixels
+    clean = load("fashion_mnist_test_1k").subset(CLASS).pixels[:16]
     measures = {
         "speed": lambda: speed(images, clean, repeats),
         "errors": lambda: errors(images, clean),

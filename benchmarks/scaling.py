@@ -58,7 +58,7 @@ class Peak:
 
 def write_set(path: Path) -> None:
     """IMAGES different float32 images: those of the embedded set, each time with other noise."""
-    seen = load("fashion_mnist_10k").images.numpy()
+    seen = load("fashion_mnist_10k").pixels.numpy()
     rng = np.random.default_rng(0)
     file = np.lib.format.open_memmap(path, "w+", np.float32, (IMAGES, *seen.shape[1:]))
     for first in range(0, IMAGES, len(seen)):

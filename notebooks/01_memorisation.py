@@ -45,7 +45,7 @@ from elslib.figures.plots import Line, lines
 images, held_out = load("fashion_mnist_10k"), load("fashion_mnist_test_1k")
 ideal = IdealScore(images)
 schedule = ideal.schedule
-noise = initial_noise([1000 * seed + i for i in range(n_seeds)], images.images.shape[1:])
+noise = initial_noise([1000 * seed + i for i in range(n_seeds)], images.pixels.shape[1:])
 label = torch.arange(n_seeds) % len(images.class_names)
 
 # %% [markdown]
@@ -63,7 +63,7 @@ label = torch.arange(n_seeds) % len(images.class_names)
 shown, forward_times = [0, 1, 9], [0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0]
 forward = {}
 for y in shown:
-    x0 = images.subset(y).images[0]
+    x0 = images.subset(y).pixels[0]
     levels = [schedule.levels(t) for t in forward_times]
     forward[images.class_names[y]] = torch.stack(
         [alpha * x0 + sigma * noise[y % n_seeds] for alpha, sigma in levels]
@@ -105,11 +105,11 @@ samples = guessed[-1]
 nearest, distance = torch.empty_like(samples), torch.empty(n_seeds, dtype=torch.float64)
 picked, yardstick = set(), []
 for y in label.unique().tolist():
-    rows, candidates = label == y, images.subset(y).images
+    rows, candidates = label == y, images.subset(y).pixels
     number, distance[rows] = nearest_image(samples[rows], candidates)
     nearest[rows] = candidates[number]
     picked |= {(y, i) for i in number.tolist()}
-    yardstick.append(nearest_image(held_out.subset(y).images[:20], candidates)[1])
+    yardstick.append(nearest_image(held_out.subset(y).pixels[:20], candidates)[1])
 yardstick = torch.cat(yardstick)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-reverse", "caption": "Backward, from noise at the left to the finished picture at the right. Upper row of each pair: the noisy image. Lower row: the machine's guess at the clean image. At first the guess is a blur, the average of a whole class. A few steps later it is one sharp training image, while the row above it is still mostly noise."}, "image": {"alt": "Grid of small pictures in three pairs of rows. In the upper row of a pair noise turns into a garment; in the lower row a blurred garment soon becomes a sharp one."}}

@@ -44,8 +44,8 @@ schedule, images = cosine(), load("fashion_mnist_10k")
 scale = published_scale("fmnist-resnet-zeros")
 seeds = list(range(seed, seed + n_seeds))
 label = torch.tensor([s % len(images.class_names) for s in seeds])
-noise = initial_noise(seeds, images.images.shape[1:])
-of_class = [images.subset(int(y)).images for y in label]
+noise = initial_noise(seeds, images.pixels.shape[1:])
+of_class = [images.subset(int(y)).pixels for y in label]
 
 # %% [markdown]
 # ## Four machines, one noise

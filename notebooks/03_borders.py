@@ -53,11 +53,11 @@ from elslib.windows import position_classes
 
 denoiser, images = load_network(network), training_images(network)
 scale = load_scale(network, "els")
-schedule, (height, width) = denoiser.schedule, images.images.shape[2:]
+schedule, (height, width) = denoiser.schedule, images.pixels.shape[2:]
 seeds = list(range(seed, seed + n_seeds))
 classes = denoiser.config.classes
 label = None if classes is None else torch.tensor(seeds) % classes
-noise = initial_noise(seeds, images.images.shape[1:])
+noise = initial_noise(seeds, images.pixels.shape[1:])
 
 # %% [markdown]
 # ## Three pixels and their dictionaries
@@ -223,7 +223,7 @@ if (wrapped.edges, load_network(padded).edges) != ("circular", "aware"):
     raise ValueError(f"circular must wrap and padded pad with zeros, got {circular!r}, {padded!r}.")
 rules = {"aware": "border-aware", "circular": "circular"}
 table = [["network", *rules.values()]]
-rows, notes, ink, keys = {"learnt from": digits.images[:n_pair]}, {}, {}, {}
+rows, notes, ink, keys = {"learnt from": digits.pixels[:n_pair]}, {}, {}, {}
 for word, name, right, wrong in (
     ("zero padding", padded, "aware", "circular"),
     ("circular padding", circular, "circular", "aware"),
@@ -245,13 +245,13 @@ again = sample(wrapped, torch.roll(first, shift, (2, 3)), n_steps=network_steps)
 before = sample(wrapped, first, n_steps=network_steps)
 keys["followed"] = float(pearson_r(again, torch.roll(before, shift, (2, 3))).min())
 for key, x in (
-    ink | {"ink_learnt": digits.images}
+    ink | {"ink_learnt": digits.pixels}
 ).items():  # share in the four outermost rows and columns
     light = (x.clamp(-1, 1) + 1) / 2
     share = (light * frame).sum((1, 2, 3)) / light.sum((1, 2, 3)).clamp(min=1)
     keys[key] = median_interval(100 * share)
 keys |= {"circular": circular, "padded": padded, "n_pair": n_pair, "n_kept": len(kept["network"])}
-glue_all(keys | {"n_digits": len(digits.images), "frame_area": 100 * float(frame.float().mean())})
+glue_all(keys | {"n_digits": len(digits.pixels), "frame_area": 100 * float(frame.float().mean())})
 markdown_table(table, ".2f")
 
 # %% [markdown]

@@ -51,7 +51,7 @@ PUBLISHED = {
 shown = (1.0, 0.75, 0.5, 0.25, 0.1, 0.05)
 fields, scales = {}, {}
 for name in names:
-    network, shape = load_network(name), training_images(name).images.shape[1:]
+    network, shape = load_network(name), training_images(name).pixels.shape[1:]
     noise = initial_noise(range(seed, seed + n_seeds), shape)
     classes = network.config.classes
     label = None if classes is None else torch.arange(seed, seed + n_seeds) % classes

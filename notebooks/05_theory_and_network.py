@@ -71,8 +71,8 @@ scale = load_scale(network, "els")
 schedule, n_classes = denoiser.schedule, len(images.class_names)
 seeds = list(range(seed, seed + n_seeds))
 label = torch.tensor([s % n_classes for s in seeds])
-noise = initial_noise(seeds, images.images.shape[1:])
-other_noise = initial_noise([s + 2000 * n_classes for s in seeds], images.images.shape[1:])
+noise = initial_noise(seeds, images.pixels.shape[1:])
+other_noise = initial_noise([s + 2000 * n_classes for s in seeds], images.pixels.shape[1:])
 
 # %% [markdown]
 # The network is a residual network of 3 x 3 convolutions with {glue:text}`padding:s` padding,
@@ -110,7 +110,7 @@ truth = samples["network"]
 samples["other noise"] = sample(denoiser, other_noise, label, network_steps)
 nearest, distance, copied = [], [], []
 for i, y in enumerate(label.tolist()):
-    candidates = images.subset(y).images
+    candidates = images.subset(y).pixels
     number, rms = nearest_image(truth[i : i + 1], candidates)
     nearest.append(candidates[number])
     distance.append(rms)
@@ -197,7 +197,7 @@ glue_all(
         "theory_steps": theory_steps,
         "network_steps": network_steps,
         "n_images": f"{len(images):,}",
-        "side": " x ".join(str(side) for side in images.images.shape[2:]),
+        "side": " x ".join(str(side) for side in images.pixels.shape[2:]),
         "data": card["images"]["name"].split("/")[0],
         "padding": denoiser.config.padding.removesuffix("s"),
         "width": denoiser.config.width,

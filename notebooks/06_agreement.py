@@ -165,7 +165,7 @@ agreement_scatter(pairs, ("IS", "ELS"))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-agreement-emoji", "caption": "From the same noise: a network that learned emoji, and three theories. One column is one seed, 0 to 7, each of another class; under the theories their r with the network."}, "image": {"alt": "Four rows of eight small colour pictures. Network and ELS: nearly the same patchworks of bright colours on white. LS: patchworks that share some of it. IS: eight emoji, among them a gorilla, a popcorn box and a face."}}
 colour, compared = read_pictures(COLOUR), read_rows(COLOUR)
-known = training_images(COLOUR).images
+known = training_images(COLOUR).pixels
 for kind in ("network", "ELS", "IS"):
     glue_all({f"{kind}_apart": median_interval(nearest_image(colour[kind], known)[1])})
 notes = {kind: values(compared, kind)[:8] for kind in ("ELS", "LS", "IS")}
@@ -217,7 +217,7 @@ n_kept = len(pairs[names[0]][0])
 for chosen in spot_checks(n_kept, n_live, draw, compare):
     number = (chosen + seed) % n_kept
     label = None if network.config.classes is None else number % network.config.classes
-    now = compare(draw(network, checked, [number], label, images.images.shape[1:]))
+    now = compare(draw(network, checked, [number], label, images.pixels.shape[1:]))
     kept = rows[names[0]].query("seed == @number and theory == 'ELS'")
     for new, old in zip(now.itertuples(), kept.itertuples(), strict=True):
         if abs(new.r - old.r) > 5e-3:

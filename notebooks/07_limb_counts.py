@@ -59,7 +59,7 @@ counts, wrong = {}, {}
 for kind, rows in of_kind.items():
     counts |= {(kind, name): found[rows] for name, found in counted.items()}
     labels = [label for label, counted_kind in KINDS.items() if counted_kind == kind]
-    of_class = [photographs.subset(label).images for label in labels]
+    of_class = [photographs.subset(label).pixels for label in labels]
     generator = torch.Generator().manual_seed(seed)
     some = [
         real[torch.randperm(len(real), generator=generator)[: len(rows) // len(labels)]]
@@ -224,7 +224,7 @@ markdown_table(table)
 # The pictures were kept; a few of them are drawn again now.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-size = images.images.shape[2:]  # who sees a border has fewer places to look for his like
+size = images.pixels.shape[2:]  # who sees a border has fewer places to look for his like
 glue_all({"late": run["late"], "widest": sides[-1]})
 for key, side in (("saw", els_scale.windows[0]), ("sees", sides[-1])):
     places = admissible_count(*size, side, "aware")
@@ -235,7 +235,7 @@ for key, name in (("as_is", "theory"), ("widened", names[-1])):
     apart = torch.empty(len(kept.label), dtype=torch.float64)
     for label in kept.label.unique().tolist():
         of_label = kept.label == label
-        apart[of_label] = nearest_image(drawn[name][of_label], images.subset(label).images)[1]
+        apart[of_label] = nearest_image(drawn[name][of_label], images.subset(label).pixels)[1]
     glue_all({f"{key}_apart": median_interval(apart)})
 markdown_table(redrawn_table(network, kept, n_live, seed))
 

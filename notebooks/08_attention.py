@@ -62,7 +62,7 @@ theory, drawn = (
 )
 images, cards = training_images(network), {k: load_card(names[t]) for t, k in keys.items()}
 windows = {key: limbs[title].run["windows"] for title, key in keys.items()}
-size = images.images.shape[2:]  # who sees a border has fewer places to look for his like
+size = images.pixels.shape[2:]  # who sees a border has fewer places to look for his like
 places = {key: admissible_count(*size, max(sides), "aware") for key, sides in windows.items()}
 glue_all({
     **{f"{key}_width": card["network"]["width"] for key, card in cards.items()},
@@ -148,7 +148,7 @@ for title, key in keys.items():
     apart = torch.empty(n, dtype=torch.float64)
     for label in labels.unique():
         same = labels == label
-        apart[same] = nearest_image(theory[title][same], images.subset(int(label)).images)[1]
+        apart[same] = nearest_image(theory[title][same], images.subset(int(label)).pixels)[1]
         like[title][same] = own_rank(drawn[title][same], theory[title][same]) > 0.95
     shares = {"": wrong, "_theory": in_pieces, "_like": like}
     found = {f"{key}{end}": share_interval(int(by[title].sum()), n) for end, by in shares.items()}
@@ -205,7 +205,7 @@ image_grid(rows, (), notes)
 # %% tags=["hide-input"]
 LAYERS = ("16 x 16, going down", "8 x 8", "16 x 16, going up")
 one_class, times = labels[:1].repeat(n_seeds), uniform_times(THEORY_STEPS)
-noise = initial_noise(range(seed, seed + n_seeds), images.images.shape[1:])
+noise = initial_noise(range(seed, seed + n_seeds), images.pixels.shape[1:])
 with torch.no_grad():
     half = list(ddim(denoiser, noise, times, one_class))[10]
 maps = attention_maps(denoiser, half.x, half.t, one_class)
@@ -232,7 +232,7 @@ if len(one) == 0:
     raise ValueError(f"{local} must have a shoe in pieces that {network} has whole.")
 apart = (drawn["with attention"][one] - drawn["ResNet"][one]).abs()[0, 0]
 y, x = divmod(int(apart.argmax()), apart.shape[1])
-noise = initial_noise(seeds[one].tolist(), images.images.shape[1:])
+noise = initial_noise(seeds[one].tolist(), images.pixels.shape[1:])
 with torch.no_grad():
     steps = list(ddim(denoiser, noise, times, labels[one]))[1::3]
 grid = {name: [] for name in ("estimate", *LAYERS)}

@@ -71,7 +71,7 @@ for what, pair in PAIRS.items():
         for name, (machine, kind) in THEORIES.items()
     } | trained
 denoisers, images = theirs["chosen"], known["chosen"]
-schedule, shape = denoisers["UNet"].schedule, images.images.shape[1:]
+schedule, shape = denoisers["UNet"].schedule, images.pixels.shape[1:]
 
 # %% [markdown]
 # ## Move the picture
@@ -88,7 +88,7 @@ for what, pair in PAIRS.items():
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(held_out), generator=generator)[:n_images]
     labels = held_out.labels[chosen] if theirs[what]["UNet"].config.classes else None
-    picture = held_out.images[chosen]
+    picture = held_out.pixels[chosen]
     eps = torch.randn(picture.shape, generator=generator)
     clean[what] = picture, eps, labels
     by = distances if what == "chosen" else (distances[0], distances[-1])

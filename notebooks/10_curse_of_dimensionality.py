@@ -78,9 +78,9 @@ middle = slice(8, 24)  # here even the largest window stays inside the image
 # %% tags=["hide-input"]
 label = torch.arange(n_images) % len(images.class_names)
 generator = torch.Generator().manual_seed(seed)
-clean = torch.empty(n_images, *images.images.shape[1:])
+clean = torch.empty(n_images, *images.pixels.shape[1:])
 for y in label.unique().tolist():
-    candidates = held_out.subset(y).images
+    candidates = held_out.subset(y).pixels
     chosen = torch.randperm(len(candidates), generator=generator)[: int((label == y).sum())]
     clean[label == y] = candidates[chosen]
 noise = initial_noise([1000 * seed + i for i in range(n_images)], clean.shape[1:])
@@ -89,7 +89,7 @@ shape = (len(sizes), len(windows), len(times), n_images)
 entropy = torch.full(shape, math.nan, dtype=torch.float64)  # median over an image's pixels
 above = entropy.clone()  # percentage of an image's pixels that are not memorised
 for y in label.unique().tolist():
-    rows, training = label == y, images.subset(y).images
+    rows, training = label == y, images.subset(y).pixels
     for j, t in enumerate(times):
         levels = schedule.levels(t)
         x = levels[0] * clean[rows] + levels[1] * noise[rows]

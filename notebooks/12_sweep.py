@@ -49,7 +49,7 @@ from elslib.figures.plots import Line, lines
 
 denoiser, images = load_network(network), training_images(network)
 scale = load_scale(network, machine).scaled(window_factor)
-schedule, shape = denoiser.schedule, images.images.shape[1:]
+schedule, shape = denoiser.schedule, images.pixels.shape[1:]
 
 # %% [markdown]
 # ## One point

@@ -51,7 +51,7 @@ scales = {machine: load_scale(network, machine) for machine in ("ls", "els")}
 denoisers = theories(denoiser, images, scales) | {"network": denoiser}
 generator = torch.Generator().manual_seed(seed)
 chosen = torch.randperm(len(held_out), generator=generator)[:n_images]
-clean = held_out.images[chosen]
+clean = held_out.pixels[chosen]
 label = None if denoiser.config.classes is None else held_out.labels[chosen]
 eps = torch.randn(clean.shape, generator=generator)
 # Not t = 1: a network predicts noise, and there its estimate of the image divides by nearly 0.
@@ -206,7 +206,7 @@ blind, shifted = load_network(circular), training_images(circular)
 if blind.edges != "circular":
     raise ValueError(f"circular must name a network with circular padding, got {circular!r}.")
 kept = read_pictures(circular)
-start = initial_noise(range(len(kept["network"])), shifted.images.shape[1:])
+start = initial_noise(range(len(kept["network"])), shifted.pixels.shape[1:])
 linear = StationaryWienerFilter(shifted, schedule=blind.schedule)
 kept["linear"] = sample(linear, start, n_steps=20)
 r = {name: pearson_r(kept[name], kept["network"]) for name in ("ELS", "linear")}

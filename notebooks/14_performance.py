@@ -42,8 +42,8 @@ from elslib.windows import admissible_count
 result = json.loads((data_folder() / "results" / "posterior-benchmark.json").read_text())
 speed, errors, scaling = result["speed"], result["errors"], result["scaling"]
 scale, times = published_scale("fmnist-resnet-zeros"), [(i + 1) / 20 for i in range(20)]
-images = load("fashion_mnist_10k").subset(training_class).images
-clean = load("fashion_mnist_test_1k").subset(training_class).images[:1]
+images = load("fashion_mnist_10k").subset(training_class).pixels
+clean = load("fashion_mnist_test_1k").subset(training_class).pixels[:1]
 alpha, sigma = cosine().levels(t_picture)
 x = alpha * clean + sigma * initial_noise([seed], clean.shape[1:])
 

@@ -40,7 +40,7 @@ results = data_folder() / "results"
 speed = json.loads((results / "posterior-benchmark.json").read_text())
 measured = json.loads((results / "scaling.json").read_text())
 scale, images = published_scale(schedule_of), load("fashion_mnist_10k")
-c, h, w = images.images.shape[1:]
+c, h, w = images.pixels.shape[1:]
 
 # %% [markdown]
 # ## How much is there to add up?
@@ -125,11 +125,11 @@ lines(
 few, t = images.first(300), 0.4
 whole = EquivariantLocalScore(few, scale, edges=machine)
 alpha, sigma = whole.schedule.levels(t)
-x = alpha * images.images[-1:] + sigma * initial_noise([seed], (c, h, w))
+x = alpha * images.pixels[-1:] + sigma * initial_noise([seed], (c, h, w))
 expected = whole.posterior(x, t)
 cuts = [slice(0, 20), slice(20, 170), slice(170, 300)]
 shards = [
-    EquivariantLocalScore(ImageSet(few.images[cut]), scale, edges=machine).posterior(x, t)
+    EquivariantLocalScore(ImageSet(few.pixels[cut]), scale, edges=machine).posterior(x, t)
     for cut in cuts
 ]
 merged = merge(merge(shards[0], shards[1]), shards[2])

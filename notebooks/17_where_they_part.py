@@ -61,7 +61,7 @@ for name in names:
     schedule, classes = trained[name].schedule, trained[name].config.classes
     theories[name] = theory_of(trained[name], images, load_scale(name, "els"))
     labels[name] = None if classes is None else torch.tensor(seeds) % classes
-    noise = initial_noise(seeds, images.images.shape[1:])
+    noise = initial_noise(seeds, images.pixels.shape[1:])
     course[name] = list(ddim(theories[name], noise, grid, labels[name]))
     ends[name] = course[name][-1].x0
 cut = course[last][1].t
@@ -228,7 +228,7 @@ kept = {name: read_pictures(name) for name in (first, fast, last)}
 start = initial_noise(range(len(kept[last]["network"])), kept[last]["network"].shape[1:])
 drawn = sample(trained[again], start, n_steps=many).clamp(-1, 1)  # as kept pictures are
 kept[again] = kept[last] | {"network": drawn}
-held = recipes.held_out_images(last).images[:128]
+held = recipes.held_out_images(last).pixels[:128]
 eps = torch.randn(held.shape, generator=torch.Generator().manual_seed(0))
 spans = {(i + 0.5) / 100: 0.01 for i in range(5)} | {(i + 0.5) / 20: 0.05 for i in range(1, 20)}
 shown = (0.005, 0.045, 0.525)  # of these times, each with how long it stands for

@@ -30,7 +30,7 @@ def noisy(images, t, b, seed=1):
     """b noisy versions of training images at time t."""
     alpha, sigma = SCHEDULE.levels(t)
     generator = torch.Generator().manual_seed(seed)
-    x0 = images.images[torch.arange(b) % len(images)]
+    x0 = images.pixels[torch.arange(b) % len(images)]
     eps = torch.randn(x0.shape, generator=generator, dtype=x0.dtype)
     return alpha * x0 + sigma * eps
 
@@ -73,10 +73,10 @@ class MachineLaws:
         images = image_set(4, *shape, dtype=dtype)
         x = noisy(images, t, 2)
         for window in self.windows:
-            found = self.posterior(x, images.images, t, window)
+            found = self.posterior(x, images.pixels, t, window)
             for b in range(2):
                 mean, log_sum, entropy, *_ = self.oracle(
-                    x[b], images.images, *SCHEDULE.levels(t), window
+                    x[b], images.pixels, *SCHEDULE.levels(t), window
                 )
                 assert np.abs(found.mean[b].numpy() - mean).max() < tolerance
                 assert np.abs(found.entropy[b].numpy() - entropy).max() < 10 * tolerance
@@ -108,7 +108,7 @@ class MachineLaws:
     @pytest.mark.parametrize("t", [0.05, 0.7])
     def test_chunks_order_and_shards_change_nothing(self, t):
         """A sum over the data does not depend on how it is cut or ordered (ragged cuts too)."""
-        images = image_set(7, 2, 6, 6).images
+        images = image_set(7, 2, 6, 6).pixels
         x = noisy(image_set(7, 2, 6, 6), t, 2)
         for window in self.windows:
             whole = self.posterior(x, images, t, window, top=3)
@@ -159,7 +159,7 @@ class MachineLaws:
 
     def test_infinite_noise_gives_the_mean_of_the_admissible_centres(self):
         """alpha/sigma -> 0 with x = O(sigma)."""
-        images = image_set(5, 2, 6, 6).images
+        images = image_set(5, 2, 6, 6).pixels
         for window in self.windows:
             machine = self.machine(image_set(2, 1, 5, 5), window)
             x = 1e4 * torch.randn(1, 2, 6, 6, generator=torch.Generator().manual_seed(0))
@@ -177,8 +177,8 @@ class MachineLaws:
     def test_no_noise_gives_the_datum(self):
         """sigma -> 0 at x = alpha * datum."""
         images = image_set(5, 2, 6, 6)
-        x = images.images[1:2]
-        found = self.posterior(SCHEDULE.levels(1e-4)[0] * x, images.images, 1e-4, self.windows[-1])
+        x = images.pixels[1:2]
+        found = self.posterior(SCHEDULE.levels(1e-4)[0] * x, images.pixels, 1e-4, self.windows[-1])
         assert torch.allclose(found.mean, x, rtol=0, atol=1e-3)
 
     def test_finite_far_from_the_data(self):
@@ -186,8 +186,8 @@ class MachineLaws:
         images = image_set(4, 1, 6, 6)
         for t in (0.02, 0.9):
             alpha, sigma = SCHEDULE.levels(t)
-            x = alpha * images.images[:1] + 50 * sigma
-            found = self.posterior(x, images.images, t, self.windows[-1])
+            x = alpha * images.pixels[:1] + 50 * sigma
+            found = self.posterior(x, images.pixels, t, self.windows[-1])
             for part in (found.mean, found.log_sum, found.entropy):
                 assert bool(torch.isfinite(part).all())
             assert float(found.mean.abs().max()) <= 1 + 1e-5
@@ -195,7 +195,7 @@ class MachineLaws:
     @pytest.mark.parametrize("t", [0.003, 0.05])
     def test_near_duplicates_keep_their_weights(self, t):
         """Images a thousandth apart at the lowest noise: total variation of the weights."""
-        base = image_set(2, 1, 5, 5).images[:1]
+        base = image_set(2, 1, 5, 5).pixels[:1]
         generator = torch.Generator().manual_seed(3)
         images = (base + 2e-3 * torch.randn(5, 1, 5, 5, generator=generator)).clamp(-1, 1)
         alpha, sigma = SCHEDULE.levels(t)
@@ -220,7 +220,7 @@ class MachineLaws:
 
     def test_origins_keep_their_order_where_weights_underflow(self):
         """At the lowest noise, in any chunks: the same patches, nearest first, none missing."""
-        images = image_set(5, 1, 5, 5, dtype=torch.float64).images[:4]
+        images = image_set(5, 1, 5, 5, dtype=torch.float64).pixels[:4]
         x = noisy(image_set(5, 1, 5, 5, dtype=torch.float64), 0.003, 1)
         whole = self.posterior(x, images, 0.003, self.windows[-1], top=3).origins
         assert whole is not None
@@ -235,7 +235,7 @@ class MachineLaws:
 
     def test_origins_are_the_most_probable_patches(self):
         """Places and weights of the oracle's largest weights."""
-        images = image_set(3, 1, 5, 5).images[:2]
+        images = image_set(3, 1, 5, 5).pixels[:2]
         t, window = 0.25, self.windows[0]
         x = noisy(image_set(3, 1, 5, 5), t, 1)
         machine = self.machine(image_set(2, 1, 5, 5), window)

@@ -52,7 +52,7 @@ def pca_loop(x, images, alpha, sigma, threshold):
 def smooth_set(n, c, h, w, seed=0, dtype=torch.float32):
     """Images whose neighbouring pixels are alike, so that windows are neither empty nor all."""
     rough = image_set(n, c, h, w, seed, dtype=dtype)
-    images = torch.stack([rough.images.roll(k, 3) for k in (0, 1, 2)]).mean(dim=0)
+    images = torch.stack([rough.pixels.roll(k, 3) for k in (0, 1, 2)]).mean(dim=0)
     return ImageSet(images, rough.labels, rough.class_names, "smooth")
 
 
@@ -93,9 +93,9 @@ class TestEveryBaseline:
         """Float32 in, float32 out; float64 likewise; neither x nor the images change."""
         images = smooth_set(4, 2, 5, 5, dtype=dtype)
         x = noisy(images, 0.5, 2)
-        before, images_before = x.clone(), images.images.clone()
+        before, images_before = x.clone(), images.pixels.clone()
         assert baseline(images)(x, 0.5).dtype == dtype
-        assert torch.equal(x, before) and torch.equal(images.images, images_before)
+        assert torch.equal(x, before) and torch.equal(images.pixels, images_before)
 
     @pytest.mark.parametrize("t", TIMES)
     def test_one_image_is_always_the_answer(self, baseline, t):
@@ -105,16 +105,16 @@ class TestEveryBaseline:
         """
         images = image_set(2, 1, 4, 4).first(1)
         if baseline is StationaryWienerFilter:
-            images = ImageSet(torch.full_like(images.images, 0.3))
+            images = ImageSet(torch.full_like(images.pixels, 0.3))
         x = noisy(images, t, 2)
-        expected = images.images.expand(2, 1, 4, 4)
+        expected = images.pixels.expand(2, 1, 4, 4)
         assert torch.allclose(baseline(images)(x, t), expected, rtol=0, atol=1e-6)
 
     def test_order_of_the_images_changes_nothing(self, baseline):
         """The training set is a multiset."""
         images = smooth_set(8, 1, 5, 5)
         x = noisy(images, 0.5, 2)
-        other = ImageSet(images.images.flip(0))
+        other = ImageSet(images.pixels.flip(0))
         assert torch.allclose(baseline(images)(x, 0.5), baseline(other)(x, 0.5), rtol=0, atol=1e-5)
 
     def test_the_schedule_is_used(self, baseline):
@@ -131,7 +131,7 @@ class TestEveryBaseline:
         """50 sigma away; those that average images stay among them."""
         images = smooth_set(6, 1, 5, 5)
         alpha, sigma = SCHEDULE.levels(t)
-        found = baseline(images)(alpha * images.images[:1] + 50 * sigma, t)
+        found = baseline(images)(alpha * images.pixels[:1] + 50 * sigma, t)
         assert bool(torch.isfinite(found).all())
         assert baseline in LINEAR or float(found.abs().max()) <= 1 + 1e-5
 
@@ -189,7 +189,7 @@ def test_wiener_equals_the_formula(n, t):
     images = image_set(n, 3, 4, 3, dtype=torch.float64)
     x = noisy(images, t, 2)
     for b in range(2):
-        expected, _ = wiener_loop(x[b], images.images, *SCHEDULE.levels(t))
+        expected, _ = wiener_loop(x[b], images.pixels, *SCHEDULE.levels(t))
         assert np.abs(WienerFilter(images)(x, t)[b].numpy() - expected).max() < 1e-9
         single = WienerFilter(images.to(dtype=torch.float32))(x.float(), t)[b]
         assert np.abs(single.numpy() - expected).max() < 1e-5
@@ -217,7 +217,7 @@ def test_no_affine_estimator_is_better_than_wiener(n):
     denoise, one = WienerFilter(images), torch.eye(18, dtype=torch.float64)
     b = denoise(torch.zeros(1, 2, 3, 3, dtype=torch.float64), 0.4).flatten()
     a = (denoise(one.view(18, 2, 3, 3), 0.4).flatten(1) - b).T
-    flat = images.images.flatten(1)
+    flat = images.pixels.flatten(1)
     m, s = flat.mean(0), torch.cov(flat.T, correction=0)
 
     def error(a, b):
@@ -273,8 +273,8 @@ def test_two_baselines_share_a_fit(monkeypatch):
 def all_shifts(images: ImageSet) -> ImageSet:
     """The images at every cyclic shift."""
     assert images.labels is not None
-    h, w = images.images.shape[2:]
-    moved = [images.images.roll((dy, dx), (2, 3)) for dy in range(h) for dx in range(w)]
+    h, w = images.pixels.shape[2:]
+    moved = [images.pixels.roll((dy, dx), (2, 3)) for dy in range(h) for dx in range(w)]
     return ImageSet(torch.cat(moved), images.labels.repeat(h * w), images.class_names)
 
 
@@ -315,7 +315,7 @@ def test_pca_locality_equals_the_loops(t, shape, dtype, tolerance):
     for threshold in (0.02, 0.3):
         found = PcaLocality(images, threshold)(x, t)
         for b in range(2):
-            expected = pca_loop(x[b], images.images, *SCHEDULE.levels(t), threshold)
+            expected = pca_loop(x[b], images.pixels, *SCHEDULE.levels(t), threshold)
             assert np.abs(found[b].numpy() - expected).max() < tolerance
 
 
@@ -323,7 +323,7 @@ def test_pca_locality_equals_the_loops(t, shape, dtype, tolerance):
 def test_pca_locality_that_keeps_everything_is_ideal(t):
     """Threshold 0 keeps every value, even a constant one, with which nothing is correlated."""
     images = smooth_set(6, 2, 5, 5)
-    images.images[:, 0, 2, 2] = 0.5
+    images.pixels[:, 0, 2, 2] = 0.5
     x = noisy(images, t, 2)
     denoise = PcaLocality(images, 0.0)
     assert bool(denoise.windows(t).all())
@@ -367,7 +367,7 @@ def test_windows_of_a_class():
 @pytest.mark.parametrize("faint", [0.0, 1e-3])
 def test_a_value_always_compares_itself(faint):
     """A pixel that is constant, or all but, has no ratios or huge ones; no window is empty."""
-    images = smooth_set(6, 1, 4, 4, dtype=torch.float64).images.clone()
+    images = smooth_set(6, 1, 4, 4, dtype=torch.float64).pixels.clone()
     images[:, 0, 0, 0] = -1 + faint * (images[:, 0, 0, 1] > 0)
     denoise = PcaLocality(ImageSet(images))
     for t in (0.003, 0.3):
@@ -410,7 +410,7 @@ def test_float32_keeps_its_digits_in_high_noise_and_far_away():
 @pytest.mark.parametrize("t", [0.003, 0.05])
 def test_near_duplicates_keep_their_weights(t):
     """Images a thousandth apart at the lowest noise, in float32 against the loops."""
-    base = image_set(2, 1, 5, 5).images[:1]
+    base = image_set(2, 1, 5, 5).pixels[:1]
     generator = torch.Generator().manual_seed(3)
     images = (base + 2e-3 * torch.randn(5, 1, 5, 5, generator=generator)).clamp(-1, 1)
     alpha, sigma = SCHEDULE.levels(t)
@@ -439,8 +439,8 @@ def test_nearest_image_equals_the_loops(t):
     alpha, _ = SCHEDULE.levels(t)
     found = NearestImage(images)(x, t)
     for b in range(9):
-        distances = [((x[b].double() - alpha * p.double()) ** 2).sum() for p in images.images]
-        assert torch.equal(found[b], images.images[int(np.argmin(distances))])
+        distances = [((x[b].double() - alpha * p.double()) ** 2).sum() for p in images.pixels]
+        assert torch.equal(found[b], images.pixels[int(np.argmin(distances))])
 
 
 def test_nearest_image_is_ideal_without_noise():
@@ -452,12 +452,12 @@ def test_nearest_image_is_ideal_without_noise():
     found = NearestImage(images)(x, 0.5)
     ideal = IdealScore(images, schedule=quiet)(x / alpha, 0.5)
     assert torch.allclose(found, ideal, rtol=0, atol=1e-4)
-    assert torch.equal(NearestImage(images)(alpha * images.images, 0.5), images.images)
+    assert torch.equal(NearestImage(images)(alpha * images.pixels, 0.5), images.pixels)
 
 
 def test_nearest_image_tells_near_duplicates_apart():
     """Images so alike that expanded squares in float32 take one for another."""
-    base = image_set(2, 1, 9, 9).images[:1]
+    base = image_set(2, 1, 9, 9).pixels[:1]
     generator = torch.Generator().manual_seed(3)
     images = base + 1e-5 * torch.randn(9, 1, 9, 9, generator=generator)
     alpha, _ = SCHEDULE.levels(0.2)

@@ -62,9 +62,9 @@ def test_embedded_set_meets_contract(name):
     images = named.load(name)
     channels = 3 if name.startswith(("noto", "cifar10")) else 1
     assert images.name == name
-    assert images.images.shape == (SIZES[name], channels, 32, 32)
-    assert images.images.dtype == torch.float32
-    low, high = images.images.aminmax()
+    assert images.pixels.shape == (SIZES[name], channels, 32, 32)
+    assert images.pixels.dtype == torch.float32
+    low, high = images.pixels.aminmax()
     assert low == -1 and 0.9 < high <= 1
     assert images.labels is not None and images.labels.dtype == torch.int64
     assert images.labels.shape == (SIZES[name],)
@@ -91,7 +91,7 @@ def test_held_out_rows_are_disjoint_from_training_rows(name):
     for split, bounds in about["splits"].items():
         images = named.load(f"{name}/{split}")
         expected = resized_set(pixels[slice(*bounds)], labels[slice(*bounds)].long(), (), "")
-        assert torch.equal(images.images, expected.images)
+        assert torch.equal(images.pixels, expected.pixels)
         assert labels_of(images) == labels_of(expected)
 
 
@@ -100,7 +100,7 @@ def test_emoji_pixels_are_the_bytes():
     about = named.manifest()["noto_emoji"]
     with np.load(folders.data_folder() / next(iter(about["files"])), allow_pickle=False) as arrays:
         pixels = arrays["images"][:100].astype(np.float64)
-    images = named.load("noto_emoji").first(100).images
+    images = named.load("noto_emoji").first(100).pixels
     assert np.abs(images.numpy() - (pixels / 127.5 - 1)).max() < 1e-6
 
 
@@ -109,7 +109,7 @@ def test_the_embedded_photographs_are_the_first_of_cifar10():
     images = named.load("cifar10_10k")
     assert labels_of(images)[:10] == [6, 9, 9, 4, 1, 1, 2, 7, 8, 3]
     assert images.class_names == full_sets.CIFAR10_CLASSES
-    means = images.images.mean((0, 2, 3)) / 2 + 0.5
+    means = images.pixels.mean((0, 2, 3)) / 2 + 0.5
     assert torch.allclose(means, torch.tensor([0.4914, 0.4822, 0.4465]), atol=5e-3)
 
 
@@ -139,7 +139,7 @@ def test_an_imported_set(root):
     (folder / "mine.json").write_text(json.dumps(about))
     images = named.load("mine")
     assert images.name == "mine/train" and images.labels is None and len(images) == 80
-    assert torch.allclose(images.images, torch.tensor(gray(51)))
+    assert torch.allclose(images.pixels, torch.tensor(gray(51)))
     assert "mine/train" in named.present() and len(named.load("mine/held_out")) == 10
     (folder / "mine.webp").write_bytes(content[:-3])
     with pytest.raises(ValueError, match="must have the sha256 of its manifest.*import it again"):
@@ -250,13 +250,13 @@ def gray(value):
 def assert_idx_set(name, class_names):
     train, test = named.load(name), named.load(f"{name}/test")
     assert train.name == f"{name}/train" and test.name == f"{name}/test"
-    assert train.images.shape == (3, 1, 32, 32) and train.images.dtype == torch.float32
-    for image, value in zip(train.images, (0, 51, 255), strict=True):
+    assert train.pixels.shape == (3, 1, 32, 32) and train.pixels.dtype == torch.float32
+    for image, value in zip(train.pixels, (0, 51, 255), strict=True):
         assert torch.allclose(image, torch.tensor(gray(value)), atol=1e-5)
     assert labels_of(train) == [7, 0, 9]
     assert train.class_names == class_names
     assert labels_of(test) == [1, 2]
-    assert [float(image.mean().round(decimals=4)) for image in test.images] == [-1, 1]
+    assert [float(image.mean().round(decimals=4)) for image in test.pixels] == [-1, 1]
 
 
 def test_mnist_loads_from_idx_files(root):
@@ -295,7 +295,7 @@ def test_fetching_a_set_that_is_here_says_what_it_has(root):
     assert said[0] == {"folder": str(root), "here": True}
     for split in ("train", "test"):
         images = named.load(f"fashion_mnist/{split}")
-        assert said[1][split] == {"shape": list(images.images.shape), "sha256": images.sha256}
+        assert said[1][split] == {"shape": list(images.pixels.shape), "sha256": images.sha256}
 
 
 def test_fashion_mnist_prefers_the_cache_to_debian(root, monkeypatch, tmp_path):
@@ -312,15 +312,15 @@ def test_cifar10_loads_from_all_its_files(root, monkeypatch, packed):
     write_cifar(root, monkeypatch, packed)
     assert "cifar10/train" in named.present()
     train, test = named.load("cifar10"), named.load("cifar10/test")
-    assert train.images.shape == (10, 3, 32, 32)
+    assert train.pixels.shape == (10, 3, 32, 32)
     assert labels_of(train) == [0, 9, 1, 9, 2, 9, 3, 9, 4, 9]
     assert train.class_names == full_sets.CIFAR10_CLASSES
     for i in range(5):
-        assert torch.allclose(train.images[2 * i], torch.tensor(gray(40 * i)), atol=1e-6)
-    red = train.images[1]
+        assert torch.allclose(train.pixels[2 * i], torch.tensor(gray(40 * i)), atol=1e-6)
+    red = train.pixels[1]
     assert (red[0] == 1).all() and (red[1:] == -1).all()
     assert labels_of(test) == [5, 9]
-    assert torch.allclose(test.images[0], torch.tensor(gray(200)), atol=1e-6)
+    assert torch.allclose(test.pixels[0], torch.tensor(gray(200)), atol=1e-6)
 
 
 @pytest.mark.parametrize("what", ["images", "labels"])
@@ -340,9 +340,9 @@ def test_celeba_loads_from_photographs(root, monkeypatch):
     """CelebA comes through from its jpegs: split, order, gray values, no labels."""
     write_celeba(root, monkeypatch)
     train, test = named.load("celeba"), named.load("celeba/test")
-    assert train.images.shape == test.images.shape == (2, 3, 32, 32)
+    assert train.pixels.shape == test.pixels.shape == (2, 3, 32, 32)
     assert train.labels is None and train.class_names == ()
-    for image, value in zip([*train.images, *test.images], (60, 80, 100, 120), strict=True):
+    for image, value in zip([*train.pixels, *test.pixels], (60, 80, 100, 120), strict=True):
         # 178 pixels wide, so the square of 100 ends 7 cells of 5.56 pixels from the border.
         assert torch.allclose(image[:, 8:24, 8:24], torch.tensor(gray(value)), atol=0.02)
         assert torch.allclose(image[:, :6], torch.tensor(1.0), atol=0.02)
@@ -374,7 +374,7 @@ def test_celeba_second_load_uses_kept_array(root, monkeypatch):
     assert [path.name for path in root.glob("*.npy")] == ["celeba-train-crop178.npy"]
     shutil.rmtree(folder)
     second = named.load("celeba")
-    assert torch.equal(second.images, first.images) and second.sha256 == first.sha256
+    assert torch.equal(second.pixels, first.pixels) and second.sha256 == first.sha256
     with pytest.raises(FileNotFoundError, match="elslib data fetch celeba"):
         named.load("celeba/test")
 
@@ -580,7 +580,7 @@ def test_images_must_be_finite(bad):
     """A single NaN or infinity is refused."""
     images = torch.zeros(2, 1, 4, 4)
     images[1, 0, 3, 2] = bad
-    with pytest.raises(ValueError, match="images must be finite, got NaN or infinity"):
+    with pytest.raises(ValueError, match="pixels must be finite, got NaN or infinity"):
         ImageSet(images)
 
 
@@ -596,14 +596,14 @@ def test_images_must_lie_in_range(bad):
 @pytest.mark.parametrize("shape", [(4, 4), (3, 4, 4), (2, 1, 1, 4, 4), (0, 1, 4, 4)])
 def test_images_must_have_four_axes(as_installed, shape):
     """Anything but a non-empty [n, c, h, w] is refused with the shape found."""
-    with pytest.raises(ValueError, match=r"images must be .* shape \[n, c, h, w\] with n >= 1"):
+    with pytest.raises(ValueError, match=r"pixels must be .* shape \[n, c, h, w\] with n >= 1"):
         ImageSet(torch.zeros(shape))
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
 def test_images_must_be_floating_point(as_installed, dtype):
     """Bytes and other integers are refused: their scale is not [-1, 1]."""
-    with pytest.raises(ValueError, match=f"images must be floating point.*got {dtype}"):
+    with pytest.raises(ValueError, match=f"pixels must be floating point.*got {dtype}"):
         ImageSet(torch.zeros(2, 1, 4, 4, dtype=dtype))
 
 
@@ -639,7 +639,7 @@ def test_a_class_is_one_whole_number(as_installed, label):
 def test_a_class_may_be_an_integer_of_any_kind(label):
     """NumPy's and torch's as Python's."""
     part = ramp().subset(label)
-    assert torch.equal(part.images, ramp().subset(1).images)
+    assert torch.equal(part.pixels, ramp().subset(1).pixels)
     assert part.sha256 == ramp().subset(1).sha256
 
 
@@ -669,13 +669,13 @@ def test_subset_keeps_the_rows_of_its_class_in_order():
     for label in range(3):
         part = whole.subset(label)
         assert labels_of(part) == [label, label]
-        assert torch.equal(part.images, whole.images[[label, label + 3]])
-        assert torch.equal(part.to(dtype=torch.float64).first(1).images, part.images[:1].double())
-    assert torch.equal(whole.first(5).subset(2).images, whole.images[2:3])
+        assert torch.equal(part.pixels, whole.pixels[[label, label + 3]])
+        assert torch.equal(part.to(dtype=torch.float64).first(1).pixels, part.pixels[:1].double())
+    assert torch.equal(whole.first(5).subset(2).pixels, whole.pixels[2:3])
     assert whole.first(6) is whole
     emoji = named.load("noto_emoji")
     rows = torch.tensor(labels_of(emoji)).eq(2)
-    assert torch.equal(emoji.subset(2).images, emoji.images[rows])
+    assert torch.equal(emoji.subset(2).pixels, emoji.pixels[rows])
 
 
 def test_sha256_is_of_the_content():
@@ -696,8 +696,8 @@ def test_sha256_is_of_the_content():
         one.first(1),
     ]
     assert len({one.sha256, *(other.sha256 for other in others)}) == len(others) + 1
-    assert ImageSet(one.images).sha256 == ImageSet(one.images.clone()).sha256
-    assert ImageSet(one.images).sha256 != ImageSet(-one.images).sha256
+    assert ImageSet(one.pixels).sha256 == ImageSet(one.pixels.clone()).sha256
+    assert ImageSet(one.pixels).sha256 != ImageSet(-one.pixels).sha256
 
 
 def test_sha256_is_independent_of_memory_layout():
@@ -712,7 +712,7 @@ def test_resizing_keeps_constants(side):
     """An image of one byte is that value everywhere after resizing, also black and white."""
     values = (0, 1, 127, 254, 255)
     pixels = torch.from_numpy(constant_images(values, 3, side, side))
-    images = resized_set(pixels, None, (), "").images
+    images = resized_set(pixels, None, (), "").pixels
     assert images.shape == (5, 3, 32, 32)
     for image, value in zip(images, values, strict=True):
         assert torch.allclose(image, torch.tensor(gray(value)), atol=1e-5)
@@ -724,13 +724,13 @@ def test_a_mapped_file(tmp_path):
     pixels = np.linspace(-1, 1, 6 * 2 * 4 * 5, dtype=np.float32).reshape(6, 2, 4, 5)
     np.save(path, pixels)
     mapped = named.load(str(path))
-    assert torch.equal(mapped.images, torch.from_numpy(pixels)) and mapped.labels is None
+    assert torch.equal(mapped.pixels, torch.from_numpy(pixels)) and mapped.labels is None
     assert mapped.sha256 == ImageSet(torch.from_numpy(pixels)).sha256
     np.save(tmp_path / "set.labels.npy", np.array([0, 0, 0, 1, 1, 0]))
     mapped = named.load(str(path))
-    part = mapped.subset(1).images
-    assert part.data_ptr() == mapped.images[3].data_ptr()  # neighbours: nothing is copied
-    assert torch.equal(mapped.subset(0).images, torch.from_numpy(pixels[[0, 1, 2, 5]]))
+    part = mapped.subset(1).pixels
+    assert part.data_ptr() == mapped.pixels[3].data_ptr()  # neighbours: nothing is copied
+    assert torch.equal(mapped.subset(0).pixels, torch.from_numpy(pixels[[0, 1, 2, 5]]))
     with pytest.raises(FileNotFoundError, match="nowhere.npy is missing; numpy.save writes"):
         named.load(str(tmp_path / "nowhere.npy"))
     np.save(path, pixels.astype(np.float64))
@@ -749,7 +749,7 @@ def test_shards():
     """Together the whole, alike in size; more of them than images are refused."""
     whole = ramp(7)
     parts = [whole.shard(i, 3) for i in range(3)]
-    assert torch.equal(torch.cat([part.images for part in parts]), whole.images)
+    assert torch.equal(torch.cat([part.pixels for part in parts]), whole.pixels)
     assert {len(part) for part in parts} == {2, 3}
     assert len({part.sha256 for part in parts}) == 3
     for i, n in ((3, 3), (-1, 3), (0, 8)):
@@ -794,7 +794,7 @@ def test_a_file_is_called_by_its_name_without_a_manifest(monkeypatch):
 def test_other_images_have_another_sha256():
     """`replace` keeps no hash of images that are no more; moving them keeps it."""
     one = ImageSet(torch.rand(3, 1, 4, 4))
-    assert replace(one, images=-one.images).sha256 == ImageSet(-one.images).sha256 != one.sha256
+    assert replace(one, pixels=-one.pixels).sha256 == ImageSet(-one.pixels).sha256 != one.sha256
     assert one.to(dtype=torch.float64).sha256 == one.sha256
 
 

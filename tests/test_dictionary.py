@@ -28,7 +28,7 @@ FIELDS = ("mean", "log_sum", "entropy", "count")
 @pytest.mark.parametrize("window, border", [(3, "aware"), (3, "circular"), (None, "circular")])
 def test_a_dictionary_answers_as_its_images(dtype, window, border):
     """The same bits, at the first call and at later ones."""
-    x, images = X.to(dtype), IMAGES.images.to(dtype)
+    x, images = X.to(dtype), IMAGES.pixels.to(dtype)
     prepared = PatchDictionary(images)
     for t in (0.8, 0.6):
         rest = (t, 1 - t, window, border)
@@ -41,41 +41,41 @@ def test_a_dictionary_answers_as_its_images(dtype, window, border):
 @pytest.mark.parametrize("images", [2, 7])
 def test_what_is_prepared_in_pieces_is_that_of_the_whole(monkeypatch, images):
     """As of a mapped file that exceeds the memory: never more than CHUNK bytes at once."""
-    monkeypatch.setattr(dictionary, "CHUNK", images * IMAGES.images[0].nbytes)
-    prepared = PatchDictionary(IMAGES.images)
+    monkeypatch.setattr(dictionary, "CHUNK", images * IMAGES.pixels[0].nbytes)
+    prepared = PatchDictionary(IMAGES.pixels)
     assert [first for first, _ in prepared.chunks()] == list(range(0, 7, images))
     prepared.check_finite()
-    mean = IMAGES.images[:6].mean((1, 2, 3))  # the last is equal to the first
+    mean = IMAGES.pixels[:6].mean((1, 2, 3))  # the last is equal to the first
     assert torch.equal(prepared.by_brightness(0, 6), mean.argsort())
     assert torch.equal(prepared.by_brightness(2, 5), 2 + mean[2:5].argsort())
     assert prepared.by_brightness(0, 7).sort().values.tolist() == list(range(7))
-    assert prepared.images.data_ptr() == IMAGES.images.data_ptr()  # a mapping stays one
-    apart = (IMAGES.images - IMAGES.images.mean((0, 2, 3), keepdim=True)).double()
+    assert prepared.images.data_ptr() == IMAGES.pixels.data_ptr()  # a mapping stays one
+    apart = (IMAGES.pixels - IMAGES.pixels.mean((0, 2, 3), keepdim=True)).double()
     assert prepared.largest_square == pytest.approx(float(apart.square().sum((1, 2, 3)).max()))
-    whole = patch_posterior(X, IMAGES.images, 0.8, 0.6, 3, "aware", chunk=images)
+    whole = patch_posterior(X, IMAGES.pixels, 0.8, 0.6, 3, "aware", chunk=images)
     assert torch.equal(patch_posterior(X, prepared, 0.8, 0.6, 3, "aware").mean, whole.mean)
 
 
 def test_images_are_laid_out_without_gaps_and_without_gradient():
     """A copy only where it must be."""
-    turned = IMAGES.images.permute(0, 1, 3, 2).requires_grad_()
+    turned = IMAGES.pixels.permute(0, 1, 3, 2).requires_grad_()
     prepared = PatchDictionary(turned)
     assert prepared.images.is_contiguous() and not prepared.images.requires_grad
     assert torch.equal(prepared.images, turned)
     assert not prepared.shares_memory(turned)
-    assert PatchDictionary(IMAGES.images[2:4]).shares_memory(IMAGES.images)
+    assert PatchDictionary(IMAGES.pixels[2:4]).shares_memory(IMAGES.pixels)
 
 
 def test_a_dictionary_says_what_it_is():
     """In one line."""
     expected = "PatchDictionary(7 images, 2 x 6 x 6, torch.float32, cpu)"
-    assert repr(PatchDictionary(IMAGES.images)) == expected
+    assert repr(PatchDictionary(IMAGES.pixels)) == expected
 
 
 def test_a_broken_image_is_noticed():
     """NaN and infinity, once and again."""
     for value in (math.nan, math.inf):
-        images = IMAGES.images.clone()
+        images = IMAGES.pixels.clone()
         images[5, 1, 2, 3] = value
         prepared = PatchDictionary(images)
         for _ in range(2):
@@ -125,7 +125,7 @@ def test_another_machine_has_dictionaries_of_its_own():
     """`replace` takes over nothing that was prepared of other images."""
     machine = MACHINES[-1]
     machine(X, 0.3)
-    other = replace(machine, images=replace(IMAGES, images=-IMAGES.images))
+    other = replace(machine, images=replace(IMAGES, pixels=-IMAGES.pixels))
     assert torch.allclose(other(-X, 0.3), -machine(X, 0.3), rtol=0, atol=1e-6)
     assert not torch.allclose(other(X, 0.3), machine(X, 0.3), rtol=0, atol=0.1)
 
@@ -145,7 +145,7 @@ def test_a_machine_travels_without_what_it_prepared():
 def test_scattered_classes_are_kept_while_they_fit(monkeypatch, fitting):
     """Their copies could together exceed the memory; answers are the same."""
     machine = replace(MACHINES[-1])
-    sizes = [machine.images.subset(label).images.nbytes for label in range(3)]
+    sizes = [machine.images.subset(label).pixels.nbytes for label in range(3)]
     monkeypatch.setattr("elslib.denoisers.machines.COPIES", sum(sizes[:fitting]))
     for label in (0, 1, 2, None):
         expected = MACHINES[-1].posterior(X, 0.3, label).mean
@@ -156,17 +156,17 @@ def test_scattered_classes_are_kept_while_they_fit(monkeypatch, fitting):
 def test_classes_that_stand_together_are_never_copied(monkeypatch):
     """They lie within the set, as in a mapped file, and are kept however large."""
     monkeypatch.setattr("elslib.denoisers.machines.COPIES", 0)
-    images = ImageSet(IMAGES.images, torch.tensor([0, 0, 0, 1, 1, 2, 2]))
+    images = ImageSet(IMAGES.pixels, torch.tensor([0, 0, 0, 1, 1, 2, 2]))
     machine = EquivariantLocalScore(images, constant_scale(3))
     machine(X, 0.3, torch.tensor([1, 2]))
     for label, first in ((1, 3), (2, 5)):
         kept = machine._dictionaries[label].images
-        assert kept.data_ptr() == images.images[first].data_ptr()
+        assert kept.data_ptr() == images.pixels[first].data_ptr()
 
 
 def test_changed_images_are_prepared_anew():
     """A tensor is looked at in each call; only a dictionary keeps what it found."""
-    images = IMAGES.images.clone()
+    images = IMAGES.pixels.clone()
     rest = (0.8, 0.6, 3, "aware")
     before = patch_posterior(X, images, *rest).mean
     images.numpy()[:] *= 0.5  # unnoticed by torch

@@ -125,7 +125,7 @@ def test_alone_nothing_is_sharded():
 def test_sample_on_two_processes(tmp_path):
     """The command line under torchrun: one result, the one of a single process."""
     whole = images()
-    np.save(tmp_path / "set.npy", whole.images.numpy())
+    np.save(tmp_path / "set.npy", whole.pixels.numpy())
     np.save(tmp_path / "set.labels.npy", torch.as_tensor(whole.labels).numpy())
     options = ["--dataset", "set.npy", "--window", 3, "--label", 1, "--samples", 2, "--steps", 2]
     for processes in (1, 2):

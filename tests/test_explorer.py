@@ -67,7 +67,7 @@ def test_the_figure_holds_what_the_library_says():
     sheet, columns = picture(data["sources"]), data["columns"]
     for place, number in enumerate(data["numbers"]):
         top, left = 8 * (place // columns), 9 * (place % columns)
-        expected = ((IMAGES.images[number] + 1) * 127.5).round().byte().permute(1, 2, 0)
+        expected = ((IMAGES.pixels[number] + 1) * 127.5).round().byte().permute(1, 2, 0)
         assert np.array_equal(sheet[top : top + 8, left : left + 9], expected.numpy())
     for frame, (step, posterior) in zip(
         data["frames"], posteriors_along(MACHINE, NOISE, uniform_times(4), 1, top=1), strict=True

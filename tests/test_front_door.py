@@ -87,7 +87,7 @@ def test_everything_says_what_it_is_in_one_line():
     """Kind, images, windows, schedule; never tensors."""
     images, scale = image_set(8, 1, 10, 10), elslib.constant_scale(3)
     assert repr(images) == SET
-    assert repr(elslib.ImageSet(images.images)) == "ImageSet('unnamed', n=8, shape=(1, 10, 10))"
+    assert repr(elslib.ImageSet(images.pixels)) == "ImageSet('unnamed', n=8, shape=(1, 10, 10))"
     assert repr(elslib.linear()) == "Schedule('linear')"
     assert repr(elslib.published_scale("fmnist-resnet-zeros")) == (
         "ScaleTable('fmnist-resnet-zeros, released calibration [...]', windows=3..17 at 20 times)"
@@ -117,7 +117,7 @@ def test_a_set_of_bytes(as_installed):
     """Scaled to [-1, 1] at their own size; floats are no bytes, bytes are no set as they are."""
     pixels = torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(1, 1, 1, 3)
     images = elslib.ImageSet.from_uint8(pixels, torch.tensor([0]), ("only",), "three")
-    assert torch.allclose(images.images, torch.tensor([-1, -0.6, 1]).reshape(1, 1, 1, 3))
+    assert torch.allclose(images.pixels, torch.tensor([-1, -0.6, 1]).reshape(1, 1, 1, 3))
     assert repr(images) == "ImageSet('three', n=1, shape=(1, 1, 3), classes=1)"
     with pytest.raises(ValueError, match="pixels must be uint8, got torch.float32; floats in"):
         elslib.ImageSet.from_uint8(pixels.float())

@@ -98,7 +98,7 @@ def test_nothing_has_no_limbs(kind):
 @pytest.mark.parametrize("label", KINDS)
 def test_photographs(label):
     """30 of the embedded ones: at least five in six right, and each alike alone, mirrored."""
-    images, kind = load("fashion_mnist_10k").subset(label).first(30).images, KINDS[label]
+    images, kind = load("fashion_mnist_10k").subset(label).first(30).pixels, KINDS[label]
     counts = count_limbs(images, kind)
     assert (counts == EXPECTED[kind]).float().mean() >= 5 / 6
     assert torch.equal(counts[7:8], count_limbs(images[7:8], kind))

@@ -122,7 +122,7 @@ def test_an_edge_query_never_uses_an_interior_patch():
 
 def test_origins_of_whole_images():
     """IS points at one image, same place; ES at one image and one shift for all pixels."""
-    images = image_set(4, 1, 5, 5).images[:3]
+    images = image_set(4, 1, 5, 5).pixels[:3]
     x = images[1:2].roll((2, 1), (2, 3))
     ideal = patch_posterior(images[2:], images, 1.0, 0.1, None, "fixed", top=4).origins
     shifted = patch_posterior(x, images, 1.0, 0.1, None, "circular", top=1).origins
@@ -136,7 +136,7 @@ def test_origins_of_whole_images():
 
 def test_log_evidence_is_the_log_of_the_mean_weight():
     """Twice the same data: the sum doubles, the evidence stays."""
-    images = IMAGES.images
+    images = IMAGES.pixels
     once = patch_posterior(X, images, 0.8, 0.6, 3, "aware")
     twice = patch_posterior(X, torch.cat([images, images]), 0.8, 0.6, 3, "aware")
     assert torch.allclose(once.log_evidence, twice.log_evidence, atol=1e-6)
@@ -150,9 +150,9 @@ def test_log_evidence_is_the_log_of_the_mean_weight():
         ({"window": -3}, "window must be an odd positive integer or None, got -3"),
         ({"window": 9, "border": "circular"}, "window must be at most the image side"),
         ({"sigma": 0.0}, "alpha must be >= 0 and sigma > 0, got 0.8 and 0.0"),
-        ({"images": IMAGES.images[:0]}, "images must hold at least one"),
-        ({"images": IMAGES.images[:, :1]}, "must agree in channels, height and width"),
-        ({"images": IMAGES.images * float("nan")}, "images must be finite"),
+        ({"images": IMAGES.pixels[:0]}, "images must hold at least one"),
+        ({"images": IMAGES.pixels[:, :1]}, "must agree in channels, height and width"),
+        ({"images": IMAGES.pixels * float("nan")}, "images must be finite"),
         ({"x": X * float("nan")}, "x must be finite"),
         ({"top": -1}, "top must be at least 0"),
         ({"chunk": 0}, "chunk must be at least 1"),
@@ -160,15 +160,15 @@ def test_log_evidence_is_the_log_of_the_mean_weight():
 )
 def test_bad_input_is_refused(as_installed, change, message):
     """Each error names the argument, the rule and the value."""
-    good = dict(x=X, images=IMAGES.images, alpha=0.8, sigma=0.6, window=3, border="aware")
+    good = dict(x=X, images=IMAGES.pixels, alpha=0.8, sigma=0.6, window=3, border="aware")
     with pytest.raises(ValueError, match=message):
         patch_posterior(**{**good, **change})
 
 
 def test_merging_posteriors_with_and_without_origins_is_refused():
     """The union's origins would be unknown."""
-    bare = patch_posterior(X, IMAGES.images, 0.8, 0.6, 3, "aware")
-    named = patch_posterior(X, IMAGES.images, 0.8, 0.6, 3, "aware", top=1)
+    bare = patch_posterior(X, IMAGES.pixels, 0.8, 0.6, 3, "aware")
+    named = patch_posterior(X, IMAGES.pixels, 0.8, 0.6, 3, "aware", top=1)
     with pytest.raises(ValueError, match="origins must be present in both posteriors"):
         merge(bare, named)
 

@@ -65,7 +65,7 @@ def test_equals_the_reference_on_random_shapes(problem):
 @pytest.mark.parametrize("step", range(20))
 def test_error_on_fashion_mnist_at_every_step(step, border):
     """At most 1e-4, with the published windows, near-duplicates among the images."""
-    images = load("fashion_mnist_10k").subset(3).images[:48]
+    images = load("fashion_mnist_10k").subset(3).pixels[:48]
     close = images[:16] + 2e-3 * torch.randn(16, 1, 32, 32, generator=torch.manual_seed(1))
     images = torch.cat([images, close.clamp(-1, 1), images[:3]])
     alpha, sigma = cosine().levels((step + 1) / 20)

@@ -233,7 +233,7 @@ def test_every_network_keeps_snapshots(folder, quick):
 def test_samples_that_copy(folder, monkeypatch):
     """The share of samples that a training image explains much better than any other."""
     images = tiny_recipe().images
-    copies = images.images[[0, 5, 9]] + 0.001
+    copies = images.pixels[[0, 5, 9]] + 0.001
     novel = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     monkeypatch.setattr(recipes, "sample", lambda *_: torch.cat([copies, novel]))
     trainer = training.Trainer(tiny_recipe().config, images)

@@ -244,7 +244,7 @@ def test_noisy_images_have_the_schedules_levels():
     angle = (torch.pi * t.double() / 2.016).reshape(-1, 1, 1, 1)
     assert ((t >= 0) & (t < 1)).all()
     seen = t > 0.05  # at the very start the noise is lost in the rounding of x
-    eps = ((x - angle.cos() * images.images) / angle.sin())[seen]
+    eps = ((x - angle.cos() * images.pixels) / angle.sin())[seen]
     count = eps.numel()
     assert eps.mean().abs() < 6 / count**0.5
     assert (eps.var() - 1).abs() < 6 * (2 / count) ** 0.5

@@ -37,5 +37,5 @@ def data_fetch(name: str, dry_run: bool, machine_readable: bool) -> None:
     else:
         for split in ("train", "test"):
             images = named.load(f"{name}/{split}", download=True)
-            outcome[split] = {"shape": list(images.images.shape), "sha256": images.sha256}
+            outcome[split] = {"shape": list(images.pixels.shape), "sha256": images.sha256}
     click.echo(as_json(outcome) if machine_readable else "\n".join(lines(outcome)))

@@ -21,7 +21,7 @@ class ImageSet:
 
     Attributes
     ----------
-    images
+    pixels
         float [n, c, h, w] in [-1, 1], finite
     labels
         int64 [n], one class number each, or None
@@ -33,7 +33,7 @@ class ImageSet:
         when making one: the sha256, if it is known already
     """
 
-    images: Float[Tensor, "n c h w"]
+    pixels: Float[Tensor, "n c h w"]
     labels: Int[Tensor, " n"] | None = None
     class_names: tuple[str, ...] = ()
     name: str = "unnamed"
@@ -41,31 +41,31 @@ class ImageSet:
     digest: InitVar[str | None] = None
 
     def __post_init__(self, digest: str | None):
-        if self.images.ndim != 4 or len(self.images) == 0 or not self.images.is_floating_point():
+        if self.pixels.ndim != 4 or len(self.pixels) == 0 or not self.pixels.is_floating_point():
             raise ValueError(
-                f"images must be floating point of shape [n, c, h, w] with n >= 1, got "
-                f"{self.images.dtype} {tuple(self.images.shape)}; add axes with .reshape(), "
+                f"pixels must be floating point of shape [n, c, h, w] with n >= 1, got "
+                f"{self.pixels.dtype} {tuple(self.pixels.shape)}; add axes with .reshape(), "
                 f"and give bytes 0..255 to ImageSet.from_uint8."
             )
         # No step here copies the images: they may be a file larger than the memory.
-        low, high = (float(bound) for bound in self.images.aminmax())
+        low, high = (float(bound) for bound in self.pixels.aminmax())
         if not (math.isfinite(low) and math.isfinite(high)):
-            raise ValueError("images must be finite, got NaN or infinity; drop the broken images.")
+            raise ValueError("pixels must be finite, got NaN or infinity; drop the broken images.")
         if max(-low, high) > 1 + 1e-6:
             raise ValueError(
-                f"images must lie in [-1, 1], got [{low:.4g}, {high:.4g}]; scale pixels in 0..255 "
+                f"pixels must lie in [-1, 1], got [{low:.4g}, {high:.4g}]; scale pixels in 0..255 "
                 f"by / 127.5 - 1."
             )
-        if self.labels is not None and self.labels.shape != self.images.shape[:1]:
+        if self.labels is not None and self.labels.shape != self.pixels.shape[:1]:
             raise ValueError(
                 f"labels must hold one class number per image, got shape "
-                f"{tuple(self.labels.shape)} for {len(self.images)} images."
+                f"{tuple(self.labels.shape)} for {len(self.pixels)} images."
             )
         if self.labels is not None and not holds_integers(self.labels):
             raise ValueError(
                 f"labels must be whole numbers, got {self.labels.dtype}; convert with .long()."
             )
-        object.__setattr__(self, "sha256", digest or _sha256(self.images, self.labels))
+        object.__setattr__(self, "sha256", digest or _sha256(self.pixels, self.labels))
 
     @classmethod
     def from_uint8(
@@ -87,11 +87,11 @@ class ImageSet:
 
     def __repr__(self) -> str:
         classes = "" if self.labels is None else f", classes={len(self.labels.unique())}"
-        shape = tuple(self.images.shape[1:])
+        shape = tuple(self.pixels.shape[1:])
         return f"ImageSet({self.name!r}, n={len(self)}, shape={shape}{classes})"
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.pixels)
 
     def class_name(self, label: SupportsIndex) -> str:
         """The name of a class; "class 3" if the set names none, as one of your own may.
@@ -157,14 +157,14 @@ class ImageSet:
     def _part(self, chosen: Tensor | slice, what: str) -> "ImageSet":
         labels = None if self.labels is None else self.labels[chosen]
         return replace(
-            self, images=self.images[chosen], labels=labels, digest=f"{self.sha256}{what}"
+            self, pixels=self.pixels[chosen], labels=labels, digest=f"{self.sha256}{what}"
         )
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None):
         """The same set with its images on another device or in another float dtype."""
         labels = None if self.labels is None else self.labels.to(device)
-        images = self.images.to(device=device, dtype=dtype)
-        return replace(self, images=images, labels=labels, digest=self.sha256)
+        images = self.pixels.to(device=device, dtype=dtype)
+        return replace(self, pixels=images, labels=labels, digest=self.sha256)
 
 
 def class_number(label: SupportsIndex) -> int:

@@ -53,7 +53,7 @@ class Baseline(ABC):
         Raises ValueError for t outside (0, 1], a class nobody has, an x that is not finite, and one
         that differs from the images in channels, height, width, dtype or device.
         """
-        _check(x, self.images.images)
+        _check(x, self.images.pixels)
         return map_by_time_and_label(
             lambda rows, t_i, y: self._denoise(rows, *self._levels(t_i), self.images.subset(y)),
             x, t, label,
@@ -117,8 +117,8 @@ _SHARED: WeakValueDictionary[tuple, _Gaussian] = WeakValueDictionary()
 def _cached(fits: dict[str, _Gaussian], images: ImageSet) -> _Gaussian:
     """The fit of a class, which its sha256 names; made when first asked for."""
     if images.sha256 not in fits:
-        key = images.sha256, images.images.device, images.images.dtype
-        fits[images.sha256] = _SHARED.get(key) or _fit(images.images)
+        key = images.sha256, images.pixels.device, images.pixels.dtype
+        fits[images.sha256] = _SHARED.get(key) or _fit(images.pixels)
         _SHARED[key] = fits[images.sha256]
     return fits[images.sha256]
 
@@ -161,7 +161,7 @@ class StationaryWienerFilter(Baseline):
 
     def _denoise(self, x: Tensor, alpha: float, sigma: float, images: ImageSet) -> Tensor:
         if images.sha256 not in self._fits:
-            self._fits[images.sha256] = _spectrum(images.images)
+            self._fits[images.sha256] = _spectrum(images.pixels)
         mean, power = self._fits[images.sha256]
         one = torch.eye(x.shape[1], dtype=power.dtype, device=power.device)
         gain = torch.linalg.solve(alpha**2 * power + sigma**2 * one, alpha * power)
@@ -217,7 +217,7 @@ class PcaLocality(Baseline):
     def windows(self, t: float, label: int | None = None) -> Bool[Tensor, "c h w c h w"]:
         """Whether value [c, h, w] compares value [c, h, w] (last three) at time t in (0, 1]."""
         images = self.images if label is None else self.images.subset(label)
-        shape = images.images.shape[1:]
+        shape = images.pixels.shape[1:]
         return self._windows(*self._levels(t), images).view(*shape, *shape)
 
     def _windows(self, alpha: float, sigma: float, images: ImageSet) -> Tensor:
@@ -229,7 +229,7 @@ class PcaLocality(Baseline):
 
     def _denoise(self, x: Tensor, alpha: float, sigma: float, images: ImageSet) -> Tensor:
         windows = self._windows(alpha, sigma, images).to(x.dtype)
-        p = images.images.flatten(1)
+        p = images.pixels.flatten(1)
         means = [_local_mean(q, p, windows, alpha, sigma) for q in x.detach().flatten(1)]
         return torch.stack(means).view_as(x)
 
@@ -265,7 +265,7 @@ class NearestImage(Baseline):
     def _denoise(self, x: Tensor, alpha: float, sigma: float, images: ImageSet) -> Tensor:
         distance = torch.cdist(
             x.flatten(1),
-            alpha * images.images.flatten(1),
+            alpha * images.pixels.flatten(1),
             compute_mode="donot_use_mm_for_euclid_dist",  # near-duplicates differ in few digits
         )
-        return images.images[distance.argmin(dim=1)]
+        return images.pixels[distance.argmin(dim=1)]

@@ -105,9 +105,9 @@ class ScoreMachine(ABC):
         """The patches of a class, or of all images."""
         if label in self._dictionaries:
             return self._dictionaries[label]
-        dictionary = PatchDictionary(self.images.subset(label).images)
+        dictionary = PatchDictionary(self.images.subset(label).pixels)
         kept = [dictionary, *self._dictionaries.values()]
-        whole = self.images.images
+        whole = self.images.pixels
         if sum(d.images.nbytes for d in kept if not d.shares_memory(whole)) <= COPIES:
             self._dictionaries[label] = dictionary
         return dictionary

@@ -74,7 +74,7 @@ def explorer(config: FigureConfig) -> Explorer:
     """The mosaic explorer of the config's noise image. Raises what its parts raise."""
     machine, network = _theory_and_network(config)
     labels = _labels(config, 1)
-    noise = initial_noise([config.seed], machine.images.images.shape[1:])
+    noise = initial_noise([config.seed], machine.images.pixels.shape[1:])
     label = None if labels is None else int(labels)
     images = machine.images.subset(label)  # refuses a class that nobody has
     what = "a picture" if label is None else images.class_name(label).lower()
@@ -89,7 +89,7 @@ def player(config: FigureConfig, n_seeds: int = 8) -> Player:
     if network is not None:
         denoisers["network"] = network
     seeds = range(config.seed, config.seed + n_seeds)
-    noise = initial_noise(seeds, machine.images.images.shape[1:])
+    noise = initial_noise(seeds, machine.images.pixels.shape[1:])
     times, labels = uniform_times(config.n_steps), _labels(config, n_seeds)
     with torch.no_grad():
         runs = {

@@ -126,7 +126,7 @@ def draw_again(network: str, kept: LimbResults, rows: Iterable[int]) -> Iterator
         "network": (denoiser, max(NETWORK_STEPS)),
     }
     for row in rows:
-        noise = initial_noise([int(kept.seed[row])], images.images.shape[1:])
+        noise = initial_noise([int(kept.seed[row])], images.pixels.shape[1:])
         for name, (painter, steps) in painters.items():
             x = sample(painter, noise, kept.label[[row]], steps)
             difference = float((x[0].clamp(-1, 1) - kept.drawn[name][row]).abs().max())

@@ -133,7 +133,7 @@ def recipe(dataset: str, network: str, profile: str = "cpu", name: str = "", **c
     how = PROFILES[profile] | {"width": PROFILES[profile]["width"][network.split("-")[0]]}
     how |= {name: value for name, value in changes.items() if value is not None}
     width = how.pop("width")
-    built = NetworkConfig(images.images.shape[1], width, classes=classes, **KINDS[network])
+    built = NetworkConfig(images.pixels.shape[1], width, classes=classes, **KINDS[network])
     config = TrainConfig(built, **how)
     suffix = "-paper" if profile == "paper" else ""
     return Recipe(name or f"{dataset}-{network}{suffix}", images, held_out, config)
@@ -244,8 +244,8 @@ def share_of_copies(denoise: NetworkDenoiser, images: ImageSet) -> float:
     """Share of 100 samples that nearly copy one of the images, by `metrics.near_copies`."""
     device = next(denoise.module.parameters()).device
     seeds = range(FIRST_SEED, FIRST_SEED + SAMPLES)
-    noise = initial_noise(seeds, images.images.shape[1:]).to(device)
+    noise = initial_noise(seeds, images.pixels.shape[1:]).to(device)
     classes = denoise.config.classes
     labels = None if classes is None else torch.arange(SAMPLES, device=device) % classes
     x = sample(denoise, noise, labels)
-    return float(near_copies(x, images.images.to(device)).double().mean())
+    return float(near_copies(x, images.pixels.to(device)).double().mean())

@@ -56,7 +56,7 @@ class Sampling(Task):
             self.images.of_class(label)
         self.machine, self.scale = machine, scale
         self.edges: Border = edges
-        self.noise = initial_noise(seeds, self.images.images.shape[1:])
+        self.noise = initial_noise(seeds, self.images.pixels.shape[1:])
         self.label, self.seeds, self.seconds = label, seeds, 0.0
         self.name, self.parts, self.done = f"{len(seeds)} samples", steps, 0
         self.config = {
@@ -70,7 +70,7 @@ class Sampling(Task):
             "device": device,
             "processes": sharded.current_rank().size,
         }
-        kinds = ["npz", "json", *(["png"] if self.images.images.shape[1] in (1, 3) else [])]
+        kinds = ["npz", "json", *(["png"] if self.images.pixels.shape[1] in (1, 3) else [])]
         self.files = [out.with_name(f"{out.name}.{kind}") for kind in kinds]
 
     def run(self) -> Iterator[str]:

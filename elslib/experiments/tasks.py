@@ -108,7 +108,7 @@ class Calibration(Task):
             denoiser,
             lambda side: theory_of(denoiser, images, constant_scale(side), self.machine),
             self.windows,
-            initial_noise(rest, images.images.shape[1:]) if rest else images.images[:0],
+            initial_noise(rest, images.pixels.shape[1:]) if rest else images.pixels[:0],
             None if classes is None else [seed % classes for seed in rest],
         ):
             self.kept.add({**trajectory.json(), "seconds": clock.seconds})
@@ -159,7 +159,7 @@ class Agreement(Task):
     def run(self) -> Iterator[str]:
         if self.made:
             return
-        network, shape = self.denoiser, self.images.images.shape[1:]
+        network, shape = self.denoiser, self.images.pixels.shape[1:]
         machines = theories(network, self.images, self.scales)
         for label, some in self._todo():
             clock = Stopwatch()

@@ -187,7 +187,7 @@ def explore(
             f"the picture must come from at most {2**16:,} images, got {len(numbers):,}."
         )
     frames = [replace(frame, image=image) for frame, image in zip(frames, places, strict=True)]
-    return Explorer(frames, machine.images.images[numbers], numbers, title, machine.border)
+    return Explorer(frames, machine.images.pixels[numbers], numbers, title, machine.border)
 
 
 def _bytes(values: Tensor, kind: str) -> str:

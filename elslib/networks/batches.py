@@ -21,7 +21,7 @@ def noisy_batch(
     chosen = _order(len(images), seed, step * size, size)
     generator = _generator(stream, seed, step)
     t = torch.randint(TIME_GRID, (size,), generator=generator) / TIME_GRID
-    x0 = images.images[chosen]
+    x0 = images.pixels[chosen]
     eps = torch.randn(x0.shape, generator=generator).to(x0.device)
     alpha, sigma = schedule.batch_levels(t, x0)
     label = None if images.labels is None else images.labels[chosen]
@@ -44,12 +44,12 @@ def _order(n: int, seed: int, first: int, count: int) -> Tensor:
 
 def check_images(config: NetworkConfig, images: ImageSet) -> None:
     """Raise ValueError unless a network of this kind can learn from the images."""
-    if images.images.shape[1] != config.channels:
+    if images.pixels.shape[1] != config.channels:
         raise ValueError(
             f"images must have {config.channels} channels for this network, got "
-            f"{images.images.shape[1]} in {images.name!r}."
+            f"{images.pixels.shape[1]} in {images.name!r}."
         )
-    check_sides(config, "images", images.images)
+    check_sides(config, "images", images.pixels)
     if config.classes is None:
         return
     if images.labels is None:

@@ -108,7 +108,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.module = build(config.network).to(memory_format=torch.channels_last)
-        self.module.to(images.images.device)
+        self.module.to(images.pixels.device)
         self.average = {k: v.detach().clone() for k, v in self.module.named_parameters()}
         self.adam = torch.optim.Adam(self.module.parameters(), lr=config.lr, fused=True)
         self.losses: list[float] = []
@@ -137,13 +137,13 @@ class Trainer:
     @property
     def precision(self) -> torch.dtype:
         """In what the network computes on this device; the weights are float32."""
-        fast = self.config.autocast and has_bfloat16(self.images.images.device)
+        fast = self.config.autocast and has_bfloat16(self.images.pixels.device)
         return torch.bfloat16 if fast else torch.float32
 
     def _precision(self) -> AbstractContextManager:
         if self.precision == torch.float32:
             return nullcontext()
-        return torch.autocast(self.images.images.device.type, self.precision)
+        return torch.autocast(self.images.pixels.device.type, self.precision)
 
     def _weights(self, number: int, t: Tensor, errors: Tensor) -> Tensor:
         """What the errors of the images of a batch count, by the noise level of each."""
@@ -171,7 +171,7 @@ class Trainer:
 
     def denoiser(self) -> NetworkDenoiser:
         """The averaged weights as a Denoiser."""
-        module = rebuild(self.config.network, self.average).to(self.images.images.device)
+        module = rebuild(self.config.network, self.average).to(self.images.pixels.device)
         return NetworkDenoiser(module, self.config.network)
 
     def save(self, path: Path) -> None:

@@ -59,7 +59,7 @@ def origins():
     """The library's answer: image, row and column of every pixel at every step."""
     denoiser, images = load_network(NETWORK), training_images(NETWORK)
     els = EquivariantLocalScore(images, load_scale(NETWORK, "els"), edges=denoiser.edges)
-    noise = initial_noise([SEED], images.images.shape[1:])
+    noise = initial_noise([SEED], images.pixels.shape[1:])
     along = posteriors_along(els, noise, uniform_times(STEPS), LABEL, top=1)
     return [(o.image[0, 0], o.row[0, 0], o.col[0, 0]) for _, p in along if (o := p.origins)]
 
