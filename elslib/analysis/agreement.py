@@ -1,12 +1,17 @@
 """How well theories predict a network: the same noise through both, compared image by image.
 
-A table has one row for each seed, theory and number of the network's steps, with the columns
+A table has one row for each seed, theory and number of the network's steps. Its columns:
 
-seed           of the noise image
-label          its class, or None
-theory         whose sample is compared with the network's
-network_steps  of the network; a theory takes 20
-r, r2, R2      Pearson's r, its square, the coefficient of determination with the network as truth
+seed
+    of the noise image
+label
+    its class, or None
+theory
+    whose sample is compared with the network's
+network_steps
+    of the network; a theory takes 20
+r, r2, R2
+    Pearson's r, its square, the coefficient of determination with the network as truth
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -15,7 +15,9 @@ NETWORK = "Its name in data/networks, or a path without suffix, such as ./mine."
 @click.option(
     "--profile", type=click.Choice(list(recipes.PROFILES)), default="cpu", show_default=True
 )
-@click.option("--name", default="", help="Name in data/networks.  [default: DATASET-NETWORK]")
+@click.option(
+    "--name", default="", help="Name in data/networks, or path.  [default: DATASET-NETWORK]"
+)
 @click.option("--width", type=click.IntRange(min=24), help="Instead of the profile's.")
 @click.option("--steps", type=click.IntRange(min=1), help="Instead of the profile's.")
 @click.option("--batch", type=click.IntRange(min=1), help="Instead of the profile's.")
