@@ -2,11 +2,16 @@
 
 A table has one row for each seed, theory and number of the network's steps, with the columns
 
-seed           of the noise image
-label          its class, or None
-theory         whose sample is compared with the network's
-network_steps  of the network; a theory takes 20
-r, r2, R2      Pearson's r, its square, the coefficient of determination with the network as truth
+seed
+    of the noise image
+label
+    its class, or None
+theory
+    whose sample is compared with the network's
+network_steps
+    of the network; a theory takes 20
+r, r2, R2
+    Pearson's r, its square, the coefficient of determination with the network as truth
 """
 
 from collections.abc import Iterable, Mapping, Sequence
