@@ -1,5 +1,6 @@
 """Tables of the chapters."""
 
+import numpy as np
 import pytest
 
 from elslib.analysis.intervals import Interval
@@ -12,6 +13,8 @@ def test_a_table():
     assert markdown_table(rows, ".2f").data == (
         "|  | r | n |\n| --- | --- | --- |\n| a | 0.12 | 4 |\n| b | 0.50 [0.25, 0.75] | none |"
     )
+    numbers = [["a", "b"], [np.float32(0.5), np.int64(2)]]
+    assert str(markdown_table(numbers, ".2f").data).endswith("\n| 0.50 | 2 |")
     assert markdown_table([["a"]]).data == "| a |\n| --- |"
 
 

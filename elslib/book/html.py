@@ -7,13 +7,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-
 from elslib.book.chapters import ROOT, chapters
 from elslib.book.execute import execute
 from elslib.book.gate import gate
 from elslib.book.glued import export_pictures
-from elslib.posterior import patch_posterior
 
 
 def build(root: Path = ROOT) -> Path:
@@ -32,11 +29,6 @@ def build(root: Path = ROOT) -> Path:
 def prepare(root: Path = ROOT) -> None:
     """Execute the chapters that are stale, check all, export their pictures."""
     notebooks = chapters(root)
-    for channels in (1, 3):
-        # Compiling is announced on stderr: here, not on the first page that needs the kernel.
-        tiny = torch.zeros(1, channels, 4, 32)
-        for border in ("aware", "circular"):
-            patch_posterior(tiny, tiny, 1.0, 1.0, 3, border)
     for notebook in notebooks:
         print(f"{notebook.source.name}: ", end="", flush=True)
         print("executed" if execute(notebook, root=root) else "unchanged")

@@ -1,6 +1,7 @@
 """Tables for chapters, in Markdown. Needs the extra `book`."""
 
 from collections.abc import Sequence
+from numbers import Integral, Real
 
 from IPython.display import Markdown
 
@@ -20,7 +21,12 @@ def markdown_table(rows: Sequence[Sequence[object]], form: str = "") -> Markdown
             raise ValueError(
                 f"rows must have {width} cells, one for each of {rows[0]}, got {row}; fill with ''."
             )
-        cells = (format(c, form) if isinstance(c, float | Interval) else str(c) for c in row)
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(f"| {' | '.join(_text(cell, form) for cell in row)} |")
     lines.insert(1, "|" + " --- |" * width)
     return Markdown("\n".join(lines))
+
+
+def _text(cell: object, form: str) -> str:
+    """Whole numbers are counts or names, and stay as they are; those of numpy and pandas too."""
+    with_digits = isinstance(cell, Real | Interval) and not isinstance(cell, Integral)
+    return format(cell, form) if with_digits else str(cell)

@@ -23,7 +23,10 @@ class PatchDictionary:
     What engines need again at each call is made when first asked for, and kept here. So keep a
     dictionary for as long as its images serve, and do not change them meanwhile.
 
-    images  float [n, c, h, w], n >= 1, without gradient, contiguous: those given, or a copy
+    Parameters
+    ----------
+    images
+        float [n, c, h, w], n >= 1, without gradient, contiguous: those given, or a copy
     """
 
     images: Float[Tensor, "n c h w"]

@@ -1,6 +1,6 @@
 """Whole images against all their cyclic shifts, by Fourier transforms: the sum of ES (eqs. 5, 6).
 
-With q the noisy image and p(. + s) a training image shifted by s,
+With q the noisy image and p(. + s) a training image shifted by s::
 
     ||q - alpha p(. + s)||^2 = ||q||^2 + alpha^2 ||p||^2 - 2 alpha sum_i q(i) p(i + s),
 

@@ -5,11 +5,11 @@ patches have any weight, and float32 still finds *them*. So their energies are c
 float64, and an error bound proves that no other patch matters; if it cannot, the caller must ask
 the reference engine.
 
-In bits, an energy is D^2 with D = |q - a p|, q the window of x and p the patch, both scaled by
+In bits, an energy is D^2 with `D = |q - a p|`, q the window of x and p the patch, both scaled by
 s = sqrt(log2(e) / 2) / sigma. Rounding s, x s and a moves each difference by at most
-u (2 |q| + |a p| + |d|), and |a p| is at most |q| + |d|; the sum of squares grows or shrinks by a
-factor of at most 1 + u per addition, where u = 2^-24. So the true distance is at least
-D_32 (1 - gamma) - Delta, with
+`u (2 |q| + |a p| + |d|)`, and `|a p|` is at most `|q| + |d|`; the sum of squares grows or shrinks
+by a factor of at most 1 + u per addition, where u = 2^-24. So the true distance is at least
+`D_32 (1 - gamma) - Delta`, with::
 
     gamma = 2 u (c k + k + 4),    Delta = 4 u (|q| + D_32),
 

@@ -10,14 +10,23 @@ from elslib.windows import Border
 class Query:
     """Which posterior is asked for, at any noisy image.
 
-    alpha   what the training images are multiplied by, at least 0
-    sigma   standard deviation of the noise, positive
-    window  odd side of the windows that are compared, None for whole images
-    border  which positions are admissible (see `elslib.windows.Border`)
-    top     how many most probable origins each pixel names
-    chunk   training images handled in one pass, None for the engine's choice: memory, not answers
-
     Raises ValueError for other numbers; whether a window fits, the images decide.
+
+    Attributes
+    ----------
+    alpha
+        what the training images are multiplied by, at least 0
+    sigma
+        standard deviation of the noise, positive
+    window
+        odd side of the windows that are compared, None for whole images
+    border
+        which positions are admissible (see `elslib.windows.Border`)
+    top
+        how many most probable origins each pixel names
+    chunk
+        training images handled in one pass, None for the engine's choice: memory, not
+        answers
     """
 
     alpha: float
