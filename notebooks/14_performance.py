@@ -94,11 +94,8 @@ panels(
 # %% [markdown]
 # ## Four things that make it quick
 #
-# **Sixteen at once.** A processor's vector register holds sixteen numbers. With borders respected,
-# sixteen training images sit side by side in it. With circular borders it is sixteen neighbouring
-# pixels: a row of 32 is a ring in two registers, it turns without touching memory, and everything
-# that one image needs stays in the nearest cache. Either way each addition serves sixteen
-# comparisons.
+# **Sixteen at once.** A processor's vector register holds sixteen numbers: the same pixel of sixteen
+# training images, side by side. So each addition serves sixteen comparisons.
 #
 # **Only additions.** The usual way to slide a sum along is to add the pixel that comes in and
 # subtract the one that leaves. The subtraction loses digits. Here each box is the tail of one block
@@ -112,9 +109,8 @@ panels(
 # **Nothing is stored.** Patches, distances and weights are used and forgotten. Memory does not grow
 # with the number of training images.
 #
-# The code is `elslib/posterior/`: `boxes.py` for the sums, `kernel.py` for the weights, `rings.py`
-# for circular borders. Beside it stands `reference.py`, plain and slow, and the tests compare all
-# with it on random shapes.
+# The code is `elslib/posterior/native/kernel.cpp`, compiled when elslib is installed. Beside it stands
+# `reference.py`, plain and slow, and the tests compare it with that on random shapes.
 
 # %% [markdown]
 # ## What it costs

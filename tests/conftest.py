@@ -15,19 +15,14 @@ import torch
 
 matplotlib.use("agg")
 
-# Numba and Triton compile plain functions, not ones wrapped in checks: import those modules as they
-# are, forget the others, and let the hook see these when they are imported again.
-importlib.import_module("elslib.posterior.compiling")
+# Triton compiles plain functions, not ones wrapped in checks: import that module as it is, forget
+# the others, and let the hook see these when they are imported again.
 if importlib.util.find_spec("triton"):
     if not torch.cuda.is_available():
         os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is declared
     importlib.import_module("elslib.posterior.triton_backend")
-COMPILED = [
-    f"elslib.posterior.{name}"
-    for name in ("lanes", "boxes", "task", "kernel", "rings", "compiling", "triton_backend")
-]
 for name in [name for name in sys.modules if name.split(".")[0] == "elslib"]:
-    if name not in COMPILED:
+    if name != "elslib.posterior.triton_backend":
         del sys.modules[name]
 jaxtyping.install_import_hook("elslib", "typecheck.check")
 

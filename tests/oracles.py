@@ -67,6 +67,16 @@ def patch_posterior(x, images, alpha, sigma, window, border):
     return mean, log_sum, entropy, origins
 
 
+def image_mass(x, images, alpha, sigma, window, border):
+    """Weight [n, h, w] of each training image's patches at every pixel of one noisy image x."""
+    origins = patch_posterior(x, images, alpha, sigma, window, border)[3]
+    mass = np.zeros((len(images), *np.shape(x)[1:]))
+    for (i, j), patches in origins.items():
+        for weight, image, _, _ in patches:
+            mass[image, i, j] += weight
+    return mass
+
+
 def whole_image(x, images, alpha, sigma, shifts):
     """IS (shifts=False) or ES (all cyclic shifts): mean [c, h, w] and log sum."""
     x, images = np.asarray(x, np.float64), np.asarray(images, np.float64)

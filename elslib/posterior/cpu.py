@@ -47,7 +47,7 @@ def fused_posterior(x: Tensor, dictionary: PatchDictionary, query: Query) -> Pat
     total = None
     with ThreadPoolExecutor(threads) as pool:
         for first, some in dictionary.chunks(query.chunk):
-            pieces = _pieces(dictionary.by_brightness(first, first + len(some)), threads)
+            pieces = share_out(dictionary.by_brightness(first, first + len(some)), threads)
             parts = [pool.map(partial(part, queries), pieces) for queries in x.split(share)]
             sums = [reduce(_merge, of_queries) for of_queries in parts]
             found = [posterior for posterior in sums if posterior is not None]
@@ -61,7 +61,7 @@ def fused_posterior(x: Tensor, dictionary: PatchDictionary, query: Query) -> Pat
     return total
 
 
-def _pieces(order: Tensor, threads: int) -> list[Tensor]:
+def share_out(order: Tensor, threads: int) -> list[Tensor]:
     """Which images are summed together: parts of `order`, which goes from dark to bright.
 
     Neighbours are about equally bright. So the sixteen lanes matter, or do not matter, together;

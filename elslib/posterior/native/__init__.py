@@ -5,6 +5,7 @@ that this processor has is loaded. Where none can be, one warning says so and `l
 """
 
 import ctypes
+import math
 import platform
 import warnings
 from functools import cache
@@ -21,6 +22,7 @@ FOLDER = Path(__file__).parent
 WIDTH, GROUP = 16, 4  # as in kernel.cpp: images side by side, and of these at a time
 BORDERS = {"fixed": 0, "circular": 1, "aware": 2}
 NOT_FINITE, NO_MEMORY = 1, 2
+NEEDED_MEMORY = "not enough memory for a packed copy of 64 training images."
 # The instruction sets that a file is for, best first, by what torch says of the processor.
 INSTRUCTION_SETS = {
     "AVX512": ("x86-64-v4", "x86-64-v3", "x86-64-v2"),
@@ -64,6 +66,14 @@ class _Sums(ctypes.Structure):
     ]
 
 
+class _Mass(ctypes.Structure):
+    _fields_ = [
+        ("total", ctypes.c_void_p),
+        ("by_pixel", ctypes.c_void_p),
+        ("images", ctypes.c_int64),
+    ]
+
+
 def instruction_sets(machine: str, capability: str) -> tuple[str, ...]:
     """Names of the files that a processor may run, best first. `capability` is torch's word."""
     if machine in ("aarch64", "arm64"):
@@ -99,11 +109,11 @@ def _loaded(path: Path) -> ctypes.CDLL:
     found.source_digest.restype = ctypes.c_char_p
     if found.source_digest().decode() != source_digest():
         raise OSError("compiled from another kernel.cpp")
-    found.posterior_sums.restype = ctypes.c_int
     found.posterior_sums.argtypes = [
         ctypes.POINTER(_Problem), ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64,
         ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(_Sums),
     ]  # fmt: skip
+    found.image_mass.argtypes = [*found.posterior_sums.argtypes, ctypes.POINTER(_Mass)]
     return found
 
 
@@ -128,13 +138,41 @@ def posterior_sums(x: Tensor, images: Tensor, order: Tensor, problem: Problem) -
     )
     limit = torch.full((b, h, w), torch.inf)
     outcome = kernel.posterior_sums(
-        _Problem(
-            h, w, c, problem.window, BORDERS[problem.border], top,
-            problem.s, problem.s * problem.alpha, problem.slack,
-        ),
+        _problem(problem, x),
         images.data_ptr(), order.data_ptr(), len(order), x.data_ptr(), b,
         _Sums(limit=limit.data_ptr(), **{k: v.data_ptr() for k, v in sums._asdict().items()}),
     )  # fmt: skip
     if outcome == NO_MEMORY:
-        raise MemoryError("not enough memory for a packed copy of 64 training images.")
+        raise MemoryError(NEEDED_MEMORY)
     return None if outcome == NOT_FINITE else sums
+
+
+def image_mass(
+    x: Tensor, images: Tensor, order: Tensor, problem: Problem, log_sum: Tensor, out: Tensor
+) -> None:
+    """Write the share of the weight that each image of `order` has into `out`, other rows stay.
+
+    `log_sum` [b, h, w] is that of all images together; x, images and order are those of
+    `posterior_sums`. `out` is float64 [b, n], summed over pixels, or float32 [b, n, h, w].
+    """
+    kernel = library()
+    assert kernel is not None and x.is_contiguous() and images.is_contiguous()
+    order = order.contiguous()
+    total = out if out.ndim == 2 else torch.zeros(out.shape[:2], dtype=torch.float64)
+    running_min = (-log_sum / math.log(2)).float().contiguous()
+    limit = running_min + problem.slack
+    outcome = kernel.image_mass(
+        _problem(problem._replace(top=0), x),
+        images.data_ptr(), order.data_ptr(), len(order), x.data_ptr(), len(x),
+        _Sums(running_min=running_min.data_ptr(), limit=limit.data_ptr()),
+        _Mass(total.data_ptr(), out.data_ptr() if out.ndim == 4 else None, len(images)),
+    )  # fmt: skip
+    if outcome == NO_MEMORY:
+        raise MemoryError(NEEDED_MEMORY)
+
+
+def _problem(problem: Problem, x: Tensor) -> _Problem:
+    _, c, h, w = x.shape
+    s, a = problem.s, problem.s * problem.alpha
+    border = BORDERS[problem.border]
+    return _Problem(h, w, c, problem.window, border, problem.top, s, a, problem.slack)

@@ -45,6 +45,14 @@ struct Sums {  // arrays [b, h, w], [b, h, w, c] or [b, h, w, top]
   int64_t* best_place;          // [.., top], (image * h + row) * w + column
 };
 
+// Asked for in a second pass, instead of sums: how much of the weight each training image has. Then
+// running_min is -log2 of the normalizer over all images, limit as before; nothing else is used.
+struct Mass {  // arrays over all images, not only those that are named
+  double* total;    // [b, images], summed over pixels
+  float* by_pixel;  // [b, images, h, w], or null
+  int64_t images;
+};
+
 enum Outcome { DONE, NOT_FINITE, NO_MEMORY };
 
 namespace {
@@ -160,16 +168,17 @@ struct Kernel {
   Array<Four> squares;
   Array<float> query;
   Array<int> query_row, packed_row, list;
+  const Mass* mass;  // what is asked for, or null: sums
 
-  explicit Kernel(const Problem& p)
+  explicit Kernel(const Problem& p, const Mass* mass = nullptr)
       : problem(p), h(p.h), w(p.w), c(C ? C : p.c), k(p.window), r(k / 2), top(p.top),
         circular(p.border == CIRCULAR), aware(p.border == AWARE),
         packed_w(circular ? w + 3 : w + 2 * r), packed_size((h + 1) * packed_w * c),
         query_w(w + 2 * r), strip_w(w + 2 * r + 3), strip_size((h + 3) * strip_w), pitch(w | 1),
         energy_size(4 * pitch), packed(GROUP * packed_size + 4 * c), strip(GROUP * strip_size),
-        energy(GROUP * energy_size), lanes(h * w * (2 + c)), squares(h + 2 * r),
+        energy(GROUP * energy_size), lanes(h * w * (mass ? GROUP : 2 + c)), squares(h + 2 * r),
         query((h + 1) * query_w * c + 4 * c), query_row(h + 2 * r), packed_row(h + 2 * r),
-        list(w + 1) {}
+        list(w + 1), mass(mass) {}
 
   bool has_memory() const {
     return packed.memory && strip.memory && energy.memory && lanes.memory && squares.memory &&
@@ -206,26 +215,31 @@ struct Kernel {
         }
   }
 
-  INLINE Four plus_squares(const float* q, const simd* p, Four s) const {
-    const int step = channels();
-    const float a = problem.a;
-    for (int ch = 0; ch < step; ch++)
-      for (int j = 0; j < 4; j++) {
-        simd d = q[j * step + ch] - a * p[j * step + ch];
-        s.part[j] += d * d;
-      }
-    return s;
-  }
-
-  // 1. Squared differences of four neighbouring columns, over the channels, summed over k rows.
+  // 1. Squared differences, over the channels, summed over k rows: of one column in four simds of
+  // images, which share the query's values, or of four neighbouring columns in the only simd.
+  template <int BLOCKS>
   APART void columns(const float* q, const simd* p, int n, simd* out) {
-    const int64_t step = strip_w;
+    constexpr bool one_column = BLOCKS == 4;
+    const int cs = channels();
+    const int64_t q_step = one_column ? 0 : cs, p_step = one_column ? packed_size : cs;
+    const int64_t out_step = one_column ? strip_size : 1, row_step = strip_w;
     const int *q_row = query_row.data, *p_row = packed_row.data;
+    const float a = problem.a;
     Four* stored = squares.data;
-    auto row = [&](int i, Four s) { return plus_squares(q + q_row[i], p + p_row[i], s); };
+    auto row = [&](int i, Four s) {
+      const float* qi = q + q_row[i];
+      const simd* pi = p + p_row[i];
+      for (int ch = 0; ch < cs; ch++)
+        for (int j = 0; j < 4; j++) {
+          simd d = qi[j * q_step + ch] - a * pi[j * p_step + ch];
+          s.part[j] += d * d;
+        }
+      return s;
+    };
     auto put = [&](int i, const Four& s, bool more) {
-      simd* o = out + i * step;
-      for (int j = 0; j < 4; j++) o[j] = more ? o[j] + s.part[j] : s.part[j];
+      simd* o = out + i * row_step;
+      for (int j = 0; j < 4; j++)
+        o[j * out_step] = more ? o[j * out_step] + s.part[j] : s.part[j];
     };
     // Several blocks need rows twice. In grey, squaring again is as fast as a store and a load.
     if (C == 1 || k == 3 || n <= k) return box_sums(n, k, row, put);
@@ -329,6 +343,33 @@ struct Kernel {
     }
   }
 
+  // The second pass: weights are shares of the whole, and each lane of each simd keeps its own sum
+  // over up to (2 h) (2 w) patches: a relative error below 4 h w 2^-24.
+  template <int BLOCKS>
+  APART void accumulate_mass(const simd* e, int count, const float* log_normalizer,
+                             simd* lanes) const {
+    const int64_t e_step = energy_size;
+    const int* listed = list.data;
+    for (int l = 0; l < count; l++) {
+      const int64_t j = listed[l];
+      for (int g = 0; g < BLOCKS; g++)
+        lanes[j * GROUP + g] += exp2(larger(log_normalizer[j] - e[g * e_step + j], fill(LEAST)));
+    }
+  }
+
+  template <int BLOCKS>
+  void flush_mass(const int64_t* names, int n, int64_t query) {
+    for (int i = 0; i < n; i++) {
+      const int64_t at = query * mass->images + names[i];
+      for (int pixel = 0; pixel < h * w; pixel++) {
+        float share = lanes.data[pixel * GROUP + i / WIDTH][i % WIDTH];
+        mass->total[at] += share;
+        if (mass->by_pixel) mass->by_pixel[at * h * w + pixel] = share;
+      }
+    }
+    memset(lanes.data, 0, h * w * GROUP * sizeof(simd));
+  }
+
   // 6. Put an energy among a pixel's nearest, if it is one; of equals the first that came stays.
   void insert_top_k(const Sums& o, int pixel, float energy, int64_t place) const {
     float* energies = o.best_energy + static_cast<int64_t>(pixel) * top;
@@ -366,6 +407,8 @@ struct Kernel {
     bool low;
     const int count = compact<BLOCKS>(e, n, o.limit + pixel, o.running_min + pixel, &low);
     const int* listed = list.data;
+    if (mass)
+      return accumulate_mass<BLOCKS>(e, count, o.running_min + pixel, lanes.data + pixel * GROUP);
     simd* lane = lanes.data + pixel * (2 + c);
     for (int l = 0; low && l < count; l++) {
       const int j = listed[l];
@@ -411,11 +454,11 @@ struct Kernel {
   void compare(Span rows_at, int di, int dj, const Images& images, const Sums& o) {
     const Span cols = overlap(dj, w);
     const int around = circular ? w : cols.n + 2 * r, step = channels();
-    for (int j = 0; j < around; j += 4) {
+    static_assert(BLOCKS == 1 || BLOCKS == 4, "what `columns` takes at a time");
+    for (int j = 0; j < around; j += BLOCKS == 4 ? 1 : 4) {
       const int from = circular ? (j + dj - r + w) % w : cols.first + dj + j;
-      for (int g = 0; g < BLOCKS; g++)
-        columns(query.data + (cols.first + j) * step, packed.data + g * packed_size + from * step,
-                rows_at.n, strip.data + g * strip_size + j);
+      columns<BLOCKS>(query.data + (cols.first + j) * step, packed.data + from * step, rows_at.n,
+                      strip.data + j);
     }
     // The training column of the first pixel, where it lies, and how many follow until it wraps.
     const int col = cols.first + dj, at = circular ? col : col + r;
@@ -461,8 +504,9 @@ struct Kernel {
         set_rows(rows_at, di);
         for (int dj = right.first; dj < right.first + right.n; dj++)
           compare<BLOCKS>(rows_at, di, dj, {order, BLOCKS * WIDTH - n}, own);
-        if (di % FLUSH == 0 || di == down.first + down.n - 1) flush(own);
+        if (!mass && (di % FLUSH == 0 || di == down.first + down.n - 1)) flush(own);
       }
+      if (mass) flush_mass<BLOCKS>(order, n, i);
     }
     return true;
   }
@@ -492,6 +536,17 @@ extern "C" int posterior_sums(const Problem* problem, const float* images, const
     case 3: return Kernel<3>(*problem).run(images, order, n, x, b, *sums);
     case 4: return Kernel<4>(*problem).run(images, order, n, x, b, *sums);
     default: return Kernel<0>(*problem).run(images, order, n, x, b, *sums);
+  }
+}
+
+// The same queries and images again, for their mass. `sums` needs running_min and limit alone.
+extern "C" int image_mass(const Problem* problem, const float* images, const int64_t* order,
+                          int64_t n, const float* x, int64_t b, const Sums* sums,
+                          const Mass* mass) {
+  switch (problem->c) {
+    case 1: return Kernel<1>(*problem, mass).run(images, order, n, x, b, *sums);
+    case 3: return Kernel<3>(*problem, mass).run(images, order, n, x, b, *sums);
+    default: return Kernel<0>(*problem, mass).run(images, order, n, x, b, *sums);
   }
 }
 

@@ -1,0 +1,60 @@
+"""Mass per training image against the oracle, and the laws it obeys."""
+
+import oracles
+import pytest
+import torch
+
+from elslib.posterior import native, patch_posterior
+from elslib.posterior.mass import image_mass
+
+
+def problem(c=1, n=21, h=5, w=6):
+    """Two queries and training images."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(n, c, h, w, generator=generator) * 2 - 1
+    return 0.8 * images[:2] + 0.6 * torch.randn(2, c, h, w, generator=generator), images
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("border", ["fixed", "circular", "aware"])
+@pytest.mark.parametrize("c", [1, 2, 3])
+def test_mass_is_the_oracle_s(monkeypatch, border, c, compiled):
+    """At every pixel and summed, by the kernel and without it."""
+    if not compiled:
+        monkeypatch.setattr(native, "library", lambda: None)
+    x, images = problem(c)
+    rest = (0.8, 0.6, 3, border)
+    mass, summed = image_mass(x, images, *rest, by_pixel=True), image_mass(x, images, *rest)
+    for i in range(2):
+        exact = torch.from_numpy(oracles.image_mass(x[i], images, *rest))
+        assert torch.allclose(mass[i].double(), exact, rtol=0, atol=1e-5)
+        assert torch.allclose(summed[i], exact.sum((1, 2)), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("n", [1, 16, 64, 150])
+@pytest.mark.parametrize("border", ["fixed", "circular", "aware"])
+@pytest.mark.parametrize("sigma", [0.1, 0.6])
+def test_all_images_together_have_mass_one(n, border, sigma):
+    """In groups of every size, in colour, at two levels of noise."""
+    x, images = problem(3, n, 7, 8)
+    mass = image_mass(x[:1], images, 0.8, sigma, 5, border, by_pixel=True)
+    assert torch.allclose(mass.sum(1), torch.ones(1, 7, 8), rtol=0, atol=2e-4)
+
+
+def test_images_without_a_close_patch_and_whole_images():
+    """Energies beyond float32, and windows of the whole image: shares by the law of `merge`."""
+    x, images = problem()
+    for sigma, window in ((1e-4, 3), (0.6, None)):
+        mass = image_mass(x, images, 0.8, sigma, window, "fixed", by_pixel=True)
+        assert torch.allclose(mass.sum(1), torch.ones(2, 5, 6), rtol=0, atol=1e-4)
+
+
+def test_removing_an_image_takes_its_mass():
+    """The evidence without image i is the evidence with it, times one minus its mass."""
+    x, images = problem(1, 40)
+    rest = (0.8, 0.3, 3, "aware")
+    mass = image_mass(x, images, *rest, by_pixel=True)
+    without = (
+        patch_posterior(x, images[1:], *rest).log_sum - patch_posterior(x, images, *rest).log_sum
+    )
+    assert torch.allclose(without.exp(), 1 - mass[:, 0].double(), rtol=0, atol=1e-4)
