@@ -170,7 +170,7 @@ def celeba_10k(file: Path) -> None:
 
 
 def main(sources: Path) -> None:
-    """Write every npz file and the manifest."""
+    """Write every embedded set and the manifest."""
     digits, faces = mnist(sources), emoji(sources)
     n_emoji = len(faces[0])
     photographs = {split: cifar10(sources, split) for split in CIFAR10_SHA256}

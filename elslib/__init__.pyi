@@ -27,6 +27,7 @@ from .figures.plots import image_grid as image_grid
 from .networks.network_denoiser import NetworkDenoiser as NetworkDenoiser
 from .posterior import merge as merge
 from .posterior import patch_posterior as patch_posterior
+from .posterior.mass import image_mass as image_mass
 from .samplers import ddim as ddim
 from .samplers import initial_noise as initial_noise
 from .samplers import sample as sample

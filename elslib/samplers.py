@@ -120,7 +120,7 @@ def sample(
     Raises ValueError for what `ddim` refuses, and unless `times` ends at 0, where the sample is.
     """
     times = uniform_times(n_steps) if times is None else times
-    if times and times[-1] != 0:
+    if len(times) and times[-1] != 0:
         raise ValueError(f"times must end at 0, got {times[-1]:g}; to stop before, loop over ddim.")
     for step in ddim(denoise, x, times, label):
         x = step.x0

@@ -206,7 +206,7 @@ markdown_table(table, ".2f")
 # ## Computed anew
 #
 # The rows above were loaded from `data/results/`, made by `elslib agree`. Here are
-# a few of them again, computed while this page was built; a hash of the library's source chose the
+# a few of them again, computed while this page was built; a hash of the source that made them chose the
 # seeds.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}

@@ -241,7 +241,7 @@ markdown_table(redrawn_table(network, kept, n_live, seed))
 
 # %% [markdown]
 # *Drawn again while this page was built, and compared with the pictures kept in `data/results/`; a hash
-# of the library's source chose them.*
+# of the source that drew them chose them.*
 #
 # ## What it means
 #

@@ -258,7 +258,7 @@ image_grid(shown, [f"t = {step.t:.2f}" for step in steps])
 markdown_table(redrawn_table(network, kept, n_live, seed))
 
 # %% [markdown]
-# *Largest difference of a pixel from the kept one; a hash of the library's source chose them.*
+# *Largest difference of a pixel from the kept one; a hash of the source that drew them chose them.*
 #
 # ## What it means
 #

@@ -209,7 +209,7 @@ lines(
 
 # %% [markdown]
 # These numbers were loaded from `data/results/`; timing inside a book build would mean nothing. So
-# here is a live check: two steps, chosen by a hash of the library's source, computed anew.
+# here is a live check: two steps, chosen by a hash of the engine's source, computed anew.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 table = [["step", "window", "largest error now"]]

@@ -112,16 +112,26 @@ MACHINES = (
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: type(machine).__name__)
 def test_a_machine_prepares_each_class_once(monkeypatch, machine):
     """At its first use; later steps neither cut the images nor check them."""
-    machine = replace(machine)
+    machine = replace(machine, images=replace(IMAGES))
     label = torch.tensor([1, 2])
     first = machine(X, 0.3, label)
     monkeypatch.setattr(ImageSet, "__post_init__", None)
     monkeypatch.setattr(PatchDictionary, "__init__", None)
     assert torch.equal(machine(X, 0.3, label), first)
-    assert set(machine._dictionaries) == {1, 2}
+    assert set(machine.images._prepared) == {1, 2}
 
 
-def test_another_machine_has_dictionaries_of_its_own():
+def test_machines_of_one_set_share_what_is_prepared():
+    """Calibration has one for each window: their copies of a class would add up."""
+    images = replace(IMAGES)
+    one, other = LocalScore(images, constant_scale(3)), IdealScore(images)
+    one(X, 0.3, torch.tensor([1, 1]))
+    kept = images._prepared[1]
+    other(X, 0.3, torch.tensor([1, 1]))
+    assert images._prepared[1] is kept and len(images._prepared) == 1
+
+
+def test_other_images_have_dictionaries_of_their_own():
     """`replace` takes over nothing that was prepared of other images."""
     machine = MACHINES[-1]
     machine(X, 0.3)
@@ -132,25 +142,25 @@ def test_another_machine_has_dictionaries_of_its_own():
 
 def test_a_machine_travels_without_what_it_prepared():
     """Pickled or copied, it is as large as before its use, and answers the same."""
-    machine = replace(MACHINES[-1])
+    machine = replace(MACHINES[-1], images=replace(IMAGES))
     before = len(pickle.dumps(machine))
     expected = machine(X, 0.3, torch.tensor([1, 1]))
-    assert machine._dictionaries
+    assert machine.images._prepared
     moved = pickle.loads(pickle.dumps(machine))
-    assert len(pickle.dumps(machine)) == before and not moved._dictionaries
+    assert len(pickle.dumps(machine)) == before and not moved.images._prepared
     assert torch.equal(moved(X, 0.3, torch.tensor([1, 1])), expected)
 
 
 @pytest.mark.parametrize("fitting", [0, 1, 2, 3])
 def test_scattered_classes_are_kept_while_they_fit(monkeypatch, fitting):
     """Their copies could together exceed the memory; answers are the same."""
-    machine = replace(MACHINES[-1])
+    machine = replace(MACHINES[-1], images=replace(IMAGES))
     sizes = [machine.images.subset(label).pixels.nbytes for label in range(3)]
     monkeypatch.setattr("elslib.denoisers.machines.COPIES", sum(sizes[:fitting]))
     for label in (0, 1, 2, None):
         expected = MACHINES[-1].posterior(X, 0.3, label).mean
         assert torch.equal(machine.posterior(X, 0.3, label).mean, expected)
-    assert set(machine._dictionaries) == {*range(fitting), None}
+    assert set(machine.images._prepared) == {*range(fitting), None}
 
 
 def test_classes_that_stand_together_are_never_copied(monkeypatch):
@@ -160,7 +170,7 @@ def test_classes_that_stand_together_are_never_copied(monkeypatch):
     machine = EquivariantLocalScore(images, constant_scale(3))
     machine(X, 0.3, torch.tensor([1, 2]))
     for label, first in ((1, 3), (2, 5)):
-        kept = machine._dictionaries[label].images
+        kept = machine.images._prepared[label].images
         assert kept.data_ptr() == images.pixels[first].data_ptr()
 
 

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from elslib.book import chapters, execute, gate, reading
-from elslib.book.staleness import READ, is_current, places
+from elslib.book.staleness import READ, places, stale_by
 from elslib.experiments import store
 
 FILES = {
@@ -129,7 +129,7 @@ def test_a_chapter_is_stale_by_what_it_uses(book, page, name, content, stale):
         path.unlink(missing_ok=True)
         if content is not None:
             path.write_text(content)
-        assert is_current(about(page), page.source, {}, book) is not stale
+        assert bool(stale_by(about(page), page.source, {}, book)) is stale
         if stale:
             with pytest.raises(ValueError, match="must be up to date with its source"):
                 gate.gate([page], book)
@@ -153,7 +153,7 @@ def test_data_elsewhere_count(book, page, tmp_path, monkeypatch, by):
     assert execute.execute(run, parameters, book)
     assert not execute.execute(run, parameters, book)
     weights.write_bytes(b"2")
-    assert not is_current(about(run), run.source, parameters, book)
+    assert stale_by(about(run), run.source, parameters, book)
 
 
 def test_what_changes_while_it_is_read_is_not_what_was_read(tmp_path):
@@ -162,8 +162,8 @@ def test_what_changes_while_it_is_read_is_not_what_was_read(tmp_path):
     data.write_text("1")
     log.write_text(json.dumps(["files", str(data)]))
     written = data.stat().st_mtime
-    assert reading.unchanged(reading.read_since(written, log, tmp_path), tmp_path)
-    assert not reading.unchanged(reading.read_since(written - 1, log, tmp_path), tmp_path)
+    assert not reading.changed(reading.read_since(written, log, tmp_path), tmp_path)
+    assert reading.changed(reading.read_since(written - 1, log, tmp_path), tmp_path)
 
 
 def test_a_linked_checkout_and_odd_ways_to_open(tmp_path):

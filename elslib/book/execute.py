@@ -17,7 +17,7 @@ import nbformat
 from elslib.book.chapters import ROOT, Notebook
 from elslib.book.parameters import check_parameters
 from elslib.book.reading import read_since, startup
-from elslib.book.staleness import KEY, READ, content_key, is_current, places
+from elslib.book.staleness import KEY, READ, content_key, places, stale_by
 from elslib.experiments.provenance import RunRecord
 from elslib.io import write_whole
 
@@ -39,7 +39,7 @@ def execute(
     check_parameters(notebook.source, parameters)
     if notebook.target.is_file():
         about = nbformat.read(notebook.target, as_version=4).metadata
-        if is_current(about, notebook.source, parameters, root):
+        if not stale_by(about, notebook.source, parameters, root):
             return False
     notebook.target.parent.mkdir(parents=True, exist_ok=True)
     # Two processes may be at it, one of them thought dead.

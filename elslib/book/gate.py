@@ -5,7 +5,7 @@ from pathlib import Path
 import nbformat
 
 from elslib.book.chapters import ROOT, Notebook
-from elslib.book.staleness import is_current
+from elslib.book.staleness import stale_by
 
 
 def gate(notebooks: list[Notebook], root: Path = ROOT) -> None:
@@ -28,5 +28,9 @@ def gate(notebooks: list[Notebook], root: Path = ROOT) -> None:
                 raise ValueError(f"{path} must hold no error output, got one in {cell.id}.")
             if cell.cell_type == "code" and cell.source.strip() and not cell.execution_count:
                 raise ValueError(f"{path} must be executed to the end, but {cell.id} was not.")
-        if not is_current(content.metadata, notebook.source, record.get("parameters", {}), root):
-            raise ValueError(f"{path} must be up to date with its source and what it uses.")
+        parameters = record.get("parameters", {})
+        if other := stale_by(content.metadata, notebook.source, parameters, root):
+            raise ValueError(
+                f"{path} must be up to date with its source and what it uses, but other than when "
+                f"it ran, or written meanwhile: {', '.join(other)}; run `make book` again."
+            )

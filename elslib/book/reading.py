@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-CODE = (".py", ".so", ".c", ".cc", ".cpp", ".cu", ".h", ".hpp")  # of the library: see `sources`
+CODE = (".py", ".pyi", ".so", ".cpp")  # of the library, which counts by its imports
 Read = Mapping[str, Mapping]  # {"files": {path: sha256}, "folders": {path: [names]}}
 
 
@@ -63,10 +63,10 @@ def read_since(start: float, log: Path, root: Path) -> Read:
     return {"files": dict(sorted(files.items())), "folders": dict(sorted(folders.items()))}
 
 
-def unchanged(read: Read, root: Path) -> bool:
-    """Whether every file and every folder is as it was when it was read."""
-    files = all(_sha256(root / name) == sha256 for name, sha256 in read["files"].items())
-    return files and all(_listed(root / name) == names for name, names in read["folders"].items())
+def changed(read: Read, root: Path) -> list[str]:
+    """The files and folders that are not as they were when they were read."""
+    files = [name for name, sha256 in read["files"].items() if _sha256(root / name) != sha256]
+    return files + [n for n, names in read["folders"].items() if _listed(root / n) != names]
 
 
 def _name(path: Path, root: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import jupytext
 
 from elslib.book.chapters import ROOT
-from elslib.book.reading import unchanged
+from elslib.book.reading import changed
 from elslib.data.folders import cache_folder
 from elslib.experiments.sources import digest, sources
 
@@ -31,21 +31,22 @@ def content_key(notebook: Path, parameters: Mapping[str, object], root: Path = R
 def places(parameters: Mapping[str, object], root: Path = ROOT) -> list[str]:
     """How the paths begin that a run may depend on: in the checkout, in the folder of full and
     imported sets, and of files that a parameter names by their path, whatever their suffix."""
-    named = [value for value in parameters.values() if isinstance(value, str) and value]
-    folders = {root, root.resolve(), cache_folder()}
+    texts = [value for value in parameters.values() if isinstance(value, str)]
+    named = [part.strip() for text in texts for part in text.split(",") if part.strip()]
+    folders = {root, root.resolve(), Path(os.path.abspath(root / cache_folder()))}
     return [
         *(f"{folder}{os.sep}" for folder in folders),
         *(os.path.normpath(root / v) for v in named),
     ]
 
 
-def is_current(
+def stale_by(
     about: Mapping, notebook: Path, parameters: Mapping[str, object], root: Path = ROOT
-) -> bool:
-    """Whether an executed notebook with this metadata would come out the same again.
+) -> list[str]:
+    """Why an executed notebook with this metadata might come out otherwise; empty if it is current.
 
     Its content key must be the same, and each file that it opened and each folder that it listed.
     """
     if about.get(KEY) != content_key(notebook, parameters, root):
-        return False
-    return unchanged(about[READ], root)
+        return ["its source, parameters, lock or imported modules"]
+    return changed(about[READ], root)

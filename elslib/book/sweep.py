@@ -25,7 +25,7 @@ from elslib.book.execute import RECORD, execute
 from elslib.book.glued import glued_values
 from elslib.book.grid import Value
 from elslib.book.parameters import check_parameters
-from elslib.book.reading import unchanged
+from elslib.book.reading import changed
 from elslib.book.staleness import KEY, READ, content_key
 from elslib.experiments.provenance import RunRecord
 from elslib.io import write_json, write_whole
@@ -51,7 +51,7 @@ class Run:
         """Whether the result is there, and would be the same again."""
         if not self.result.is_file():
             return False
-        return unchanged(json.loads(self.result.read_text())["read"], root)
+        return not changed(json.loads(self.result.read_text())["read"], root)
 
     def __str__(self) -> str:
         return ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
@@ -144,6 +144,9 @@ def _error(run: Run, future: Future, root: Path = ROOT) -> str:
         return "its workers died, again and again; memory may be short."
     if error:
         return str(error) or repr(error)
+    if run.result.is_file():
+        other = changed(json.loads(run.result.read_text())["read"], root)
+        return f"its data changed while it ran, or differ where it ran: {', '.join(other)}."
     return (
         f"no result in {run.folder}: the scheduler was lost, or its workers do not see the folder."
     )

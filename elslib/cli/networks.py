@@ -22,7 +22,7 @@ NETWORK = "Its name in data/networks, or a path without suffix, such as ./mine."
 @click.option("--steps", type=click.IntRange(min=1), help="Instead of the profile's.")
 @click.option("--batch", type=click.IntRange(min=1), help="Instead of the profile's.")
 @click.option("--lr", type=float, help="Learning rate, instead of the profile's.")
-@click.option("--decay", type=click.Choice(training.DECAYS), help="Of the rate; likewise.")
+@click.option("--decay", type=click.Choice(training.DECAYS), help="Of the learning rate; likewise.")
 @click.option("--weighting", type=click.Choice(training.WEIGHTINGS), help="Of errors; likewise.")
 @click.option("--seed", type=click.IntRange(0, 2**30 - 1), default=0, show_default=True)
 @work

@@ -19,6 +19,8 @@ SIDE = 32
 class ImageSet:
     """Training images in [-1, 1] with what identifies them.
 
+    What is prepared of the pixels is kept with them: do not change them in place.
+
     Attributes
     ----------
     pixels
@@ -39,6 +41,12 @@ class ImageSet:
     name: str = "unnamed"
     sha256: str = field(init=False)
     digest: InitVar[str | None] = None
+    # What machines prepare of each class: all that are made of one set share it.
+    _prepared: dict = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __getstate__(self) -> dict:
+        """Without what can be prepared again."""
+        return {**self.__dict__, "_prepared": {}}
 
     def __post_init__(self, digest: str | None):
         if self.pixels.ndim != 4 or len(self.pixels) == 0 or not self.pixels.is_floating_point():

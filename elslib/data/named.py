@@ -23,16 +23,34 @@ def manifest() -> dict[str, dict]:
     return json.loads((data_folder() / "manifest.json").read_text())
 
 
-def imported() -> dict[str, dict]:
-    """The same of each set that was imported into `sets/` of the cache folder, one json each."""
-    files = sorted((cache_folder() / "sets").glob("*.json"))
-    return {file.stem: json.loads(file.read_text()) for file in files}
+def imported() -> list[str]:
+    """Names of the sets that were imported into `sets/` of the cache folder, one json each."""
+    return sorted(file.stem for file in (cache_folder() / "sets").glob("*.json"))
+
+
+def embedded() -> list[str]:
+    """Names of the embedded sets; none where they are not, as beside an installed wheel."""
+    try:
+        return list(manifest())
+    except FileNotFoundError:
+        return []
 
 
 def present() -> list[str]:
     """Names, with their first split, of all sets that are here."""
-    names = (*manifest(), *imported(), *filter(is_here, FULL_SETS))
+    names = dict.fromkeys((*embedded(), *imported(), *filter(is_here, FULL_SETS)))
     return [with_split(name) for name in names]
+
+
+def _listed(name: str) -> tuple[Path, dict] | None:
+    """Where the files of a set are, and what is written of it; None for one that nobody lists.
+
+    Embedded sets come first, so that no import stands in for one.
+    """
+    if name in embedded():
+        return data_folder(), manifest()[name]
+    about = cache_folder() / "sets" / f"{name}.json"
+    return (about.parent, json.loads(about.read_text())) if about.is_file() else None
 
 
 def with_split(name: str) -> str:
@@ -44,9 +62,8 @@ def with_split(name: str) -> str:
         return name
     if name in FULL_SETS:
         return f"{name}/train"
-    known = imported()
-    known = known if name in known else manifest()
-    return f"{name}/{next(iter(known[name]['splits']))}" if name in known else name
+    listed = _listed(name)
+    return f"{name}/{next(iter(listed[1]['splits']))}" if listed else name
 
 
 def load(name: str, *, download: bool = False) -> ImageSet:
@@ -68,13 +85,12 @@ def load(name: str, *, download: bool = False) -> ImageSet:
     name, _, split = with_split(name).partition("/")
     if name in FULL_SETS:
         return _load_full(name, split, download)
-    if name in (known := imported()):  # which needs no manifest either
-        return _load_listed(name, split, cache_folder() / "sets", known[name])
-    if name in (known := manifest()):
-        return _load_listed(name, split, data_folder(), known[name])
+    if listed := _listed(name):
+        return _load_listed(name, split, *listed)
+    if not (known := [*embedded(), *imported()]):
+        manifest()  # says why there are none
     raise ValueError(
-        f"name must be a known image set, got {name!r}; known: "
-        f"{', '.join([*manifest(), *imported(), *FULL_SETS])}."
+        f"name must be a known image set, got {name!r}; known: {', '.join([*known, *FULL_SETS])}."
     )
 
 

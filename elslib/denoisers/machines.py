@@ -19,7 +19,7 @@ from elslib.scales import ScaleTable
 from elslib.schedules import Schedule, cosine
 from elslib.windows import Border
 
-# Bytes of scattered classes, which must be copied, that a machine keeps: of a file that exceeds the
+# Bytes of scattered classes, which must be copied, that a set keeps: of a file that exceeds the
 # memory all classes together may, too. The rest is copied at each call.
 COPIES = 2**30
 
@@ -42,7 +42,7 @@ class Denoiser(Protocol):
 class ScoreMachine(ABC):
     """A posterior over training patches, used as a Denoiser.
 
-    What the sum needs of a class of images again is prepared at its first use, and kept.
+    What the sum needs of a class of images again is prepared at its first use, and kept with them.
 
     Attributes
     ----------
@@ -54,9 +54,6 @@ class ScoreMachine(ABC):
 
     images: ImageSet
     schedule: Schedule = field(default_factory=cosine, kw_only=True)
-    _dictionaries: dict[int | None, PatchDictionary] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
 
     @property
     @abstractmethod
@@ -103,18 +100,15 @@ class ScoreMachine(ABC):
 
     def _dictionary(self, label: int | None) -> PatchDictionary:
         """The patches of a class, or of all images."""
-        if label in self._dictionaries:
-            return self._dictionaries[label]
+        prepared: dict[int | None, PatchDictionary] = self.images._prepared
+        if label in prepared:
+            return prepared[label]
         dictionary = PatchDictionary(self.images.subset(label).pixels)
-        kept = [dictionary, *self._dictionaries.values()]
+        kept = [dictionary, *prepared.values()]
         whole = self.images.pixels
         if sum(d.images.nbytes for d in kept if not d.shares_memory(whole)) <= COPIES:
-            self._dictionaries[label] = dictionary
+            prepared[label] = dictionary
         return dictionary
-
-    def __getstate__(self) -> dict:
-        """Without what can be prepared again."""
-        return {**self.__dict__, "_dictionaries": {}}
 
 
 def check_times_and_labels(x: Tensor, t: float | Tensor, label: Tensor | None) -> None:

@@ -77,11 +77,11 @@ class ShardedDenoiser:
     Attributes
     ----------
     machine
-        on the images of this process, `whole.shard(place.rank, place.size)`
+        on the images of this process, `whole.shard(process.rank, process.size)`
     first
         the number of its first image in the whole set
-    place
-        this process; all must be asked the same, in the same order
+    process
+        this one; all must be asked the same, in the same order
     """
 
     machine: ScoreMachine

@@ -28,7 +28,7 @@ class FigureConfig:
     Attributes
     ----------
     dataset
-        the theory's training images, a name that `datasets.load` knows
+        the theory's training images, a name that `elslib.load` knows
     network
         one that was trained on them, None for the theory alone
     label

@@ -53,7 +53,7 @@ class Sampling(Task):
             )
         self.images, self.device = named.load(dataset), sharded.device(device)
         if label is not None:
-            self.images.of_class(label)
+            self.images.of_class(label)  # refuses a class that nobody has
         self.machine, self.scale = machine, scale
         self.edges: Border = edges
         self.noise = initial_noise(seeds, self.images.pixels.shape[1:])

@@ -7,14 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 LIBRARY = Path(__file__).parents[1]
-COMPILED = (
-    ".c",
-    ".cc",
-    ".cpp",
-    ".cu",
-    ".h",
-    ".hpp",
-)  # they stand beside the Python that loads them
+COMPILED = (".cpp",)  # they stand beside the Python that loads them
 
 
 def sources(code: str, library: Path = LIBRARY) -> list[Path]:

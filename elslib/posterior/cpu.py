@@ -38,8 +38,6 @@ def fused_posterior(x: Tensor, dictionary: PatchDictionary, query: Query) -> Pat
     if native.library() is None:  # it has said so
         return reference_posterior(x, dictionary, query)
     threads = torch.get_num_threads()
-    # Few images and many queries: share out the queries instead.
-    share = math.ceil(len(x) / threads) if len(dictionary) <= threads * native.WIDTH else len(x)
 
     def part(queries: Tensor, piece: Tensor) -> PatchPosterior | None:
         return _shard(queries, dictionary, piece, query)
@@ -48,6 +46,8 @@ def fused_posterior(x: Tensor, dictionary: PatchDictionary, query: Query) -> Pat
     with ThreadPoolExecutor(threads) as pool:
         for first, some in dictionary.chunks(query.chunk):
             pieces = share_out(dictionary.by_brightness(first, first + len(some)), threads)
+            # Few images and many queries: share out the queries instead.
+            share = math.ceil(len(x) / threads) if len(pieces) == 1 else len(x)
             parts = [pool.map(partial(part, queries), pieces) for queries in x.split(share)]
             sums = [reduce(_merge, of_queries) for of_queries in parts]
             found = [posterior for posterior in sums if posterior is not None]

@@ -27,15 +27,16 @@ def image_mass(
     """The sum of the posterior weights of each training image's patches, exact.
 
     Over all images it is 1 at every pixel. Summed over pixels: float64 [b, n]; `by_pixel`: float32
-    [b, n, h, w], for few images. Arguments and errors are those of `patch_posterior`.
+    [b, n, h, w], for few images; on the CPU. Arguments and errors are those of `patch_posterior`.
     """
     dictionary = images if isinstance(images, PatchDictionary) else PatchDictionary(images)
     whole = patch_posterior(x, dictionary, alpha, sigma, window, border)
     b, (n, _, h, w) = len(x), dictionary.images.shape
     size = (b, n, h, w) if by_pixel else (b, n)
     out = torch.zeros(size, dtype=torch.float32 if by_pixel else torch.float64)
+    fused = x.dtype == torch.float32 and x.device.type == "cpu" and native.library() is not None
     coarse = -whole.log_sum.min() > LARGEST_ENERGY * math.log(2)
-    if window is None or x.dtype != torch.float32 or x.is_cuda or coarse or not native.library():
+    if window is None or coarse or not fused:
         for i in range(n):  # by the law of `merge`, a share is a quotient of sums
             one = dictionary.images[i : i + 1]
             alone = patch_posterior(x.double(), one.double(), alpha, sigma, window, border)
@@ -47,11 +48,14 @@ def image_mass(
     problem = native.Problem(alpha, window, border, 0, in_bits(sigma), slack)
     x = x.detach().contiguous()
     threads = torch.get_num_threads()
-    pieces = share_out(dictionary.by_brightness(0, n), threads)
     with ThreadPoolExecutor(threads) as pool:  # each writes to images of its own
-        for done in [
-            pool.submit(native.image_mass, x, dictionary.images, piece, problem, whole.log_sum, out)
-            for piece in pieces
-        ]:
-            done.result()
+        for first, some in dictionary.chunks():
+            jobs = [
+                pool.submit(
+                    native.image_mass, x, dictionary.images, piece, problem, whole.log_sum, out
+                )
+                for piece in share_out(dictionary.by_brightness(first, first + len(some)), threads)
+            ]
+            for job in jobs:
+                job.result()
     return out

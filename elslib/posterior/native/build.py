@@ -27,7 +27,7 @@ TARGETS = {
 }
 FLAGS = (
     "-std=c++17 -O3 -ffp-contract=fast -fno-math-errno -fno-exceptions -fno-rtti -nostdlib++ "
-    "-fvisibility=default -fPIC -shared -g0 -s -Wall -Werror"
+    "-fvisibility=default -fPIC -shared -g0 -s -Wall"
 ).split()
 
 
