@@ -122,6 +122,8 @@ def test_a_sheet_is_read_in_order(tmp_path):
     Image.fromarray(sheet.numpy()).save(tmp_path / "a.webp", lossless=True)
     pixels, labels = named.read_arrays([tmp_path / "a.webp"], [130, 3, 4, 5])
     assert torch.equal(pixels, cells) and labels is None
+    with pytest.raises(ValueError, match="must be a sheet of 12x500 pixels, .* got 8x500; restore"):
+        named.read_arrays([tmp_path / "a.webp"], [230, 3, 4, 5])
 
 
 def test_an_imported_set(root):

@@ -42,7 +42,7 @@ def share_interval(hits: int, n: int, level: float = 0.95) -> Interval:
     if n < 1 or not 0 <= hits <= n:
         raise ValueError(f"hits must lie in 0..n with n at least 1, got {hits} of {n}.")
     _check_level(level)
-    from scipy.stats import binomtest  # it takes as long to load as half of torch
+    from scipy.stats import binomtest  # loads slowly, and few chapters need it
 
     low, high = binomtest(hits, n).proportion_ci(level, method="wilson")
     return Interval(hits / n, float(low), float(high))

@@ -165,6 +165,12 @@ def read_arrays(files: list[Path], shape: list[int]) -> tuple[Tensor, Tensor | N
     with Image.open(first) as sheet:
         cells = torch.from_numpy(np.asarray(sheet.convert("RGB")).copy())
     n, c, h, w = shape
+    size = (-(-n // SHEET_COLUMNS) * h, SHEET_COLUMNS * w, c)
+    if cells.shape != size:
+        raise ValueError(
+            f"{first} must be a sheet of {size[0]}x{size[1]} pixels, {SHEET_COLUMNS} images of "
+            f"{h}x{w} in a row, got {cells.shape[0]}x{cells.shape[1]}; restore it."
+        )
     cells = cells.reshape(-1, h, cells.shape[1] // w, w, c).permute(0, 2, 4, 1, 3)
     pixels = cells.reshape(-1, c, h, w)[:n].contiguous()
     return pixels, torch.from_numpy(np.load(rest[0])).long() if rest else None
