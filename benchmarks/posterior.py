@@ -31,7 +31,7 @@ from elslib.posterior.reference import reference_posterior
 from elslib.samplers import initial_noise
 from elslib.scales import published_scale
 from elslib.schedules import cosine
-from elslib.windows import Border, admissible_count
+from elslib.windows import Border, admissible_count, as_window
 
 SCALE = published_scale("fmnist-resnet-zeros")
 TIMES = [(i + 1) / 20 for i in range(20)]
@@ -78,7 +78,10 @@ def _speed(images: Tensor, clean: Tensor, repeats: int, batch: int, border: Bord
             table["dense"][repeat, i] = seconds(dense_posterior, x[:1], few, *rest)
             table["fused"][repeat, i] = seconds(patch_posterior, x, prepared, *rest)
             table["reference"][repeat, i] = seconds(
-                reference_posterior, x[:1], prepared_few, Query(*rest)
+                reference_posterior,
+                x[:1],
+                prepared_few,
+                Query(alpha, sigma, as_window(rest[2]), border),
             )
     # From seconds of a call to nanoseconds of a comparison.
     work = np.array([comparisons(1, window_at(t), border) for t in TIMES])
@@ -111,7 +114,7 @@ def _speed(images: Tensor, clean: Tensor, repeats: int, batch: int, border: Bord
 def window_at(t: float) -> int:
     """The published window of FashionMNIST's ResNet."""
     window = SCALE.window_at(t)
-    assert window is not None
+    assert isinstance(window, int)
     return window
 
 

@@ -39,5 +39,6 @@ from .schedules import Schedule as Schedule
 from .schedules import cosine as cosine
 from .schedules import linear as linear
 from .schedules import ornstein_uhlenbeck as ornstein_uhlenbeck
+from .windows import Window as Window
 
 __version__: str

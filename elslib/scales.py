@@ -2,24 +2,25 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from textwrap import shorten
 
-from elslib.windows import check_window
+from elslib.windows import Side, Window, check_window
 
 
 @dataclass(frozen=True)
 class ScaleTable:
-    """The locality scale over time: t -> odd window side, None meaning the whole image.
+    """The locality scale over time: t -> window, by its odd side, or None, the whole image.
 
-    `times` increases (low noise first). `lower` and `upper` hold the quartiles of a calibration,
-    `source` says where the table is from. Between entries the nearest one holds (ties: the lower
-    t); below the first entry its window holds; above the last the table raises.
+    A window that is not hard stands there as a `Window`. `times` increases (low noise first).
+    `lower` and `upper` hold the quartiles of a calibration, `source` says where the table is from.
+    Between entries the nearest one holds (ties: the lower t); below the first entry its window
+    holds; above the last the table raises.
     """
 
     times: tuple[float, ...]
-    windows: tuple[int | None, ...]
+    windows: tuple[Side, ...]
     source: str
     lower: tuple[float, ...] | None = None
     upper: tuple[float, ...] | None = None
@@ -38,12 +39,12 @@ class ScaleTable:
             check_window(window, 1, 1, "fixed")
 
     def __repr__(self) -> str:
-        low, high = self.windows[0], self.windows[-1]
-        sides = f"{low}" if len(self.windows) == 1 else f"{low}..{high} at {len(self.times)} times"
+        low, high = (str(window) for window in (self.windows[0], self.windows[-1]))
+        sides = low if len(self.windows) == 1 else f"{low}..{high} at {len(self.times)} times"
         return f"ScaleTable({shorten(self.source, 48)!r}, windows={sides})"
 
-    def window_at(self, t: float) -> int | None:
-        """The window side at time t. ValueError above the last entry."""
+    def window_at(self, t: float) -> Side:
+        """The window at time t. ValueError above the last entry."""
         if t > self.times[-1] + 1e-6:  # a float32 time may stand a little above its entry
             raise ValueError(
                 f"t must be at most {self.times[-1]}, the last entry of the scale table "
@@ -53,7 +54,7 @@ class ScaleTable:
         return self.windows[nearest]
 
     def widened(self, smallest: int, below: float) -> "ScaleTable":
-        """The same table with windows of at least `smallest` (odd) at times under `below`.
+        """The same table with sides of at least `smallest` (odd) at times under `below`.
 
         Quartiles are dropped: they belong to the windows as calibrated. Raises ValueError for an
         even window, and if no entry lies under `below`.
@@ -61,7 +62,7 @@ class ScaleTable:
         if not any(t < below for t in self.times):
             raise ValueError(f"below must exceed the first entry, {self.times[0]}, got {below}.")
         wider = tuple(
-            max(window, smallest) if window is not None and t < below else window
+            _with_side(window, max(_side(window), smallest)) if window and t < below else window
             for t, window in zip(self.times, self.windows, strict=True)
         )
         source = f"{self.source}, at least {smallest} below t = {below}"
@@ -79,7 +80,7 @@ class ScaleTable:
                 f"factor must be positive and finite, got {factor}; 1 leaves the windows as is."
             )
         sides = (
-            None if window is None else max(1, 2 * math.ceil(factor * window / 2) - 1)
+            window and _with_side(window, max(1, 2 * math.ceil(factor * _side(window) / 2) - 1))
             for window in self.windows
         )
         return ScaleTable(self.times, tuple(sides), f"{self.source}, sides times {factor:g}")
@@ -98,7 +99,10 @@ class ScaleTable:
             content = json.loads(Path(path).read_text())
             return cls(
                 times=tuple(content["times"]),
-                windows=tuple(content["windows"]),
+                windows=tuple(
+                    Window(**window) if isinstance(window, dict) else window
+                    for window in content["windows"]
+                ),
                 source=content["source"],
                 lower=content["lower"] and tuple(content["lower"]),
                 upper=content["upper"] and tuple(content["upper"]),
@@ -110,7 +114,15 @@ class ScaleTable:
             ) from error
 
 
-def constant_scale(window: int | None) -> ScaleTable:
+def _side(window: int | Window) -> int:
+    return window.side if isinstance(window, Window) else window
+
+
+def _with_side(window: int | Window, side: int) -> int | Window:
+    return replace(window, side=side) if isinstance(window, Window) else side
+
+
+def constant_scale(window: Side) -> ScaleTable:
     """The same window at every t in [0, 1]."""
     return ScaleTable((1.0,), (window,), "constant")
 

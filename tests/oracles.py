@@ -42,29 +42,85 @@ def touches(i, side, window):
     return i - window // 2 < 0 or i + window // 2 > side - 1
 
 
+def precisions(window):
+    """How much each offset from the centre counts: {(di, dj): precision}, from the definition.
+
+    `window` is an odd side, or has `side`, `boxes`, `amplitude`.
+    """
+    side = getattr(window, "side", window)
+    boxes, amplitude = getattr(window, "boxes", 1), getattr(window, "amplitude", 1.0)
+    ways = {0: 1.0}  # in how many ways an offset is a sum of `boxes` offsets within a box
+    for _ in range(boxes):
+        further = {}
+        for offset, n in ways.items():
+            for step in range(-(side // 2), side // 2 + 1):
+                further[offset + step] = further.get(offset + step, 0.0) + n
+        ways = further
+    return {(i, j): amplitude * ways[i] * ways[j] / ways[0] ** 2 for i in ways for j in ways}
+
+
+def pixel(image, i, j, border):
+    """Channels at (i, j): wrapped, or zeros outside."""
+    h, w = image.shape[1:]
+    if border == "circular":
+        return image[:, i % h, j % w]
+    return image[:, i, j] if 0 <= i < h and 0 <= j < w else np.zeros(len(image))
+
+
 def patch_posterior(x, images, alpha, sigma, window, border):
     """Mean [c, h, w], log sum [h, w], entropy [h, w], list of (weight, image, row, col) per pixel,
-    for one noisy image x [c, h, w] and training images [n, c, h, w]."""
+    for one noisy image x [c, h, w] and training images [n, c, h, w].
+
+    `window` is an odd side, or has `side`, `boxes`, `amplitude`, `response`, `edge`.
+    """
     x, images = np.asarray(x, np.float64), np.asarray(images, np.float64)
-    c, h, w = x.shape
-    mean, log_sum, entropy = np.zeros((c, h, w)), np.zeros((h, w)), np.zeros((h, w))
-    origins = {}
+    _, h, w = x.shape
+    edge = getattr(window, "edge", None) or getattr(window, "side", window)
+    log_sum, entropy, origins = np.zeros((h, w)), np.zeros((h, w)), {}
     for i in range(h):
         for j in range(w):
-            logits, centres, places = [], [], []
-            mine = window_pixels(i, j, h, w, window, border)
-            for k, l in admissible(i, j, h, w, window, border):
-                theirs = window_pixels(k, l, h, w, window, border)
+            logits, places = [], []
+            for k, l in admissible(i, j, h, w, edge, border):
                 for n in range(len(images)):
                     distance = 0.0
-                    for (_, (a, b)), (_, (p, q)) in zip(mine, theirs, strict=True):
-                        distance += ((x[:, a, b] - alpha * images[n][:, p, q]) ** 2).sum()
+                    for (di, dj), q in precisions(window).items():
+                        mine = pixel(x, i + di, j + dj, border)
+                        theirs = pixel(images[n], k + di, l + dj, border)
+                        distance += q * ((mine - alpha * theirs) ** 2).sum()
                     logits.append(-distance / (2 * sigma**2))
-                    centres.append(images[n][:, k, l])
                     places.append((n, k, l))
-            mean[:, i, j], log_sum[i, j], entropy[i, j], weights = average(logits, centres)
+            _, log_sum[i, j], entropy[i, j], weights = average(logits, np.zeros(len(logits)))
             origins[i, j] = [(p, *place) for p, place in zip(weights, places, strict=True)]
-    return mean, log_sum, entropy, origins
+    return (
+        expected(images, origins, getattr(window, "response", 1), border),
+        log_sum,
+        entropy,
+        origins,
+    )
+
+
+def expected(images, origins, response, border):
+    """Each pixel's mean over the response x response windows around it, those in the image, of what
+    they expect of it: [c, h, w]. `origins` has the weights of each window."""
+    _, c, h, w = images.shape
+    r, mean = response // 2, np.zeros((c, h, w))
+    for i in range(h):
+        for j in range(w):
+            said = []
+            for di in range(-r, r + 1):
+                for dj in range(-r, r + 1):
+                    centre = (
+                        ((i + di) % h, (j + dj) % w) if border == "circular" else (i + di, j + dj)
+                    )
+                    if centre in origins:
+                        said.append(
+                            sum(
+                                weight * pixel(images[n], k - di, l - dj, border)
+                                for weight, n, k, l in origins[centre]
+                            )
+                        )
+            mean[:, i, j] = np.mean(said, axis=0)
+    return mean
 
 
 def image_mass(x, images, alpha, sigma, window, border):

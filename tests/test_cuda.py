@@ -22,6 +22,7 @@ from elslib.posterior.query import Query
 from elslib.posterior.reference import reference_posterior
 from elslib.posterior.triton_backend import cuda_posterior
 from elslib.schedules import cosine
+from elslib.windows import as_window
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -37,9 +38,11 @@ def problem(b, n, c, h, w, t, seed=0):
     return x.to(DEVICE), images.to(DEVICE), alpha, sigma
 
 
-def ask(engine, x, images, *query, **rest):
+def ask(engine, x, images, alpha, sigma, window, border, **rest):
     """What an engine answers, asked as `patch_posterior` asks it."""
-    return engine(x, PatchDictionary(images), Query(*query, **rest))
+    return engine(
+        x, PatchDictionary(images), Query(alpha, sigma, as_window(window), border, **rest)
+    )
 
 
 def both(x, images, alpha, sigma, window, border, chunk=None):

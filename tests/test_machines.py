@@ -14,6 +14,7 @@ from elslib.denoisers.machines import (
 )
 from elslib.posterior import merge, patch_posterior
 from elslib.scales import constant_scale
+from elslib.windows import Window
 
 
 class TestIdealScore(MachineLaws):
@@ -50,6 +51,32 @@ class TestCircularEquivariantLocalScore(MachineLaws):
 
 class TestBorderAwareEquivariantLocalScore(MachineLaws):
     windows = (3, 5, 7)
+
+    def machine(self, images, window):
+        return EquivariantLocalScore(images, constant_scale(window))
+
+
+class TestSoftLocalScore(MachineLaws):
+    """A pyramid, and a fold: each pixel still compares with its own place."""
+
+    windows = (Window(3, 2, 0.7), Window(3, response=3))
+
+    def machine(self, images, window):
+        return LocalScore(images, constant_scale(window))
+
+
+class TestSoftCircularEquivariantLocalScore(MachineLaws):
+    windows = (Window(3, 2, 1.4), Window(3, response=5))
+    shift_equivariant = True
+
+    def machine(self, images, window):
+        return EquivariantLocalScore(images, constant_scale(window), edges="circular")
+
+
+class TestSoftBorderAwareEquivariantLocalScore(MachineLaws):
+    """The border rule is that of the side, or of another, and windows see zeros outside."""
+
+    windows = (Window(3, 2, 0.7, response=3, edge=5), Window(3, 2), Window(5, response=3))
 
     def machine(self, images, window):
         return EquivariantLocalScore(images, constant_scale(window))

@@ -6,6 +6,7 @@ import torch
 
 from elslib.posterior import native, patch_posterior
 from elslib.posterior.mass import image_mass
+from elslib.windows import Window
 
 
 def problem(c=1, n=21, h=5, w=6):
@@ -23,7 +24,7 @@ def test_mass_is_the_oracle_s(monkeypatch, border, c, compiled):
     if not compiled:
         monkeypatch.setattr(native, "library", lambda: None)
     x, images = problem(c)
-    rest = (0.8, 0.6, 3, border)
+    rest = (0.8, 0.6, 3 if c == 1 else Window(3, 2, 0.7, response=3), border)
     mass, summed = image_mass(x, images, *rest, by_pixel=True), image_mass(x, images, *rest)
     for i in range(2):
         exact = torch.from_numpy(oracles.image_mass(x[i], images, *rest))

@@ -17,6 +17,7 @@ from elslib.posterior import PatchDictionary, native, patch_posterior
 from elslib.posterior.native import build
 from elslib.posterior.query import Query
 from elslib.posterior.reference import reference_posterior
+from elslib.windows import Window
 
 FILES = native.instruction_sets(platform.machine(), torch.backends.cpu.get_cpu_capability())
 
@@ -76,7 +77,7 @@ def test_without_a_file_the_reference_answers_after_one_warning(fresh):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         patch_posterior(x, images, 0.8, 0.6, 3, "aware", top=2)
-    same = reference_posterior(x, PatchDictionary(images), Query(0.8, 0.6, 3, "aware", 2))
+    same = reference_posterior(x, PatchDictionary(images), Query(0.8, 0.6, Window(3), "aware", 2))
     assert torch.equal(found.mean, same.mean)
 
 
@@ -102,7 +103,7 @@ def test_structures_have_the_kernel_s_fields():
         kinds = ("int32_t", "float", "double", "int64_t")
         names = [field for field, *_ in structure._fields_]
         assert [word for word in words if word not in kinds] == names
-    assert ctypes.sizeof(native._Problem) == 36
+    assert ctypes.sizeof(native._Problem) == 48
 
 
 @pytest.mark.parametrize("c", [1, 2, 3, 4, 5])

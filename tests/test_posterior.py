@@ -16,8 +16,25 @@ from elslib.posterior.result import shift_images
 from elslib.samplers import initial_noise
 from elslib.scales import published_scale
 from elslib.schedules import cosine
+from elslib.windows import Window
 
 PUBLISHED = published_scale("fmnist-resnet-zeros").windows
+
+
+@st.composite
+def windows(draw, largest):
+    """Hard windows, and soft ones whose support and response are at most `largest`."""
+    reach = (largest - 1) // 2
+    if draw(st.booleans()):
+        return draw(st.integers(0, reach)) * 2 + 1
+    boxes = draw(st.integers(1, 3))
+    return Window(
+        draw(st.integers(0, reach // boxes)) * 2 + 1,
+        boxes,
+        draw(st.floats(0.3, 2.0)),
+        draw(st.integers(0, min(reach, 3))) * 2 + 1,
+        draw(st.none() | st.integers(0, 4).map(lambda r: 2 * r + 1)),
+    )
 
 
 @st.composite
@@ -25,10 +42,9 @@ def problems(draw):
     """Shapes of every kind: ragged groups of images, windows over the border, odd and even."""
     border = draw(st.sampled_from(["fixed", "circular", "aware"]))
     h, w = draw(st.integers(1, 12)), draw(st.integers(1, 12) | st.just(32))
-    largest = min(h, w) if border == "circular" else 15
     return {
         "border": border,
-        "window": draw(st.integers(0, (largest - 1) // 2)) * 2 + 1,
+        "window": draw(windows(min(h, w) if border == "circular" else 15)),
         "shape": (draw(st.sampled_from([1, 2, 3, 5])), h, w),
         "n": draw(st.integers(1, 140 if w <= 12 else 20)),
         "b": draw(st.integers(1, 5)),
@@ -101,6 +117,27 @@ def test_energies_beyond_float32_are_left_to_the_reference(monkeypatch):
     assert len(asked) == 1
 
 
+def test_a_fold_whose_energies_are_beyond_float32_is_the_reference_s():
+    """Nothing is folded from weights that float32 cannot tell apart."""
+    images = torch.rand(40, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    for window in (Window(3, response=3), Window(3, 2, response=5)):
+        found = patch_posterior(-images[:2], images, 1.0, 1e-3, window, "aware")
+        exact = patch_posterior(-images[:2].double(), images.double(), 1.0, 1e-3, window, "aware")
+        assert torch.allclose(found.mean.double(), exact.mean, rtol=0, atol=1e-6)
+        assert torch.allclose(found.log_sum, exact.log_sum, rtol=1e-9)
+
+
+def test_folds_do_not_merge():
+    """Windows around a pixel have shares of their own: half a sum is refused."""
+    x, images = torch.zeros(1, 1, 5, 5), torch.rand(4, 1, 5, 5)
+    parts = [
+        patch_posterior(x, half, 0.8, 0.6, Window(3, response=3), "aware")
+        for half in images.split(2)
+    ]
+    with pytest.raises(ValueError, match="response must be 1 to merge, got 3 and 3"):
+        merge(*parts)
+
+
 @pytest.mark.parametrize("border", ["fixed", "circular", "aware"])
 @pytest.mark.parametrize("shape", [(1, 8, 32), (3, 7, 6)])
 def test_distant_patches_are_compared_in_double_precision(monkeypatch, border, shape):
@@ -150,7 +187,8 @@ def test_candidates_that_prove_nothing_are_refused():
     assert float(found.entropy.min()) == pytest.approx(math.log(200))
     posterior = patch_posterior(x, images, 1.0, 1e-3, 3, "fixed", top=16)
     every = torch.ones(1, 6, 6, dtype=torch.bool)
-    assert float64_fallback(posterior, every, x, images, 1.0, 1e-3, 3, False, 0, 30.0) is None
+    query = Query(1.0, 1e-3, Window(3), "fixed")
+    assert float64_fallback(posterior, every, x, images, query, 30.0) is None
 
 
 @pytest.mark.parametrize("top", [0, 2])

@@ -3,11 +3,12 @@
 import json
 import math
 
+import numpy as np
 import oracles
 import pytest
 
 from elslib.scales import ScaleTable, constant_scale
-from elslib.windows import admissible_count, check_window, position_classes
+from elslib.windows import Window, admissible_count, check_window, position_classes
 
 
 @pytest.mark.parametrize("border", ["fixed", "circular", "aware"])
@@ -122,3 +123,57 @@ def test_bad_borders():
         check_window(3, 4, 4, "mirror")
     with pytest.raises(ValueError, match="at most the image side for border='circular'"):
         admissible_count(4, 6, 5, "circular")
+
+
+def test_a_softer_window_counts_pixels_unequally():
+    """A box of a box is a pyramid, whose centre counts as the amplitude says."""
+    pyramid = Window(3, 2, 0.5)
+    profile = [1 / 3, 2 / 3, 1, 2 / 3, 1 / 3]
+    exact = [[0.5 * a * b for a in profile] for b in profile]
+    assert pyramid.precision().tolist() == [pytest.approx(row) for row in exact]
+    assert (pyramid.support, pyramid.border_side, pyramid.is_hard) == (5, 3, False)
+    assert Window(5).is_hard and Window(5, edge=5).border_side == Window(5).border_side == 5
+    assert bool((Window(5).precision() == 1).all())
+    for boxes in (2, 3):
+        counted = oracles.precisions(Window(5, boxes, 2.0))
+        found, r = Window(5, boxes, 2.0).precision(), Window(5, boxes).reach
+        assert {(i - r, j - r): float(found[i, j]) for i, j in np.ndindex(*found.shape)} == (
+            pytest.approx(counted)
+        )
+
+
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        ({"side": 4}, "window must be an odd positive integer or None, got 4"),
+        ({"side": 3, "response": 2}, "response must be an odd positive integer, got 2"),
+        ({"side": 3, "edge": 0}, "edge must be an odd positive integer, got 0"),
+        ({"side": 3, "boxes": 0}, "boxes must be a whole number of at least 1, got 0"),
+        ({"side": 3, "amplitude": 0.0}, "amplitude must be positive and finite, got 0.0"),
+        ({"side": 3, "amplitude": math.inf}, "amplitude must be positive and finite, got inf"),
+    ],
+)
+def test_bad_windows(arguments, message):
+    """Each error names the rule."""
+    with pytest.raises(ValueError, match=message):
+        Window(**arguments)
+
+
+def test_a_softer_window_must_fit_where_the_border_is_circular():
+    """Its support and its response, or pixels count twice."""
+    check_window(Window(3, 2, response=5), 5, 6, "circular")
+    with pytest.raises(ValueError, match="window must be at most the image side.*, got 7 on 5x6"):
+        check_window(Window(3, 3), 5, 6, "circular")
+    with pytest.raises(ValueError, match="response must be at most the image side.*got 7 on 5x6"):
+        check_window(Window(3, response=7), 5, 6, "circular")
+
+
+def test_a_table_holds_softer_windows(tmp_path):
+    """Through its file; wider and scaled tables keep all but the side."""
+    soft = Window(3, 2, 0.7, response=5, edge=3)
+    table = ScaleTable((0.5, 1.0), (soft, None), "test")
+    path = tmp_path / "scale.json"
+    path.write_text(json.dumps(table.json()))
+    assert ScaleTable.load(path) == table and table.window_at(0.4) == soft
+    assert table.widened(5, below=0.7).windows == (Window(5, 2, 0.7, response=5, edge=3), None)
+    assert table.scaled(2.0).windows == (Window(5, 2, 0.7, response=5, edge=3), None)

@@ -17,7 +17,7 @@ from elslib.data.image_set import ImageSet, class_number, holds_integers
 from elslib.posterior import PatchDictionary, PatchPosterior, patch_posterior
 from elslib.scales import ScaleTable
 from elslib.schedules import Schedule, cosine
-from elslib.windows import Border
+from elslib.windows import Border, Side
 
 # Bytes of scattered classes, which must be copied, that a set keeps: of a file that exceeds the
 # memory all classes together may, too. The rest is copied at each call.
@@ -61,8 +61,8 @@ class ScoreMachine(ABC):
         """Which training positions are admissible."""
 
     @abstractmethod
-    def window_at(self, t: float) -> int | None:
-        """The window side at time t, None for the whole image."""
+    def window_at(self, t: float) -> Side:
+        """The window at time t, None for the whole image."""
 
     def __call__(
         self,
@@ -187,7 +187,7 @@ class LocalScore(ScoreMachine):
     def border(self) -> Border:
         return "fixed"
 
-    def window_at(self, t: float) -> int | None:
+    def window_at(self, t: float) -> Side:
         return self.scale.window_at(t)
 
 
@@ -215,5 +215,5 @@ class EquivariantLocalScore(ScoreMachine):
     def border(self) -> Border:
         return self.edges
 
-    def window_at(self, t: float) -> int | None:
+    def window_at(self, t: float) -> Side:
         return self.scale.window_at(t)

@@ -20,6 +20,7 @@ from elslib.denoisers.machines import Denoiser, ScoreMachine
 from elslib.figures.html import check_channels, fill, own_name, pixels, png, sheet
 from elslib.figures.plots import in_colours
 from elslib.samplers import common_schedule, ddim, uniform_times
+from elslib.windows import as_window
 
 # The panel that stands there only if a network was run.
 NETWORK = (
@@ -169,15 +170,15 @@ def explore(
     for (step, posterior), estimate in zip(
         posteriors_along(machine, noise, times, label, top=1), other, strict=True
     ):
-        window, origins = machine.window_at(step.t), posterior.origins
+        window, origins = as_window(machine.window_at(step.t)), posterior.origins
         if window is None or origins is None:
             raise ValueError("machine must be local, got one that compares whole images.")
         frames.append(
             Frame(
-                step.t, window, step.x[0], step.x0[0], estimate,
+                step.t, window.support, step.x[0], step.x0[0], estimate,
                 origins.image[0, 0], origins.row[0, 0], origins.col[0, 0],
                 origins.weight[0, 0], posterior.effective_number[0],
-                pieces(origins, machine.border, ~plain(step.x0, window)).number[0],
+                pieces(origins, machine.border, ~plain(step.x0, window.support)).number[0],
             )
         )  # fmt: skip
     images = torch.stack([frame.image for frame in frames])

@@ -6,7 +6,8 @@ training set, the posterior weights are (eqs. 3, 5, 7, 9, 41)::
     w_p  proportional to  exp(-||x[Omega_q] - alpha p||^2 / (2 sigma^2))
 
 over all channels, and the posterior mean is the weighted mean of the patches' centre pixels.
-The dictionary is a multiset: an admissible patch that occurs twice counts twice.
+The dictionary is a multiset: an admissible patch that occurs twice counts twice. A `Window` counts
+pixels unequally, or lets the windows around a pixel speak for it too.
 """
 
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from elslib.posterior.dictionary import BROKEN_IMAGES, PatchDictionary
 from elslib.posterior.query import Query
 from elslib.posterior.reference import reference_posterior
 from elslib.posterior.result import Origins, PatchPosterior, merge
-from elslib.windows import Border, check_window
+from elslib.windows import Border, Side, Window, as_window, check_window
 
 __all__ = ["Origins", "PatchDictionary", "PatchPosterior", "merge", "patch_posterior"]
 
@@ -31,7 +32,7 @@ def patch_posterior(
     images: Float[Tensor, "n c h w"] | PatchDictionary,
     alpha: float,
     sigma: float,
-    window: int | None,
+    window: Side,
     border: Border,
     *,
     top: int = 0,
@@ -40,24 +41,25 @@ def patch_posterior(
     """The exact posterior over the training patches of `images`, for every pixel of every x.
 
     `images` may be a `PatchDictionary`, which keeps what many calls need. x and images share dtype
-    (float32 or float64) and device; alpha >= 0, sigma > 0; `window` is an odd side, or None to
-    compare whole images; `border` selects the admissible positions (see `elslib.windows.Border`).
+    (float32 or float64) and device; alpha >= 0, sigma > 0; `window` is an odd side, a
+    `Window`, or None to compare whole images; `border` selects the admissible positions (see
+    `elslib.windows.Border`).
     `top` asks for that many most probable origins per pixel. `chunk` bounds the training images
     handled in one pass and changes memory use, never the answer. No gradient flows back to x.
     Raises ValueError for anything else, for mixed devices or dtypes, and for NaN.
     """
-    query = Query(alpha, sigma, window, border, top, chunk)
+    query = Query(alpha, sigma, as_window(window), border, top, chunk)
     dictionary = images if isinstance(images, PatchDictionary) else PatchDictionary(images)
     _check(x, dictionary.images)
     check_window(window, x.shape[2], x.shape[3], border)
-    posterior = _engine(x, window)(x.detach(), dictionary, query)
+    posterior = _engine(x, query.window)(x.detach(), dictionary, query)
     if not bool(torch.isfinite(posterior.log_sum).all()):
         raise ValueError(BROKEN_IMAGES)
     return posterior
 
 
 def _engine(
-    x: Tensor, window: int | None
+    x: Tensor, window: Window | None
 ) -> Callable[[Tensor, PatchDictionary, Query], PatchPosterior]:
     """Which engine serves the queries x."""
     if x.dtype == torch.float32 and window is not None:

@@ -5,7 +5,7 @@ images of its own and `merge` adds up.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial, reduce
@@ -17,7 +17,7 @@ from elslib.posterior import native
 from elslib.posterior.dictionary import BROKEN_IMAGES, PatchDictionary
 from elslib.posterior.float64_fallback import LARGEST_ENERGY, float64_fallback, in_bits
 from elslib.posterior.query import Query
-from elslib.posterior.reference import reference_posterior
+from elslib.posterior.reference import reference_posterior, windows_around
 from elslib.posterior.result import Origins, PatchPosterior, merge, shift_images
 from elslib.windows import admissible_count
 
@@ -35,7 +35,8 @@ def fused_posterior(x: Tensor, dictionary: PatchDictionary, query: Query) -> Pat
     closest ones are compared again in float64; if these cannot be proved to be enough, the
     reference engine answers. Raises ValueError for images with NaN or infinity.
     """
-    if native.library() is None:  # it has said so
+    window = query.window
+    if window is None or native.library() is None:  # it has said so
         return reference_posterior(x, dictionary, query)
     threads = torch.get_num_threads()
 
@@ -44,8 +45,7 @@ def fused_posterior(x: Tensor, dictionary: PatchDictionary, query: Query) -> Pat
 
     total = None
     with ThreadPoolExecutor(threads) as pool:
-        for first, some in dictionary.chunks(query.chunk):
-            pieces = share_out(dictionary.by_brightness(first, first + len(some)), threads)
+        for first, pieces in shares(dictionary, query.chunk):
             # Few images and many queries: share out the queries instead.
             share = math.ceil(len(x) / threads) if len(pieces) == 1 else len(x)
             parts = [pool.map(partial(part, queries), pieces) for queries in x.split(share)]
@@ -54,11 +54,48 @@ def fused_posterior(x: Tensor, dictionary: PatchDictionary, query: Query) -> Pat
             if len(found) == len(sums):
                 here = _batch(found, x.dtype)
             else:
-                here = reference_posterior(x, PatchDictionary(some), replace(query, chunk=None))
+                some = dictionary.images[first : first + sum(map(len, pieces))]
+                rest = replace(query, window=replace(window, response=1), chunk=None)
+                here = reference_posterior(x, PatchDictionary(some), rest)
                 here = shift_images(here, first)
             total = merge(total, here) if total else here
     assert total is not None  # there is an image
-    return total
+    return total if window.response == 1 else _folded(x, dictionary, query, total)
+
+
+def _folded(
+    x: Tensor, dictionary: PatchDictionary, query: Query, whole: PatchPosterior
+) -> PatchPosterior:
+    """The posterior whose mean is what all windows around a pixel expect of it, given their sums:
+    a second pass over all patches."""
+    window = query.window
+    assert window is not None
+    if is_coarse(whole.log_sum):
+        return reference_posterior(x, dictionary, query)
+    (h, w), problem = x.shape[2:], problem_of(query, dictionary, x)
+
+    def part(piece: Tensor) -> Tensor:
+        return native.fold_sums(x, dictionary.images, piece, problem, whole.log_sum)
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        sums = torch.zeros(*whole.log_sum.shape, x.shape[1], dtype=torch.float64)
+        for _, pieces in shares(dictionary, query.chunk):
+            for found in pool.map(part, pieces):
+                sums += found
+    mean = sums.movedim(-1, 1) / windows_around(h, w, window.response, query.border)
+    return replace(whole, mean=mean.to(x.dtype), response=window.response)
+
+
+def is_coarse(log_sum: Tensor) -> bool:
+    """Whether float32 cannot tell energies apart somewhere, given -log of the sum of weights."""
+    return bool((-log_sum > LARGEST_ENERGY * math.log(2)).any())
+
+
+def shares(dictionary: PatchDictionary, chunk: int | None) -> Iterator[tuple[int, list[Tensor]]]:
+    """The number of its first image, and what each thread sums, of each chunk."""
+    threads = torch.get_num_threads()
+    for first, some in dictionary.chunks(chunk):
+        yield first, share_out(dictionary.by_brightness(first, first + len(some)), threads)
 
 
 def share_out(order: Tensor, threads: int) -> list[Tensor]:
@@ -101,12 +138,9 @@ def _shard(
     x: Tensor, dictionary: PatchDictionary, order: Tensor, query: Query
 ) -> PatchPosterior | None:
     """The posterior over the images that `order` names; None where float32 is too coarse."""
-    window, border, top = query.window, query.border, query.top
+    window, top = query.window, query.top
     assert window is not None
-    h, w = x.shape[2:]
-    patches = len(dictionary) * int(admissible_count(h, w, window, border).max())
-    slack = math.log2(patches) + PRECISION
-    problem = native.Problem(query.alpha, window, border, top, in_bits(query.sigma), slack)
+    problem = problem_of(query, dictionary, x)
     posterior = _summed(x, dictionary.images, order, problem)
     if posterior is None:
         return None
@@ -116,13 +150,20 @@ def _shard(
     for candidates in CANDIDATES:
         again = _summed(x, dictionary.images, order, problem._replace(top=top + candidates))
         assert again is not None
-        fine = float64_fallback(
-            again, coarse, x, dictionary.images, query.alpha, query.sigma, window,
-            border == "circular", top, slack,
-        )  # fmt: skip
+        fine = float64_fallback(again, coarse, x, dictionary.images, query, problem.slack)
         if fine is not None:
             return fine
     return None
+
+
+def problem_of(query: Query, dictionary: PatchDictionary, x: Tensor) -> native.Problem:
+    """The query as the kernel takes it."""
+    assert query.window is not None
+    h, w = x.shape[2:]
+    count = admissible_count(h, w, query.window, query.border)
+    slack = math.log2(len(dictionary) * int(count.max())) + PRECISION
+    s = in_bits(query.sigma)
+    return native.Problem(query.alpha, query.window, query.border, query.top, s, slack)
 
 
 def _summed(

@@ -11,9 +11,10 @@ s = sqrt(log2(e) / 2) / sigma. Rounding s, x s and a moves each difference by at
 by a factor of at most 1 + u per addition, where u = 2^-24. So the true distance is at least
 `D_32 (1 - gamma) - Delta`, with::
 
-    gamma = 2 u (c k + k + 4),    Delta = 4 u (|q| + D_32),
+    gamma = 2 u (c k + (2 m - 1) k + 4),    Delta = 4 u (|q| + D_32),
 
-both larger than first order asks, for what comes after it.
+for m box sums of side k, both larger than first order asks, for what comes after it. Where a window
+counts pixels unequally, q and p are those times the roots of its precision.
 """
 
 import math
@@ -22,6 +23,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from elslib.posterior.query import Query
 from elslib.posterior.result import Origins, PatchPosterior
 
 ROUNDING = 2.0**-24
@@ -41,20 +43,18 @@ def float64_fallback(
     coarse: Tensor,
     x: Tensor,
     images: Tensor,
-    alpha: float,
-    sigma: float,
-    window: int,
-    circular: bool,
-    top: int,
+    query: Query,
     slack: float,
 ) -> PatchPosterior | None:
     """The posterior with the pixels `coarse` [b, h, w] computed again from their origins.
 
-    Origins beyond the `top` wanted ones are dropped. Patches `slack` bits above the best one count
-    as weightless. None if there may be others that matter.
+    Origins beyond those that the query wants are dropped. Patches `slack` bits above the best one
+    count as weightless. None if there may be others that matter.
     """
-    origins = posterior.origins
-    assert origins is not None
+    origins, window, top = posterior.origins, query.window, query.top
+    assert origins is not None and window is not None
+    alpha, sigma, circular = query.alpha, query.sigma, query.border == "circular"
+    root = window.precision().sqrt().flatten().repeat(x.shape[1])  # (c k k)
     places = coarse.nonzero()  # (pixels, 3)
     out = {
         "mean": posterior.mean.double(),
@@ -65,18 +65,20 @@ def float64_fallback(
         name: getattr(origins, name)[:, :top].clone()
         for name in ("image", "row", "col", "log_weight")
     }
-    values = origins.image.shape[1] * x.shape[1] * window**2
+    values = origins.image.shape[1] * len(root)
     for some in places.split(max(1, VALUES // values)):
         at = some.unbind(1)
         b, i, j = at
         found = [getattr(origins, f)[b, :, i, j] for f in ("image", "row", "col", "log_weight")]
         image, row, col, log_weight = found  # (pixels, m) each
-        q = _windows(x, b, i, j, window, circular)  # (pixels, c k k)
-        p = _windows(images, image.clamp(min=0), row, col, window, circular)  # (pixels, m, c k k)
+        q = root * _windows(x, b, i, j, window.reach, circular)  # (pixels, c k k)
+        p = root * _windows(images, image.clamp(min=0), row, col, window.reach, circular)
+        # (pixels, m, c k k)
         energy = (q[:, None] - alpha * p).square().sum(-1) / (2 * sigma**2)
         energy[image < 0] = math.inf
         computed = -(log_weight[:, -1] + posterior.log_sum[at]) / math.log(2)
-        least = _lower_bound(computed, q, sigma, window, x.shape[1])
+        additions = x.shape[1] * window.side + (2 * window.boxes - 1) * window.side
+        least = _lower_bound(computed, q, sigma, additions)
         energy, order = energy.sort(dim=1, stable=True)
         needed = energy[:, 0] / math.log(2) + slack
         if top:
@@ -100,25 +102,21 @@ def float64_fallback(
     return replace(posterior, **out, origins=Origins(**wanted) if top else None)
 
 
-def _windows(
-    images: Tensor, n: Tensor, row: Tensor, col: Tensor, window: int, circular: bool
-) -> Tensor:
-    """Windows around places (n, row, col) [*places] in float64, [*places, c k k].
-
-    Pixels outside are 0: in the query and in its admissible patches they are the same ones.
-    """
+def _windows(images: Tensor, n: Tensor, row: Tensor, col: Tensor, r: int, circular: bool) -> Tensor:
+    """What is within r of places (n, row, col) [*places] in float64, [*places, c k k]; zeros
+    outside."""
     h, w = images.shape[2:]
-    reach = torch.arange(window) - window // 2
+    reach = torch.arange(-r, r + 1)
     y, x = row[..., None, None] + reach[:, None], col[..., None, None] + reach
     inside = (y >= 0) & (y < h) & (x >= 0) & (x < w) | circular
     found = images[n[..., None, None], :, y % h, x % w].double()  # (*places, k, k, c)
     return (found * inside[..., None]).flatten(-3)
 
 
-def _lower_bound(computed: Tensor, q: Tensor, sigma: float, window: int, channels: int) -> Tensor:
+def _lower_bound(computed: Tensor, q: Tensor, sigma: float, additions: int) -> Tensor:
     """What an energy is at least, in bits, whose float32 value is `computed`: see above."""
     distance = computed.clamp(min=0).sqrt()
-    gamma = 2 * ROUNDING * (channels * window + window + 4)
+    gamma = 2 * ROUNDING * (additions + 4)
     delta = 4 * ROUNDING * (in_bits(sigma) * q.norm(dim=1) + distance)
     least = (distance * (1 - gamma) - delta).clamp(min=0).square()
     return least.where(computed.isfinite(), math.inf)  # no such patch: all are candidates

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from elslib.windows import Border
+from elslib.windows import Border, Window
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Query:
     sigma
         standard deviation of the noise, positive
     window
-        odd side of the windows that are compared, None for whole images
+        what is compared around a pixel, None for whole images
     border
         which positions are admissible (see `elslib.windows.Border`)
     top
@@ -31,7 +31,7 @@ class Query:
 
     alpha: float
     sigma: float
-    window: int | None
+    window: Window | None
     border: Border
     top: int = 0
     chunk: int | None = None

@@ -12,13 +12,14 @@ from functools import reduce
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 from elslib.posterior.dictionary import PatchDictionary
 from elslib.posterior.fft_shifts import shift_posterior, shifts_resolve
 from elslib.posterior.query import Query
 from elslib.posterior.result import Origins, PatchPosterior, merge
-from elslib.windows import AxisClass, position_classes
+from elslib.windows import AxisClass, Border, position_classes
 
 # One pass handles about this many queries and logits, so that they stay in cache,
 QUERIES_PER_PASS = 512
@@ -33,34 +34,70 @@ SMALLEST_LOGIT = -60.0
 
 def reference_posterior(x: Tensor, dictionary: PatchDictionary, query: Query) -> PatchPosterior:
     """`patch_posterior` after its arguments were checked."""
-    # A common offset changes no difference x - alpha p, but makes the expanded squares smaller.
-    q = x - query.alpha * dictionary.centre
-    out = (_whole_images if query.window is None else _windows)(q, dictionary, query)
-    mean = (out.mean + dictionary.centre.double()).to(x.dtype)
-    return PatchPosterior(mean, out.log_sum, out.entropy, out.count, out.origins)
+    if query.window is None:
+        out = _whole_images(x - query.alpha * dictionary.centre, dictionary, query)
+        return replace(out, mean=(out.mean + dictionary.centre.double()).to(x.dtype))
+    out, f = _windows(x, dictionary, query), query.window.response
+    centre = dictionary.centre.double().repeat_interleave(f * f, dim=1)
+    mean = fold(out.mean + centre, f, query.border).to(x.dtype)
+    return replace(out, mean=mean, response=f)
 
 
 def _windows(x: Tensor, dictionary: PatchDictionary, query: Query) -> PatchPosterior:
-    assert query.window is not None
+    """What each window expects of the f x f pixels around its centre, less the training images'
+    centre: the mean is [b, c f f, h, w]."""
+    window, border, centre = query.window, query.border, dictionary.centre
+    assert window is not None
     b, c, h, w = x.shape
-    circular, shared = query.border == "circular", query.border != "fixed"
-    pad = query.window // 2 if circular else 0
-    out = _empty(b, c, h, w, query.top, x.device)
-    x = F.pad(x, [pad] * 4, mode="circular")
-    for rows, cols in position_classes(h, w, query.window, query.border):
-        q = _patches(x, rows, cols, pad)
-        row, col = replace(rows, before=0, after=0), replace(cols, before=0, after=0)
+    f, shared = window.response, border != "fixed"
+    pad = max(window.reach, f // 2)
+    root = window.precision().sqrt().to(x).expand(c, -1, -1).flatten()
+    out = _empty(b, c * f * f, h, w, query.top, x.device)
+    # A common offset changes no difference x - alpha p, but makes the expanded squares smaller.
+    x = _pad(x, pad, border) - query.alpha * centre
+    for rows, cols in position_classes(h, w, window, border):
+        q = root * _patches(x, rows, cols, window.reach, pad)
 
-        def part(
-            p: Tensor, first: int, rows=rows, cols=cols, q=q, row=row, col=col
-        ) -> PatchPosterior:
-            keys = _patches(F.pad(p, [pad] * 4, mode="circular"), rows, cols, pad)
-            values = _patches(p, row, col, 0)
-            attended = _attend(q, keys, values, query, shared)
-            return _name_places(attended, first, rows, cols)
+        def part(p: Tensor, first: int, rows=rows, cols=cols, q=q) -> PatchPosterior:
+            p = _pad(p, pad, border) - centre
+            keys = root * _patches(p, rows, cols, window.reach, pad)
+            values = _patches(p, rows, cols, f // 2, pad)
+            return _name_places(_attend(q, keys, values, query, shared), first, rows, cols)
 
         _write(out, _over_chunks(dictionary, q, shared, query.chunk, part), rows, cols)
     return out
+
+
+def _pad(images: Tensor, pad: int, border: Border) -> Tensor:
+    """The images with `pad` pixels more on each side: zeros, or wrapped where it is circular."""
+    if border != "circular":
+        return F.pad(images, [pad] * 4)
+    h, w = images.shape[2:]
+    rows, cols = (torch.arange(-pad, side + pad, device=images.device) % side for side in (h, w))
+    return images[:, :, rows][:, :, :, cols]
+
+
+def fold(expected: Tensor, f: int, border: Border) -> Tensor:
+    """The mean of what the f x f windows around a pixel, those in the image, expect of it.
+
+    `expected` [b, c f f, h, w] is what each window expects of the f x f pixels around its centre.
+    """
+    h, w = expected.shape[2:]
+    count = windows_around(h, w, f, border).to(expected.device)
+    return _overlapped(expected, f, border) / count
+
+
+def windows_around(height: int, width: int, f: int, border: Border) -> Float[Tensor, "h w"]:
+    """How many of the f x f windows around each pixel are in the image; float64."""
+    ones = torch.ones(1, f * f, height, width, dtype=torch.float64)
+    return _overlapped(ones, f, border)[0, 0]
+
+
+def _overlapped(expected: Tensor, f: int, border: Border) -> Tensor:
+    (h, w), r = expected.shape[2:], f // 2
+    wide = _pad(expected, r, border)
+    spread = F.fold(wide.flatten(2), (h + 2 * r, w + 2 * r), f, padding=r)
+    return spread[:, :, r : h + r, r : w + r]
 
 
 def _whole_images(x: Tensor, dictionary: PatchDictionary, query: Query) -> PatchPosterior:
@@ -77,11 +114,12 @@ def _whole_images(x: Tensor, dictionary: PatchDictionary, query: Query) -> Patch
         chunk = max(1, LOGITS_PER_PASS // (b * h * w))
 
     def part(p: Tensor, first: int) -> PatchPosterior:
+        p = p - dictionary.centre
         if by_transforms:
             return _name_places(shift_posterior(x, p, query), first, rows, cols)
         if circular:
             p = F.pad(p, [0, w - 1, 0, h - 1], mode="circular")
-        keys = _patches(p, rows, cols, 0)  # (n, shifts, c h w)
+        keys = _unfolded(p, h, w)  # (n, shifts, c h w)
         return _name_places(_attend(q, keys, keys, query, shared=True), first, rows, cols)
 
     one = _over_chunks(dictionary, q, True, chunk, part, positions=shifts[0] * shifts[1])
@@ -114,21 +152,24 @@ def _over_chunks(
     part: Callable[[Tensor, int], PatchPosterior],
     positions: int | None = None,
 ) -> PatchPosterior:
-    """Merge `part(images of a chunk less the centre, number of its first)` over all chunks."""
+    """Merge `part(images of a chunk, number of its first)` over all chunks."""
     b, queried, d = q.shape
     positions = positions or queried
     logits = min(QUERIES_PER_PASS, b * queried) * positions if shared else b * positions
     step = chunk or max(1, min(LOGITS_PER_PASS // logits, PATCHES_PER_PASS // (positions * d)))
-    centre = dictionary.centre
-    return reduce(merge, (part(p - centre, first) for first, p in dictionary.chunks(step)))
+    return reduce(merge, (part(p, first) for first, p in dictionary.chunks(step)))
 
 
-def _patches(images: Tensor, rows: AxisClass, cols: AxisClass, pad: int) -> Tensor:
-    """The windows of one class of positions: (n, positions, c kh kw)."""
-    top, left = rows.start - rows.before + pad, cols.start - cols.before + pad
-    bottom, right = rows.stop + rows.after + pad, cols.stop + cols.after + pad
-    region = images[:, :, top:bottom, left:right]
-    windows = region.unfold(2, rows.extent, 1).unfold(3, cols.extent, 1)  # (n, c, R, C, kh, kw)
+def _patches(images: Tensor, rows: AxisClass, cols: AxisClass, reach: int, pad: int) -> Tensor:
+    """The windows of one class of positions in padded images: (n, positions, c k k)."""
+    top, bottom = rows.start - reach + pad, rows.stop + reach + pad
+    left, right = cols.start - reach + pad, cols.stop + reach + pad
+    return _unfolded(images[:, :, top:bottom, left:right], 2 * reach + 1, 2 * reach + 1)
+
+
+def _unfolded(images: Tensor, height: int, width: int) -> Tensor:
+    """All windows of one size: (n, positions, c height width)."""
+    windows = images.unfold(2, height, 1).unfold(3, width, 1)  # (n, c, R, C, height, width)
     return windows.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
 
 

@@ -43,6 +43,8 @@ class PatchPosterior:
         number of admissible patches
     origins
         the most probable patches, if they were asked for
+    response
+        of how many windows along an axis `mean` is a mean; all else is of a pixel's own window
     """
 
     mean: Float[Tensor, "b c *pixels"]
@@ -50,6 +52,7 @@ class PatchPosterior:
     entropy: Float[Tensor, " b *pixels"]
     count: Int[Tensor, " b *pixels"]
     origins: Origins | None = None
+    response: int = 1
 
     @property
     def log_evidence(self) -> Tensor:
@@ -67,7 +70,7 @@ class PatchPosterior:
         kept = (getattr(self, name).to(device) for name in ("mean", "log_sum", "entropy", "count"))
         o = self.origins
         moved = o and Origins(*(p.to(device) for p in (o.image, o.row, o.col, o.log_weight)))
-        return PatchPosterior(*kept, origins=moved)
+        return PatchPosterior(*kept, origins=moved, response=self.response)
 
 
 def merge(first: PatchPosterior, second: PatchPosterior) -> PatchPosterior:
@@ -75,7 +78,13 @@ def merge(first: PatchPosterior, second: PatchPosterior) -> PatchPosterior:
 
     `log_sum` adds in the exponent, means mix by their shares, and entropies obey the chain rule
     `H = sum_i share_i (H_i - log share_i)`. Image numbers in `origins` must already be global.
+    Raises ValueError for a response beyond 1, whose windows have shares of their own.
     """
+    if max(first.response, second.response) > 1:
+        raise ValueError(
+            f"response must be 1 to merge, got {first.response} and {second.response}; give all "
+            f"images to one process."
+        )
     log_sum = torch.logaddexp(first.log_sum, second.log_sum)
     log_a, log_b = first.log_sum - log_sum, second.log_sum - log_sum
     a, b = log_a.exp(), log_b.exp()  # (b, *pixels)

@@ -27,7 +27,7 @@ from elslib.posterior.float64_fallback import LARGEST_ENERGY, in_bits
 from elslib.posterior.query import Query
 from elslib.posterior.reference import reference_posterior
 from elslib.posterior.result import PatchPosterior, merge
-from elslib.windows import AxisClass, Border, admissible_count, position_classes
+from elslib.windows import AxisClass, Border, Window, admissible_count, position_classes
 
 # Query pixels of a program, and training patches that it takes at a time. A pixel that only meets
 # its own position shares it with the other images of the batch alone.
@@ -47,14 +47,14 @@ def cuda_posterior(x: Tensor, dictionary: PatchDictionary, query: Query) -> Patc
     """`patch_posterior` after its arguments were checked, for float32 on CUDA and a window.
 
     Where float32 cannot tell energies apart, because even the closest patch is very far away, and
-    where origins are asked for, the reference engine answers instead. Raises ValueError for images
-    with NaN or infinity.
+    where origins are asked for or a window is not hard, the reference engine answers instead.
+    Raises ValueError for images with NaN or infinity.
     """
     dictionary.check_finite()
-    if query.top:
-        return reference_posterior(x, dictionary, query)
     window, border, n = query.window, query.border, len(dictionary)
     assert window is not None
+    if query.top or not window.is_hard:
+        return reference_posterior(x, dictionary, query)
     b, c, h, w = x.shape
     s = in_bits(query.sigma)
     a, queries = -query.alpha * s, (x * s).contiguous()
@@ -98,7 +98,7 @@ def _posterior(
 
 
 @lru_cache(maxsize=64)
-def _tiles(b: int, h: int, w: int, window: int, border: Border, size: int) -> Tensor:
+def _tiles(b: int, h: int, w: int, window: Window, border: Border, size: int) -> Tensor:
     """The programs' work: rows and columns of a class of positions (start, number, reach before
     and after) and the first of its b * number query pixels. [tiles, 9]"""
     rows = []

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from elslib.posterior.native.build import source_digest
-from elslib.windows import Border
+from elslib.windows import Border, Window
 
 FOLDER = Path(__file__).parent
 WIDTH, GROUP = 16, 4  # as in kernel.cpp: images side by side, and of these at a time
@@ -34,10 +34,10 @@ class Problem(NamedTuple):
     """What is asked for: the same for all queries and images."""
 
     alpha: float
-    window: int
+    window: Window
     border: Border
     top: int  # how many nearest patches each pixel names
-    s: float  # energies are |s (x - alpha p)|^2
+    s: float  # energies are |s (x - alpha p)|^2, where the window's precision is 1
     slack: float  # energies so much above -log2(sum of weights) do not matter
 
 
@@ -53,9 +53,10 @@ class Sums(NamedTuple):
 
 
 class _Problem(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_int32) for name in ("h", "w", "c", "window", "border", "top")] + [
-        (name, ctypes.c_float) for name in ("s", "a", "slack")
-    ]
+    _fields_ = [
+        (name, ctypes.c_int32)
+        for name in ("h", "w", "c", "window", "boxes", "edge", "border", "response", "top")
+    ] + [(name, ctypes.c_float) for name in ("s", "a", "slack")]
 
 
 class _Sums(ctypes.Structure):
@@ -113,7 +114,7 @@ def _loaded(path: Path) -> ctypes.CDLL:
         ctypes.POINTER(_Problem), ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64,
         ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(_Sums),
     ]  # fmt: skip
-    found.image_mass.argtypes = [*found.posterior_sums.argtypes, ctypes.POINTER(_Mass)]
+    found.second_pass.argtypes = [*found.posterior_sums.argtypes, ctypes.POINTER(_Mass)]
     return found
 
 
@@ -155,17 +156,37 @@ def image_mass(
     `log_sum` [b, h, w] is that of all images together; x, images and order are those of
     `posterior_sums`. `out` is float64 [b, n], summed over pixels, or float32 [b, n, h, w].
     """
-    kernel = library()
-    assert kernel is not None and x.is_contiguous() and images.is_contiguous()
-    order = order.contiguous()
     total = out if out.ndim == 2 else torch.zeros(out.shape[:2], dtype=torch.float64)
+    by_pixel = out.data_ptr() if out.ndim == 4 else None
+    mass = _Mass(total.data_ptr(), by_pixel, len(images))
+    _second_pass(x, images, order, problem, log_sum, mass, _Sums())
+
+
+def fold_sums(
+    x: Tensor, images: Tensor, order: Tensor, problem: Problem, log_sum: Tensor
+) -> Tensor:
+    """What the patches of `order` add to the sum of what the windows around a pixel expect of it,
+    float64 [b, h, w, c]. Arguments are those of `image_mass`."""
+    b, c, h, w = x.shape
+    out = torch.zeros(b, h, w, c, dtype=torch.float64)
+    sums = _Sums(accumulator=out.data_ptr())
+    _second_pass(x, images, order, problem, log_sum, None, sums)
+    return out
+
+
+def _second_pass(
+    x: Tensor, images: Tensor, order: Tensor, problem: Problem, log_sum: Tensor,
+    mass: _Mass | None, sums: _Sums,
+) -> None:  # fmt: skip
+    kernel = library()
+    assert kernel is not None
+    x, images, order = x.contiguous(), images.contiguous(), order.contiguous()
     running_min = (-log_sum / math.log(2)).float().contiguous()
     limit = running_min + problem.slack
-    outcome = kernel.image_mass(
-        _problem(problem._replace(top=0), x),
-        images.data_ptr(), order.data_ptr(), len(order), x.data_ptr(), len(x),
-        _Sums(running_min=running_min.data_ptr(), limit=limit.data_ptr()),
-        _Mass(total.data_ptr(), out.data_ptr() if out.ndim == 4 else None, len(images)),
+    sums.running_min, sums.limit = running_min.data_ptr(), limit.data_ptr()
+    outcome = kernel.second_pass(
+        _problem(problem, x),
+        images.data_ptr(), order.data_ptr(), len(order), x.data_ptr(), len(x), sums, mass,
     )  # fmt: skip
     if outcome == NO_MEMORY:
         raise MemoryError(NEEDED_MEMORY)
@@ -173,6 +194,10 @@ def image_mass(
 
 def _problem(problem: Problem, x: Tensor) -> _Problem:
     _, c, h, w = x.shape
-    s, a = problem.s, problem.s * problem.alpha
-    border = BORDERS[problem.border]
-    return _Problem(h, w, c, problem.window, border, problem.top, s, a, problem.slack)
+    window = problem.window
+    # The kernel sums boxes of ones.
+    s = problem.s * math.sqrt(window.amplitude) / window.centre_weight
+    return _Problem(
+        h, w, c, window.side, window.boxes, window.border_side, BORDERS[problem.border],
+        window.response, problem.top, s, s * problem.alpha, problem.slack,
+    )  # fmt: skip

@@ -6,7 +6,8 @@
 //
 // and the weight 2^-E. For one shift between a query and a training image the squared differences
 // of all pixels are one picture, and the energies of all windows are its box sums: a comparison
-// costs the same whatever the window. Sixteen training images lie side by side in a `simd`.
+// costs the same whatever the window. Box sums of box sums weigh the pixels of a window by a
+// pyramid; s^2 then has its amplitude too. Sixteen training images lie side by side in a `simd`.
 //
 //     box sums (van Herk)           1. columns: squared differences summed over k rows
 //                                   2. rows: those sums summed over k columns: energies
@@ -15,6 +16,10 @@
 //                                   5. accumulate: add the weights 2^(running_min - E)
 //                                   6. insert_top_k: keep the nearest patches, if asked for
 //     now and then                  7. flush: add the lanes up in float64, tighten the limits
+//
+// Two things need the whole sum before they can be had, hence a second pass over all patches: the
+// mass of each training image, and the fold, in which a pixel is the mean of what the windows
+// around it expect of it: there weights are shares, and summed over a square before they multiply.
 //
 // build.py compiles this file and __init__.py calls it. There are no intrinsics: `simd` is the
 // compiler's own vector type, cut into registers as wide as the processor's. Functions that run
@@ -30,7 +35,10 @@
 
 // What __init__.py hands over: its ctypes structures have the same fields in the same order.
 struct Problem {
-  int32_t h, w, c, window, border, top;
+  int32_t h, w, c;
+  int32_t window, boxes;  // side of a box, and how many are convolved
+  int32_t edge, border;   // side of the window whose border rule holds, and the rule
+  int32_t response, top;
   float s, a;   // the query is scaled by s, training images by a = s alpha
   float slack;  // an energy so much above -log2(sum of weights) does not matter
 };
@@ -45,8 +53,9 @@ struct Sums {  // arrays [b, h, w], [b, h, w, c] or [b, h, w, top]
   int64_t* best_place;          // [.., top], (image * h + row) * w + column
 };
 
-// Asked for in a second pass, instead of sums: how much of the weight each training image has. Then
-// running_min is -log2 of the normalizer over all images, limit as before; nothing else is used.
+// Asked for in a second pass: how much of the weight each training image has. In such a pass
+// running_min is -log2 of the normalizer over all images, limit as before; of the other sums the
+// fold uses the accumulator.
 struct Mass {  // arrays over all images, not only those that are named
   double* total;    // [b, images], summed over pixels
   float* by_pixel;  // [b, images, h, w], or null
@@ -64,6 +73,7 @@ typedef int32_t simd_int __attribute__((vector_size(4 * WIDTH)));
 typedef bool simd_bool __attribute__((ext_vector_type(WIDTH)));
 
 enum Border { FIXED, CIRCULAR, AWARE };
+enum Pass { SUMS, MASS, FOLD };
 
 constexpr float INF = __builtin_inff();
 // The running minimum follows energies that are more than this below it. So weights are at most
@@ -156,7 +166,12 @@ INLINE void box_sums(int n, int k, Plus plus, Put put) {
 template <int C>  // channels, if they are few; 0 for any number
 struct Kernel {
   const Problem problem;
-  const int h, w, c, k, r, top;
+  const Pass pass;
+  const Mass* mass;  // in its pass
+  const int h, w, c, k, boxes, top;
+  const int r;     // how far a window sees
+  const int edge;  // how far from a border a pixel is interior
+  const int f;     // how far a window speaks, in the pass of the fold
   const bool circular, aware;
   // Packed training images: [row, column, channel], with a row of zeros at the end; at both ends of
   // a row r zeros, or where it is circular the first three columns again, for groups of four.
@@ -164,27 +179,47 @@ struct Kernel {
   const int query_w;              // columns of the query, r more at both ends: zeros, or wrapped
   const int strip_w, strip_size;  // box sums over rows, with room for groups of four
   const int pitch, energy_size;   // four rows of energies; odd: apart in the cache
+  const int per_pixel;            // simds in `lanes`
+  const int share_w;              // columns of shares, f more at both ends: zeros, or wrapped
   Array<simd> packed, strip, energy, lanes;
-  Array<Four> squares;
+  Array<Four> squares, shares;
   Array<float> query;
-  Array<int> query_row, packed_row, list;
-  const Mass* mass;  // what is asked for, or null: sums
+  Array<int> query_row, packed_row, list, listed_in_row;
+  Array<const Four*> rows_around;
 
-  explicit Kernel(const Problem& p, const Mass* mass = nullptr)
-      : problem(p), h(p.h), w(p.w), c(C ? C : p.c), k(p.window), r(k / 2), top(p.top),
-        circular(p.border == CIRCULAR), aware(p.border == AWARE),
-        packed_w(circular ? w + 3 : w + 2 * r), packed_size((h + 1) * packed_w * c),
-        query_w(w + 2 * r), strip_w(w + 2 * r + 3), strip_size((h + 3) * strip_w), pitch(w | 1),
-        energy_size(4 * pitch), packed(GROUP * packed_size + 4 * c), strip(GROUP * strip_size),
-        energy(GROUP * energy_size), lanes(h * w * (mass ? GROUP : 2 + c)), squares(h + 2 * r),
-        query((h + 1) * query_w * c + 4 * c), query_row(h + 2 * r), packed_row(h + 2 * r),
-        list(w + 1), mass(mass) {}
+  Kernel(const Problem& p, Pass pass, const Mass* mass)
+      : problem(p), pass(pass), mass(mass), h(p.h), w(p.w), c(C ? C : p.c), k(p.window),
+        boxes(p.boxes), top(pass == SUMS ? p.top : 0), r(boxes * (k / 2)), edge(p.edge / 2),
+        f(pass == FOLD ? p.response / 2 : 0), circular(p.border == CIRCULAR),
+        aware(p.border == AWARE), packed_w(circular ? w + 3 : w + 2 * r),
+        packed_size((h + 1) * packed_w * c), query_w(w + 2 * r), strip_w(w + 2 * r + 3),
+        strip_size((h + 3) * strip_w), pitch((w + (boxes - 1) * (k - 1)) | 1),
+        energy_size(4 * pitch), per_pixel(pass == MASS ? GROUP : pass == FOLD ? c : 2 + c),
+        share_w(w + 2 * f), packed(GROUP * packed_size + 4 * c), strip(GROUP * strip_size),
+        energy(GROUP * energy_size), lanes(h * w * per_pixel), squares(h + 2 * r),
+        shares(pass == FOLD ? (h + 1) * share_w : 0), query((h + 1) * query_w * c + 4 * c),
+        query_row(h + 2 * r), packed_row(h + 2 * r), list(w + 1), listed_in_row(h),
+        rows_around(2 * f + 1) {}
 
   bool has_memory() const {
     return packed.memory && strip.memory && energy.memory && lanes.memory && squares.memory &&
-           query.memory && query_row.memory && packed_row.memory && list.memory;
+           shares.memory && query.memory && query_row.memory && packed_row.memory &&
+           list.memory && listed_in_row.memory && rows_around.memory;
   }
   INLINE int channels() const { return C ? C : c; }
+
+  struct Span {  // positions of an axis that compare with those a shift further on
+    int first, n;
+  };
+  Span overlap(int shift, int side) const {
+    if (!aware || shift == 0) return {0, side};
+    int first = max(edge, edge - shift);  // both interior
+    return {first, static_cast<int>(min(side - edge, side - edge - shift)) - first};
+  }
+  Span shifts(int side) const {
+    int inner = max(side - 2 * edge, 1);
+    return aware ? Span{1 - inner, 2 * inner - 1} : Span{0, circular ? side : 1};
+  }
 
   // Lay up to sixteen images [c, h, w] out in the lanes of `out`; whether all values are finite.
   bool pack(const float* images, const int64_t* order, int n, simd* out) const {
@@ -242,27 +277,42 @@ struct Kernel {
         o[j * out_step] = more ? o[j * out_step] + s.part[j] : s.part[j];
     };
     // Several blocks need rows twice. In grey, squaring again is as fast as a store and a load.
-    if (C == 1 || k == 3 || n <= k) return box_sums(n, k, row, put);
-    for (int i = 0; i < n + k - 1; i++) stored[i] = row(i, Four{});
-    box_sums(n, k, [&](int i, Four s) { return s + stored[i]; }, put);
+    const int further = (boxes - 1) * (k - 1);
+    if (further == 0 && (C == 1 || k == 3 || n <= k)) return box_sums(n, k, row, put);
+    for (int i = 0; i < n + further + k - 1; i++) stored[i] = row(i, Four{});
+    auto again = [&](int i, Four s) { return s + stored[i]; };
+    for (int m = further; m > 0; m -= k - 1)  // in place: a sum needs nothing that is gone
+      box_sums(n + m, k, again,
+               [&](int i, const Four& s, bool more) { stored[i] = more ? s + stored[i] : s; });
+    box_sums(n, k, again, put);
   }
 
   // 2. Four rows of a strip summed over k columns: energies. Column `around` is column 0 again.
   APART void rows(const simd* in, int around, int n, simd* out) const {
     const int64_t in_step = strip_w, out_step = pitch;
+    const int further = (boxes - 1) * (k - 1);
+    auto put = [&](int j, const Four& s, bool more) {
+      for (int i = 0; i < 4; i++) {
+        simd* o = out + i * out_step + j;
+        *o = more ? *o + s.part[i] : s.part[i];
+      }
+    };
     box_sums(
-        n, k,
+        n + further, k,
         [&](int j, Four s) {
           const simd* column = in + (j < around ? j : j - around);
           for (int i = 0; i < 4; i++) s.part[i] += column[i * in_step];
           return s;
         },
-        [&](int j, const Four& s, bool more) {
-          for (int i = 0; i < 4; i++) {
-            simd* o = out + i * out_step + j;
-            *o = more ? *o + s.part[i] : s.part[i];
-          }
-        });
+        put);
+    for (int m = further - (k - 1); m >= 0 && k > 1; m -= k - 1)
+      box_sums(
+          n + m, k,
+          [&](int j, Four s) {
+            for (int i = 0; i < 4; i++) s.part[i] += out[i * out_step + j];
+            return s;
+          },
+          put);
   }
 
   template <int BLOCKS>
@@ -357,6 +407,70 @@ struct Kernel {
     }
   }
 
+  // The fold, first half: keep the shares of a row's listed pixels, of `column` and those after it.
+  template <int BLOCKS>
+  APART void keep_shares(const simd* e, int count, const float* log_normalizer, int row,
+                         int column) {
+    const int* listed = list.data;
+    listed_in_row.data[row] = count;
+    if (count == 0) return;
+    const int64_t e_step = energy_size;
+    Four* to = shares.data + row * share_w + f;
+    memset(to - f, 0, share_w * sizeof(Four));
+    for (int l = 0; l < count; l++) {
+      const int64_t j = listed[l];
+      for (int g = 0; g < BLOCKS; g++)
+        to[column + j].part[g] = exp2(larger(log_normalizer[j] - e[g * e_step + j], fill(LEAST)));
+    }
+  }
+
+  // The fold, second half: a pixel at (di, dj) from the one in the query is expected by all windows
+  // around the latter, with the sum of their shares.
+  template <int BLOCKS>
+  APART void spread_shares(int di, int dj, Span rows_at, Span cols) {
+    Four* sums = shares.data + h * share_w;  // of the rows, a row more
+    const int first_row = circular ? 0 : max(rows_at.first - f, max(0, -di));
+    const int last_row = circular ? h : min(rows_at.first + rows_at.n + f, min(h, h - di));
+    const int first = circular ? 0 : max(cols.first - f, max(0, -dj));
+    const int last = circular ? w : min(cols.first + cols.n + f, min(w, w - dj));
+    const int64_t step = channels(), p_step = packed_size;
+    for (int i = first_row; i < last_row; i++) {
+      int rows_here = 0;
+      const Four** around = rows_around.data;
+      for (int y = i - f; y <= i + f; y++) {
+        const int row = circular ? (y + h) % h : y;
+        const bool there = row >= rows_at.first && row < rows_at.first + rows_at.n;
+        if (there && listed_in_row.data[row]) around[rows_here++] = shares.data + row * share_w;
+      }
+      if (rows_here == 0) continue;
+      for (int j = f; j < f + w; j++) {
+        Four s = around[0][j];
+        for (int y = 1; y < rows_here; y++) s = s + around[y][j];
+        sums[j] = s;
+      }
+      for (int j = 0; circular && j < f; j++) sums[j] = sums[j + w], sums[w + f + j] = sums[f + j];
+      const simd* image = packed.data + (i + di) % h * packed_w * step + (circular ? 0 : r * step);
+      simd* lane = lanes.data + i * w * step;
+      for (int j = first; j < last; j++) {
+        Four s = sums[j];
+        for (int x = 1; x <= 2 * f; x++) s = s + sums[j + x];
+        const simd* centre = image + (circular ? (j + dj) % w : j + dj) * step;
+        for (int ch = 0; ch < step; ch++) {
+          simd value = lane[j * step + ch];
+          for (int g = 0; g < BLOCKS; g++) value += s.part[g] * centre[g * p_step + ch];
+          lane[j * step + ch] = value;
+        }
+      }
+    }
+  }
+
+  void flush_fold(const Sums& o) {
+    for (int i = 0; i < h * w * c; i++) {
+      o.accumulator[i] += total(lanes.data[i]);
+      lanes.data[i] = simd{};
+    }
+  }
+
   template <int BLOCKS>
   void flush_mass(const int64_t* names, int n, int64_t query) {
     for (int i = 0; i < n; i++) {
@@ -407,8 +521,10 @@ struct Kernel {
     bool low;
     const int count = compact<BLOCKS>(e, n, o.limit + pixel, o.running_min + pixel, &low);
     const int* listed = list.data;
-    if (mass)
+    if (pass == MASS)
       return accumulate_mass<BLOCKS>(e, count, o.running_min + pixel, lanes.data + pixel * GROUP);
+    if (pass == FOLD)
+      return keep_shares<BLOCKS>(e, count, o.running_min + pixel, pixel / w, pixel % w);
     simd* lane = lanes.data + pixel * (2 + c);
     for (int l = 0; low && l < count; l++) {
       const int j = listed[l];
@@ -425,25 +541,13 @@ struct Kernel {
                        images.names[g * WIDTH + i] * h * w + place + listed[l]);
   }
 
-  struct Span {  // positions of an axis that compare with those a shift further on
-    int first, n;
-  };
-  Span overlap(int shift, int side) const {
-    if (!aware || shift == 0) return {0, side};
-    int first = max(r, r - shift);  // both interior
-    return {first, static_cast<int>(min(side - r, side - r - shift)) - first};
-  }
-  Span shifts(int side) const {
-    int inner = max(side - 2 * r, 1);
-    return aware ? Span{1 - inner, 2 * inner - 1} : Span{0, circular ? side : 1};
-  }
-
   // Where the rows of all windows start in the query and in the packed images; outside: zeros.
   void set_rows(Span rows, int shift) {
     for (int i = 0; i < rows.n + 2 * r; i++) {
       int y = rows.first - r + i, shifted = y + shift;
       if (circular) y = (y + h) % h, shifted = (shifted + h) % h;
-      else if (y < 0 || y >= h) y = shifted = h;
+      if (y < 0 || y >= h) y = h;
+      if (shifted < 0 || shifted >= h) shifted = h;
       query_row.data[i] = y * query_w * c;
       packed_row.data[i] = shifted * packed_w * c;
     }
@@ -475,12 +579,14 @@ struct Kernel {
         const int64_t place = (row + di) % h * w;
         const simd* e = energy.data + (y - i) * pitch;
         const simd* centres = packed.data + packed_row.data[y + r];
-        weigh<BLOCKS>(e, unwrapped, pixel, centres + at * step, place + col, images, o);
-        if (unwrapped < cols.n)
-          weigh<BLOCKS>(e + unwrapped, cols.n - unwrapped, pixel + unwrapped, centres, place,
-                        images, o);
+        const int together = pass == SUMS ? unwrapped : cols.n;  // the others need no centres
+        weigh<BLOCKS>(e, together, pixel, centres + at * step, place + col, images, o);
+        if (together < cols.n)
+          weigh<BLOCKS>(e + together, cols.n - together, pixel + together, centres, place, images,
+                        o);
       }
     }
+    if (pass == FOLD) spread_shares<BLOCKS>(di, dj, rows_at, cols);
   }
 
   // All queries against up to BLOCKS * WIDTH training images.
@@ -504,9 +610,11 @@ struct Kernel {
         set_rows(rows_at, di);
         for (int dj = right.first; dj < right.first + right.n; dj++)
           compare<BLOCKS>(rows_at, di, dj, {order, BLOCKS * WIDTH - n}, own);
-        if (!mass && (di % FLUSH == 0 || di == down.first + down.n - 1)) flush(own);
+        const bool now = di % FLUSH == 0 || di == down.first + down.n - 1;
+        if (now && pass == SUMS) flush(own);
+        if (now && pass == FOLD) flush_fold(own);
       }
-      if (mass) flush_mass<BLOCKS>(order, n, i);
+      if (pass == MASS) flush_mass<BLOCKS>(order, n, i);
     }
     return true;
   }
@@ -526,28 +634,33 @@ struct Kernel {
 
 }  // namespace
 
+namespace {
+
+int run(const Problem* problem, const float* images, const int64_t* order, int64_t n,
+        const float* x, int64_t b, const Sums* sums, Pass pass, const Mass* mass) {
+  switch (problem->c) {
+    case 1: return Kernel<1>(*problem, pass, mass).run(images, order, n, x, b, *sums);
+    case 2: return Kernel<2>(*problem, pass, mass).run(images, order, n, x, b, *sums);
+    case 3: return Kernel<3>(*problem, pass, mass).run(images, order, n, x, b, *sums);
+    case 4: return Kernel<4>(*problem, pass, mass).run(images, order, n, x, b, *sums);
+    default: return Kernel<0>(*problem, pass, mass).run(images, order, n, x, b, *sums);
+  }
+}
+
+}  // namespace
+
 // The queries x [b, c, h, w] against those n of `images` that `order` names, added to `sums`, which
 // start at infinity (running_min, limit, best_energy) or 0. With NOT_FINITE they are half done.
 extern "C" int posterior_sums(const Problem* problem, const float* images, const int64_t* order,
                               int64_t n, const float* x, int64_t b, const Sums* sums) {
-  switch (problem->c) {
-    case 1: return Kernel<1>(*problem).run(images, order, n, x, b, *sums);
-    case 2: return Kernel<2>(*problem).run(images, order, n, x, b, *sums);
-    case 3: return Kernel<3>(*problem).run(images, order, n, x, b, *sums);
-    case 4: return Kernel<4>(*problem).run(images, order, n, x, b, *sums);
-    default: return Kernel<0>(*problem).run(images, order, n, x, b, *sums);
-  }
+  return run(problem, images, order, n, x, b, sums, SUMS, nullptr);
 }
 
-// The same queries and images again, for their mass. `sums` needs running_min and limit alone.
-extern "C" int image_mass(const Problem* problem, const float* images, const int64_t* order,
-                          int64_t n, const float* x, int64_t b, const Sums* sums,
-                          const Mass* mass) {
-  switch (problem->c) {
-    case 1: return Kernel<1>(*problem, mass).run(images, order, n, x, b, *sums);
-    case 3: return Kernel<3>(*problem, mass).run(images, order, n, x, b, *sums);
-    default: return Kernel<0>(*problem, mass).run(images, order, n, x, b, *sums);
-  }
+// The same queries and images again, for the mass, or where it is null for the fold.
+extern "C" int second_pass(const Problem* problem, const float* images, const int64_t* order,
+                           int64_t n, const float* x, int64_t b, const Sums* sums,
+                           const Mass* mass) {
+  return run(problem, images, order, n, x, b, sums, mass ? MASS : FOLD, mass);
 }
 
 // Which source this is: a file compiled from another one must not be used.
