@@ -13,10 +13,10 @@ class NativeBuildHook(BuildHookInterface):
     def initialize(self, version: str, build_data: dict) -> None:
         script = Path(self.root) / "elslib" / "posterior" / "native" / "build.py"
         files = runpy.run_path(str(script))["build"]()
-        if not files:  # a machine that nobody has tried: elslib warns, the reference engine answers
-            return
-        build_data["pure_python"] = False
-        build_data["tag"] = "py3-none-" + sysconfig.get_platform().translate(
-            str.maketrans("-.", "__")
-        )
+        if any(path.suffix == ".so" for path in files):
+            # Else nobody has tried this machine: elslib warns, and the reference engine answers.
+            build_data["pure_python"] = False
+            build_data["tag"] = "py3-none-" + sysconfig.get_platform().translate(
+                str.maketrans("-.", "__")
+            )
         build_data["artifacts"] += [str(path.relative_to(self.root)) for path in files]

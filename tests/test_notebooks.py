@@ -206,10 +206,16 @@ def test_glued_pictures_become_files(page, tmp_path):
         "display_data", data=data, metadata={"scrapbook": {"name": "hero"}}
     )
     content.cells[-1].outputs.append(output)
+    data = {"application/papermill.record/text/html": "<p>é</p>"}
+    output = nbformat.v4.new_output(
+        "display_data", data=data, metadata={"scrapbook": {"name": "live"}}
+    )
+    content.cells[-1].outputs.append(output)
     copy = chapters.Notebook(page.source, tmp_path / "copy.ipynb")
     nbformat.write(content, copy.target)
-    (path,) = glued.export_pictures(copy)
-    assert path == tmp_path / "copy-hero.png" and path.read_bytes() == b"\x00\x01\x02"
+    picture, figure = glued.export_pictures(copy)
+    assert picture == tmp_path / "copy-hero.png" and picture.read_bytes() == b"\x00\x01\x02"
+    assert figure == tmp_path / "copy-live.html" and figure.read_text("utf-8") == "<p>é</p>"
 
 
 def test_foreign_resources_are_found(tmp_path):

@@ -14,16 +14,20 @@ GLUED = "application/papermill.record/"  # how a glued output's types begin
 
 
 def export_pictures(notebook: Notebook) -> list[Path]:
-    """Write each glued picture beside the executed notebook, as STEM-KEY.png, for other pages.
+    """Write each glued picture beside the executed notebook, as STEM-KEY.png, for other pages; a
+    live figure as STEM-KEY.html.
 
     Glue itself carries numbers from page to page, but no figure with caption and alt text.
     """
     written = []
     for key, data in _glued(notebook.target):
+        path = notebook.target.with_name(f"{notebook.target.stem}-{key}")
         if picture := data.get(f"{GLUED}image/png"):
-            path = notebook.target.with_name(f"{notebook.target.stem}-{key}.png")
-            write_whole(path, base64.b64decode(picture))
-            written.append(path)
+            written.append(path.with_name(f"{path.name}.png"))
+            write_whole(written[-1], base64.b64decode(picture))
+        elif page := data.get(f"{GLUED}text/html"):
+            written.append(path.with_name(f"{path.name}.html"))
+            write_whole(written[-1], page.encode())
     return written
 
 

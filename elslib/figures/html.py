@@ -54,11 +54,12 @@ def png(picture: np.ndarray) -> str:
 
 def fill(figure: str, parts: Mapping[str, str]) -> str:
     """The page `figure`.html with its style, the parts in place of `@PART@`, and its program."""
-    page = _asset(f"{figure}.html").replace("@STYLE@", _asset(f"{figure}.css"))
+    page = asset(f"{figure}.html").replace("@STYLE@", asset(f"{figure}.css"))
     for key, value in parts.items():
         page = page.replace(f"@{key}@", value)
-    return page.replace("@PROGRAM@", _asset(f"{figure}.js"))
+    return page.replace("@PROGRAM@", asset(f"{figure}.js"))
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file in assets/."""
     return resources.files("elslib.figures").joinpath("assets", name).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Compiles kernel.cpp, for every instruction set that this kind of machine may have.
+"""Compiles kernel.cpp, for every instruction set that this kind of machine may have, and for pages.
 
     python elslib/posterior/native/build.py
 
@@ -27,8 +27,12 @@ TARGETS = {
 }
 FLAGS = (
     "-std=c++17 -O3 -ffp-contract=fast -fno-math-errno -fno-exceptions -fno-rtti -nostdlib++ "
-    "-fvisibility=default -fPIC -shared -g0 -s -Wall"
+    "-g0 -s -Wall"
 ).split()
+LIBRARY = "-fvisibility=default -fPIC -shared".split()
+# WebAssembly, for the machine that runs in a page: it imports nothing.
+PAGE = "-mexec-model=reactor -Wl,--export=malloc -Wl,--export=posterior_sums".split()
+WASM = "kernel.wasm"
 
 
 def source_digest() -> str:
@@ -37,20 +41,24 @@ def source_digest() -> str:
 
 
 def build(folder: Path = FOLDER, system: str = "", machine: str = "") -> list[Path]:
-    """Compile kernel.cpp into `folder`; the files, none where nobody has tried this machine."""
+    """Compile kernel.cpp into `folder`: the files, one for pages, and for processors none where
+    nobody has tried this machine."""
     kind = (system or platform.system(), machine or platform.machine())
     target, variants = TARGETS.get(kind, ("", {}))
     digest = f'-DSOURCE_DIGEST="{source_digest()}"'
-    files = [folder / f"kernel-{name}.so" for name in variants]
+    wanted = {
+        folder / f"kernel-{name}.so": (target, cpu, LIBRARY) for name, cpu in variants.items()
+    }
+    wanted[folder / WASM] = "wasm32-wasi", "generic+simd128", PAGE
     with tempfile.TemporaryDirectory() as cache:
         environment = {"ZIG_GLOBAL_CACHE_DIR": cache, **os.environ}
-        for path, cpu in zip(files, variants.values(), strict=True):
+        for path, (where, cpu, flags) in wanted.items():
             part = path.with_suffix(f".{os.getpid()}.part")
-            command = [sys.executable, "-m", "ziglang", "cc", "-target", target, f"-mcpu={cpu}"]
-            command += [*FLAGS, digest, "-o", str(part), str(FOLDER / "kernel.cpp")]
+            command = [sys.executable, "-m", "ziglang", "cc", "-target", where, f"-mcpu={cpu}"]
+            command += [*FLAGS, *flags, digest, "-o", str(part), str(FOLDER / "kernel.cpp")]
             subprocess.run(command, check=True, env=environment)
             part.replace(path)  # whole or not at all
-    return files
+    return list(wanted)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,11 @@ enum Outcome { DONE, NOT_FINITE, NO_MEMORY };
 
 namespace {
 
-constexpr int WIDTH = 16;  // training images in a simd
+#ifdef __wasm__
+constexpr int WIDTH = 4;  // training images in a simd: one register, of which there are few
+#else
+constexpr int WIDTH = 16;
+#endif
 constexpr int GROUP = 4;   // simds whose weights are added up in registers before they are stored
 typedef float simd __attribute__((vector_size(4 * WIDTH)));
 typedef int32_t simd_int __attribute__((vector_size(4 * WIDTH)));
@@ -93,10 +97,14 @@ INLINE int min(int64_t a, int64_t b) { return a < b ? a : b; }
 INLINE int max(int64_t a, int64_t b) { return a > b ? a : b; }
 
 INLINE bool any(simd_int mask) {
+#ifdef __wasm__
+  return __builtin_reduce_or(mask) != 0;
+#else
   simd_bool bits = __builtin_convertvector(mask, simd_bool);
   uint16_t word;
   memcpy(&word, &bits, sizeof word);
   return word != 0;
+#endif
 }
 
 INLINE float smallest(simd a) { return __builtin_reduce_min(a); }

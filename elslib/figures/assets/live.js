@@ -1,0 +1,287 @@
+const data = JSON.parse(root.querySelector("script[type='application/json']").textContent);
+const part = name => root.querySelector(`[data-role='${name}']`);
+const BORDERS = { ELS: "aware", LS: "fixed", ES: "circular", IS: "fixed" };
+const WHOLE = ["ES", "IS"]; // compare whole images
+const ZOOM = 8; // canvas pixels of one of the picture's, for thin frames
+const TOP = 12, last = data.levels.length - 2;
+const state = { set: Object.keys(data.sets)[0], class: 0, machine: "ELS", window: "network", images: Infinity, seed: 0, noise: null };
+let worker, ready, run = 0, asked = 0, steps = [], pixel = null, patches = null, waiting = null;
+
+const bytes = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
+const unzip = async text =>
+  new Uint8Array(await new Response(new Blob([bytes(text)]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
+const floats = text => new Float32Array(bytes(text).buffer);
+
+/** Normal numbers, the same for the same seed everywhere. */
+function normals(seed, n) {
+  let a = seed >>> 0;
+  const uniform = () => {
+    a = (a + 0x6d2b79f5) | 0;
+    let t = Math.imul(a ^ (a >>> 15), 1 | a);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return (((t ^ (t >>> 14)) >>> 0) + 0.5) / 4294967296;
+  };
+  return Float32Array.from({ length: n }, () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform()));
+}
+
+/** The worker, which is made when something is asked of it for the first time. */
+function machine() {
+  ready ??= (async () => {
+    worker = new Worker(URL.createObjectURL(new Blob([part("worker").textContent], { type: "text/javascript" })));
+    const started = new Promise((resolve, reject) => {
+      worker.onmessage = ({ data: message }) => {
+        if (message.kind === "ready") resolve();
+        else if (message.kind === "error") { say(`The machine stopped: ${message.text}.`); reject(new Error(message.text)); }
+        else heard(message);
+      };
+      worker.onerror = event => { say("The machine cannot run in this browser."); reject(event); };
+    });
+    worker.postMessage({ kind: "kernel", bytes: await unzip(data.kernel) });
+    await started;
+  })();
+  return ready;
+}
+
+async function load(set) {
+  const one = data.sets[set];
+  one.loading ??= (async () => {
+    const raw = await unzip(one.images);
+    one.pixels = Float32Array.from(raw, value => value / 127.5 - 1);
+    await machine();
+    worker.postMessage({ kind: "images", set, pixels: one.pixels, shape: one.shape });
+  })();
+  return one.loading;
+}
+
+const shape = () => data.sets[state.set].shape;
+const ofClass = () => {
+  const { labels } = data.sets[state.set];
+  return labels.flatMap((label, i) => (label === state.class ? [i] : [])).slice(0, state.images);
+};
+function levels() {
+  const own = data.sets[state.set].windows;
+  return data.levels.map((level, i) => ({
+    ...level,
+    window: WHOLE.includes(state.machine) ? null : state.window === "network" ? own[i] ?? 1 : +state.window,
+  }));
+}
+
+function say(text) { part("said").textContent = text; }
+
+async function draw() {
+  const one = data.sets[state.set], mine = ++run, [, c, h, w] = one.shape;
+  steps = []; patches = waiting = null;
+  root.dataset.state = "drawing";
+  say("drawing ...");
+  try { await load(state.set); } catch { return; }
+  if (mine !== run) return;
+  const noise = state.noise === null ? floats(one.seeds[state.seed].noise) : normals(state.noise, c * h * w);
+  root.dataset.started = performance.now();
+  worker.postMessage({ kind: "draw", run, set: state.set, noise, chosen: ofClass(), levels: levels(), border: BORDERS[state.machine] });
+  controls();
+}
+
+function heard(message) {
+  if (message.kind === "step" && message.run === run) {
+    steps[message.step] = message;
+    part("step").value = message.step;
+    show();
+  } else if (message.kind === "done" && message.run === run) {
+    root.dataset.state = "drawn";
+    root.estimate = steps[last].x0; // for whoever wants the numbers
+    root.dataset.seconds = (performance.now() - root.dataset.started) / 1000;
+    show();
+    say("Point at a pixel of the estimate to see the training patches it is made of.");
+  } else if (message.kind === "patches" && message.ask === asked) {
+    patches = { ...message.patches, of: waiting };
+    waiting = null;
+    point();
+  }
+}
+
+function paint(canvas, values, [, c, h, w], from = 0) {
+  const picture = new ImageData(w, h), small = document.createElement("canvas");
+  for (let i = 0; i < h * w; i++)
+    for (let ch = 0; ch < 4; ch++)
+      picture.data[4 * i + ch] = ch === 3 ? 255 : 127.5 * (values[from + (ch % c) * h * w + i] + 1);
+  Object.assign(small, { width: w, height: h }).getContext("2d").putImageData(picture, 0, 0);
+  const pen = Object.assign(canvas, { width: ZOOM * w, height: ZOOM * h }).getContext("2d");
+  pen.imageSmoothingEnabled = false;
+  pen.drawImage(small, 0, 0, ZOOM * w, ZOOM * h);
+}
+
+/** A frame around the pixels within r of a place. */
+function frame(canvas, row, column, r) {
+  const pen = canvas.getContext("2d"), side = ZOOM * (2 * r + 1);
+  for (const [width, colour] of [[5, "#ffffff"], [3, "#D55E00"]]) {
+    Object.assign(pen, { lineWidth: width, strokeStyle: colour });
+    pen.strokeRect(ZOOM * (column - r), ZOOM * (row - r), side, side);
+  }
+}
+
+/** Pearson's r of two pictures. */
+function pearson(a, b) {
+  const mean = x => x.reduce((s, v) => s + v, 0) / x.length, ma = mean(a), mb = mean(b);
+  let ab = 0, aa = 0, bb = 0;
+  a.forEach((v, i) => { ab += (v - ma) * (b[i] - mb); aa += (v - ma) ** 2; bb += (b[i] - mb) ** 2; });
+  return ab / Math.sqrt(aa * bb);
+}
+
+function show() {
+  const step = steps[+part("step").value], one = data.sets[state.set];
+  if (!step) return;
+  paint(part("noisy"), step.x, one.shape);
+  paint(part("theory"), step.x0, one.shape);
+  part("when").textContent = `step ${step.step + 1} of ${last + 1}`;
+  const network = state.noise === null ? one.seeds[state.seed].picture : null;
+  part("network").style.visibility = network ? "visible" : "hidden";
+  part("verdict").textContent = "a trained network: press a number above to compare";
+  if (network) {
+    const drawn = Float32Array.from(bytes(network), value => value / 127.5 - 1);
+    paint(part("network"), drawn, one.shape);
+    const r = steps[last] && pearson(steps[last].x0, drawn);
+    part("verdict").textContent = `a trained network${r === undefined ? "" : `; r = ${r.toFixed(2)}`}`;
+    root.dataset.r = r ?? "";
+  }
+  if (pixel) point();
+}
+
+/** Show what the chosen pixel is made of, at the chosen step. */
+function point() {
+  const step = steps[+part("step").value], [, c, h, w] = shape(), box = part("patches");
+  if (!step || !pixel || root.dataset.state !== "drawn") return;
+  const [i, j] = pixel, level = levels()[step.step];
+  mark();
+  if (level.window === null) { box.replaceChildren(); return say("This machine compares whole images: every pixel is made of the same ones."); }
+  if (patches?.of !== step) {
+    if (waiting === step) return;
+    waiting = step;
+    asked++;
+    worker.postMessage({ kind: "patches", ask: asked, set: state.set, x: step.x, chosen: ofClass(), levels: level, border: BORDERS[state.machine], top: TOP });
+    return;
+  }
+  const r = level.window >> 1, first = (i * w + j) * TOP, found = [];
+  for (let m = first; m < first + TOP; m++) if (patches.image[m] >= 0) found.push(m);
+  const heaviest = patches.weight[first];
+  const enough = found.filter(m => patches.weight[m] > 0.001);
+  say(`Row ${i + 1}, column ${j + 1}: its window of ${level.window} x ${level.window} pixels fits ` +
+    (heaviest > 0.99 ? "one training patch." : `several training patches; the likeliest counts ${percent(heaviest)}.`));
+  box.replaceChildren(...enough.map(m => thumbnail(patches.image[m], Math.floor(patches.at[m] / w), patches.at[m] % w, r, patches.weight[m])));
+}
+
+const percent = weight => (weight >= 0.01 ? `${Math.round(100 * weight)} %` : "under 1 %");
+
+function thumbnail(image, row, column, r, weight) {
+  const one = data.sets[state.set], [, c, h, w] = one.shape, figure = document.createElement("figure");
+  const canvas = document.createElement("canvas"), caption = document.createElement("figcaption");
+  paint(canvas, one.pixels, one.shape, image * c * h * w);
+  frame(canvas, row, column, r);
+  caption.textContent = percent(weight);
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", `Training image ${image}, patch around row ${row + 1}, column ${column + 1}, weight ${percent(weight)}`);
+  figure.append(canvas, caption);
+  return figure;
+}
+
+/** The chosen pixel and its window, on the estimate. */
+function mark() {
+  const step = steps[+part("step").value], level = levels()[step.step];
+  paint(part("theory"), step.x0, shape());
+  frame(part("theory"), ...pixel, (level.window ?? 1) >> 1);
+}
+
+/** Fill the choices, and show what is chosen. */
+function controls() {
+  const one = data.sets[state.set], most = one.labels.filter(label => label === state.class).length;
+  fillSelect("set", Object.keys(data.sets).map(name => [name, name]), state.set);
+  fillSelect("class", one.classes.map((name, i) => [i, name]), state.class);
+  const sides = [["network", "as the network's"], ...Array.from({ length: 8 }, (_, i) => [2 * i + 3, `${2 * i + 3} pixels`])];
+  fillSelect("window", sides, state.window);
+  part("machine").value = state.machine;
+  part("window").disabled = WHOLE.includes(state.machine);
+  part("images").max = most;
+  part("images").value = Math.min(state.images, most);
+  part("count").textContent = part("images").value;
+  part("seeds").replaceChildren(...one.seeds.map((seed, i) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = i + 1;
+    button.setAttribute("aria-label", `noise ${i + 1}, ${one.classes[seed.label]}`);
+    button.setAttribute("aria-pressed", state.noise === null && state.seed === i);
+    button.addEventListener("click", () => { Object.assign(state, { noise: null, seed: i, class: seed.label }); draw(); });
+    return button;
+  }));
+  const { images, ...rest } = state, asText = { ...rest, ...(images < most ? { images } : {}) };
+  if (state.noise === null) delete asText.noise; else delete asText.seed;
+  part("link").href = `#${root.id}?${new URLSearchParams(asText)}`;
+}
+
+function fillSelect(name, options, chosen) {
+  part(name).replaceChildren(...options.map(([value, text]) => new Option(text, value)));
+  part(name).value = chosen;
+}
+
+function choose(name, change) {
+  part(name).addEventListener("change", () => { change(part(name).value); draw(); });
+}
+choose("set", value => { Object.assign(state, { set: value, class: data.sets[value].seeds[0].label, seed: 0, noise: null, images: Infinity }); pixel = null; });
+choose("class", value => {
+  state.class = +value;
+  // A network drew each noise as one class; another class of the same noise has no answer of its.
+  if (state.noise === null && data.sets[state.set].seeds[state.seed].label !== state.class) state.noise = fresh();
+});
+choose("machine", value => { state.machine = value; });
+choose("window", value => { state.window = value; });
+choose("images", value => { state.images = +value; });
+part("images").addEventListener("input", () => { part("count").textContent = part("images").value; });
+const fresh = () => Math.floor(Math.random() * 2 ** 31);
+part("draw").addEventListener("click", () => { state.noise = fresh(); draw(); });
+part("step").addEventListener("input", show);
+
+function pointed(event) {
+  const box = part("theory").getBoundingClientRect(), [, , h, w] = shape();
+  const at = [Math.floor((event.clientY - box.top) / box.height * h), Math.floor((event.clientX - box.left) / box.width * w)];
+  choosePixel(at);
+}
+for (const kind of ["pointermove", "pointerdown"]) part("theory").addEventListener(kind, pointed);
+part("theory").addEventListener("keydown", event => {
+  const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+  if (!move) return;
+  event.preventDefault();
+  const [, , h, w] = shape(), [i, j] = pixel ?? [h >> 1, w >> 1];
+  choosePixel([i + move[0], j + move[1]]);
+});
+function choosePixel([i, j]) {
+  const [, , h, w] = shape(), at = [Math.min(Math.max(i, 0), h - 1), Math.min(Math.max(j, 0), w - 1)];
+  if (pixel && at[0] === pixel[0] && at[1] === pixel[1]) return;
+  pixel = at;
+  point();
+}
+
+/** What a link says, if it is one to this figure. */
+function restore() {
+  const [name, query] = location.hash.slice(1).split("?");
+  if (name !== root.id || !query) return false;
+  for (const [key, value] of new URLSearchParams(query)) {
+    if (key === "set" && !(value in data.sets)) return false;
+    if (key in state) state[key] = ["set", "machine", "window"].includes(key) ? value : +value;
+  }
+  if (!(state.machine in BORDERS) || !data.sets[state.set].classes[state.class]) return false;
+  if (state.noise === null && !data.sets[state.set].seeds[state.seed]) return false;
+  return true;
+}
+
+/** Before anything runs: what the library drew from the first noise, and what the network did. */
+function still() {
+  const one = data.sets[state.set], first = one.seeds[state.seed];
+  state.class = first.label;
+  controls();
+  paint(part("noisy"), floats(first.noise), one.shape);
+  paint(part("theory"), Float32Array.from(bytes(first.theory), value => value / 127.5 - 1), one.shape);
+  paint(part("network"), Float32Array.from(bytes(first.picture), value => value / 127.5 - 1), one.shape);
+  say("Press a number, or draw from new noise: the formula runs here, in your browser.");
+}
+
+window.addEventListener("hashchange", () => { if (restore()) draw(); });
+window.addEventListener("pagehide", () => { worker?.terminate(); ready = worker = undefined; for (const one of Object.values(data.sets)) delete one.loading; });
+if (restore()) draw(); else still();

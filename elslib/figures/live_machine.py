@@ -1,0 +1,169 @@
+"""The machine in the page: the theory runs in the reader's browser, on images that the page holds.
+
+The kernel of the library, compiled to WebAssembly, and its training images lie inside one piece of
+HTML, which needs no server and works from disk. Nothing runs before the reader asks for it.
+"""
+
+import base64
+import gzip
+import html
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from elslib.data.image_set import ImageSet, to_uint8
+from elslib.denoisers.machines import Denoiser, EquivariantLocalScore
+from elslib.figures.html import asset, check_channels, fill, own_name, png, sheet
+from elslib.samplers import initial_noise, sample, schedule_of, uniform_times
+from elslib.scales import ScaleTable
+
+STEPS = 20
+
+
+@dataclass(frozen=True)
+class LiveSet:
+    """Training images that a reader may choose, and what a network drew.
+
+    Attributes
+    ----------
+    images
+        labelled
+    scale
+        windows of the network, hard ones
+    network
+        a Denoiser, asked once for the picture of each seed, in 20 steps
+    seeds
+        of the noise that it was given; the class of seed s is s modulo their number
+    per_class
+        how many images of each class, the first ones, the page holds: each costs its pixels of the
+        page's size
+    """
+
+    images: ImageSet
+    scale: ScaleTable
+    network: Denoiser
+    seeds: Sequence[int]
+    per_class: int
+
+    def __post_init__(self):
+        check_channels("images", self.images.pixels)
+        if self.images.labels is None or not self.images.class_names:
+            raise ValueError(
+                f"images must have labels and class names to choose from, got {self.images!r}; "
+                f"one class will do."
+            )
+        if self.per_class < 1:
+            raise ValueError(f"per_class must be at least 1, got {self.per_class}; try 100.")
+        if not self.seeds:
+            raise ValueError("seeds must hold at least one, got none.")
+        for t in uniform_times(STEPS)[:-1]:
+            if not isinstance(self.scale.window_at(t), int):
+                raise ValueError(
+                    f"scale must hold hard windows, got {self.scale.window_at(t)!r} at t = {t:g}; "
+                    f"the page's choice of windows knows no others."
+                )
+
+    def data(self) -> dict:
+        """What the page needs of it."""
+        whole, (c, h, w) = self.images, self.images.pixels.shape[1:]
+        assert whole.labels is not None
+        some = [whole.of_class(int(y))[: self.per_class] for y in whole.labels.unique()]
+        kept = torch.cat(some).sort().values
+        images = ImageSet(whole.pixels[kept], whole.labels[kept], whole.class_names, whole.name)
+        assert images.labels is not None
+        labels = torch.tensor([seed % len(images.class_names) for seed in self.seeds])
+        noise = initial_noise(self.seeds, (c, h, w))
+        theory = EquivariantLocalScore(images, self.scale, schedule=schedule_of(self.network))
+        drawn = {
+            "theory": sample(theory, noise, labels, STEPS),
+            "picture": sample(self.network, noise, labels, STEPS),
+        }
+        return {
+            "shape": [len(images), c, h, w],
+            "images": _packed(to_uint8(images.pixels).numpy().tobytes()),
+            "labels": images.labels.tolist(),
+            "classes": list(images.class_names),
+            "windows": [self.scale.window_at(t) for t in uniform_times(STEPS)[:-1]],
+            "seeds": [
+                {
+                    "label": int(labels[i]),
+                    "noise": _text(noise[i].numpy().tobytes()),
+                    **{name: _text(to_uint8(x[i]).numpy().tobytes()) for name, x in drawn.items()},
+                }
+                for i in range(len(self.seeds))
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class LiveMachine:
+    """The figure: machines that draw from any noise, while the reader looks.
+
+    Attributes
+    ----------
+    sets
+        name to images, in the order of the menu; all networks share one schedule
+    """
+
+    sets: Mapping[str, LiveSet]
+
+    def __post_init__(self):
+        if len({schedule_of(one.network) for one in self.sets.values()}) != 1:
+            raise ValueError(
+                f"sets must have networks of one schedule, got "
+                f"{[schedule_of(one.network).name for one in self.sets.values()]}."
+            )
+
+    def _repr_html_(self) -> str:
+        """The figure, with its data, kernel, style and programs inside."""
+        name, first = next(iter(self.sets.items()))
+        schedule = schedule_of(first.network)
+        levels = [schedule.levels(t) for t in uniform_times(STEPS)[:-1]] + [(1.0, 0.0)]
+        sets = {name: one.data() for name, one in self.sets.items()}
+        data = {
+            "kernel": _packed(kernel()),
+            "levels": [{"alpha": alpha, "sigma": sigma} for alpha, sigma in levels],
+            "sets": sets,
+        }
+        about = sets[name]["classes"][sets[name]["seeds"][0]["label"]]
+        parts = {
+            "NAME": own_name("live"),
+            "LAST": str(STEPS - 1),
+            "STILL": png(sheet(_still(sets[name]), 3)),
+            "STILL_TEXT": html.escape(
+                f"Noise, what the formula draws from it, and what a trained network draws: {about}."
+            ),
+            "DATA": json.dumps(data, separators=(",", ":")),
+            "WORKER": asset("live_worker.js"),
+        }
+        return fill("live", parts)
+
+
+def kernel() -> bytes:
+    """The kernel as WebAssembly. FileNotFoundError where it was not compiled."""
+    return resources.files("elslib.posterior.native").joinpath("kernel.wasm").read_bytes()
+
+
+def _still(one: dict) -> Float[Tensor, "3 c h w"]:
+    """Noise, theory, network of the first seed."""
+    first, (_, c, h, w) = one["seeds"][0], one["shape"]
+    noise = torch.frombuffer(bytearray(base64.b64decode(first["noise"])), dtype=torch.float32)
+    drawn = [
+        torch.frombuffer(bytearray(base64.b64decode(first[name])), dtype=torch.uint8) / 127.5 - 1
+        for name in ("theory", "picture")
+    ]
+    return torch.stack([x.reshape(c, h, w) for x in (noise.clamp(-1, 1), *drawn)])
+
+
+def _packed(content: bytes) -> str:
+    """Compressed, as text; always the same for the same content."""
+    return _text(gzip.compress(content, mtime=0))
+
+
+def _text(content: bytes) -> str:
+    return base64.b64encode(content).decode()

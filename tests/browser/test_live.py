@@ -1,0 +1,187 @@
+"""The machine in the page: it draws what the library draws, when it is asked, and says of what."""
+
+import base64
+import json
+
+import pytest
+import torch
+
+from elslib.figures.html import asset
+from elslib.figures.live_machine import kernel
+from elslib.posterior import patch_posterior
+from elslib.windows import Border
+
+BORDERS: list[Border] = ["aware", "circular", "fixed"]
+PAGE = "notebooks/00_live_machine.html"
+
+
+@pytest.fixture
+def page(browser, base):
+    """The page with the machine."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{base}/{PAGE}")
+    page.locator(".live").scroll_into_view_if_needed()
+    yield page
+    page.close()
+    assert errors == []
+
+
+def drawn(page) -> list[float]:
+    """Wait for the picture; its pixels, from -1 to 1."""
+    page.wait_for_function("() => document.querySelector('.live').dataset.state === 'drawn'")
+    return page.locator(".live").evaluate("root => Array.from(root.estimate)")
+
+
+def stored(page, name: str, seed: int, what: str) -> list[float]:
+    """What the page holds of a seed."""
+    text = page.locator(".live > script[type='application/json']").inner_text()
+    content = base64.b64decode(json.loads(text)["sets"][name]["seeds"][seed][what])
+    return (torch.frombuffer(bytearray(content), dtype=torch.uint8) / 127.5 - 1).tolist()
+
+
+def test_nothing_runs_before_it_is_asked_for(page):
+    """No worker until a button is pressed; then one, also after several pictures."""
+    assert page.workers == [] and page.locator(".live").get_attribute("data-state") is None
+    for i in (1, 0):
+        page.locator(".live [data-role=seeds] button").nth(i).click()
+        drawn(page)
+        assert len(page.workers) == 1
+    page.goto("about:blank")
+    assert page.workers == []
+
+
+@pytest.mark.parametrize("name", ["clothes", "emoji", "CIFAR10"])
+def test_the_picture_is_the_library_s(page, name):
+    """Every pixel within 2 of 255, in grey and in colour; r is that of the two pictures."""
+    if name != "clothes":
+        page.locator(".live [data-role=set]").select_option(name)
+        drawn(page)
+    page.locator(".live [data-role=seeds] button").nth(3).click()
+    page.wait_for_function("() => document.querySelector('.live').dataset.state === 'drawing'")
+    found = torch.tensor(drawn(page)).clamp(-1, 1)
+    theory = torch.tensor(stored(page, name, 3, "theory"))
+    assert float((found - theory).abs().max()) <= 2 / 127.5
+    network = torch.tensor(stored(page, name, 3, "picture"))
+    r = float(torch.corrcoef(torch.stack([found, network]))[0, 1])
+    assert float(page.locator(".live").get_attribute("data-r") or "nan") == pytest.approx(
+        r, abs=0.01
+    )
+
+
+def test_a_pixel_says_what_it_is_made_of(page):
+    """By mouse and by arrow keys; shares of the likeliest patches, heaviest first."""
+    page.locator(".live [data-role=seeds] button").first.click()
+    drawn(page)
+    box = page.locator(".live [data-role=theory]").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector(".live-patches figure")
+    said = page.locator(".live-said").inner_text()
+    assert said.startswith("Row 17, column 17: its window of 3 x 3 pixels fits ")
+    captions = page.locator(".live-patches figcaption").all_inner_texts()
+    assert 1 <= len(captions) <= 12
+    shares = [0 if text.startswith("under") else int(text.split()[0]) for text in captions]
+    assert shares == sorted(shares, reverse=True) and sum(shares) <= 106  # rounded one by one
+    page.locator(".live [data-role=theory]").focus()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(
+        "() => document.querySelector('.live-said').textContent.startsWith('Row 17, column 16')"
+    )
+    page.locator(".live [data-role=step]").fill("5")  # the pixel stays, its window is wider
+    page.wait_for_function(
+        "() => /Row 17, column 16: its window of (?!3 )/"
+        ".test(document.querySelector('.live-said').textContent)"
+    )
+
+
+def test_the_ideal_machine_returns_a_training_image(page):
+    """From any noise; and with one training image every machine returns that one."""
+    page.locator(".live [data-role=machine]").select_option("IS")
+    drawn(page)
+    page.locator(".live [data-role=draw]").click()
+    page.wait_for_function("() => document.querySelector('.live').dataset.state === 'drawing'")
+    drawn(page)
+    nearest = page.locator(".live").evaluate(
+        """async root => {
+        const text = root.querySelector("script[type='application/json']").textContent;
+        const one = JSON.parse(text).sets.clothes;
+        const raw = Uint8Array.from(atob(one.images), letter => letter.charCodeAt(0));
+        const stream = new Blob([raw]).stream().pipeThrough(new DecompressionStream("gzip"));
+        const pixels = new Uint8Array(await new Response(stream).arrayBuffer());
+        const [n, c, h, w] = one.shape, size = c * h * w;
+        let least = Infinity;
+        for (let i = 0; i < n; i++) {
+          let sum = 0;
+          for (let j = 0; j < size; j++)
+            sum += (pixels[i * size + j] / 127.5 - 1 - root.estimate[j]) ** 2;
+          least = Math.min(least, Math.sqrt(sum / size));
+        }
+        return least;
+        }"""
+    )
+    assert nearest < 0.01
+
+
+def test_a_link_holds_the_picture(page, browser):
+    """Another reader sees the same: new noise, window, class and number of images."""
+    page.locator(".live [data-role=window]").select_option("7")
+    drawn(page)
+    page.locator(".live [data-role=draw]").click()
+    page.wait_for_function("() => document.querySelector('.live').dataset.state === 'drawing'")
+    first = drawn(page)
+    link = page.locator(".live [data-role=link]").evaluate("a => a.href")
+    other = browser.new_page()
+    other.goto(link)
+    assert drawn(other) == first
+    other.close()
+
+
+def problems(n: int = 20):
+    """Random queries, images and windows, as lists."""
+    generator = torch.Generator().manual_seed(0)
+    for i in range(n):
+        c, h, w = (1, 3)[i % 2], 5 + i % 4, 6 + i % 3
+        images = torch.rand(3 + 5 * (i % 5), c, h, w, generator=generator) * 2 - 1
+        sigma = 0.1 + 0.9 * float(torch.rand((), generator=generator))
+        alpha = (1 - sigma**2) ** 0.5
+        x = alpha * images[:1] + sigma * torch.randn(1, c, h, w, generator=generator)
+        yield x, images, alpha, sigma, (1, 3, 5)[i % 3], BORDERS[(i + i // 3) % 3]
+
+
+def test_the_kernel_of_the_page_is_the_library_s(browser):
+    """WebAssembly and native code on 20 random problems: means, and weights of patches."""
+    page = browser.new_page()
+    page.set_content(f"<script>{asset('live_worker.js')}</script>")
+    page.evaluate(
+        """async text => {
+        const bytes = Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
+        kernel = (await WebAssembly.instantiate(bytes)).instance.exports;
+        kernel._initialize();
+        }""",
+        base64.b64encode(kernel()).decode(),
+    )
+    for x, images, alpha, sigma, window, border in problems():
+        answer = page.evaluate(
+            """({ x, pixels, shape, level, border }) => {
+            const images = new Images(Float32Array.from(pixels), shape);
+            const chosen = Array.from({ length: shape[0] }, (_, i) => i);
+            const noisy = Float32Array.from(x);
+            const { mean, patches } = images.posterior(noisy, chosen, level, border, 3);
+            return { mean: Array.from(mean), weight: Array.from(patches.weight) };
+            }""",
+            {
+                "x": x.flatten().tolist(),
+                "pixels": images.flatten().tolist(),
+                "shape": list(images.shape),
+                "level": {"alpha": alpha, "sigma": sigma, "window": window},
+                "border": border,
+            },
+        )
+        exact = patch_posterior(x, images, alpha, sigma, window, border, top=3)
+        assert exact.origins is not None
+        mean = torch.tensor(answer["mean"]).reshape(x.shape)
+        weight = torch.tensor(answer["weight"]).reshape(*x.shape[2:], 3).movedim(-1, 0)
+        assert torch.allclose(mean, exact.mean, rtol=0, atol=1e-4)
+        assert torch.allclose(weight.double(), exact.origins.weight[0], rtol=0, atol=1e-4)
+    page.close()
