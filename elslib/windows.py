@@ -34,8 +34,8 @@ class Window:
         q(i, j) = amplitude * profile(i) * profile(j),    profile(0) = 1,
 
     where the profile is a box convolved with itself: once more, a pyramid; twice more, nearly a
-    Gaussian. So `||x - alpha p||^2` becomes `sum q (x - alpha p)^2`. Outside the image are zeros, in
-    the noisy image and in the training images; where the border is circular, both go round.
+    Gaussian. So `||x - alpha p||^2` becomes `sum q (x - alpha p)^2`. Outside the image are zeros,
+    in the noisy image and in the training images; where the border is circular, both go round.
 
     Attributes
     ----------
