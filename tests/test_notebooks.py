@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import jupytext
@@ -157,7 +158,7 @@ def test_a_full_disk_leaves_nothing_half_written(book, page, tmp_path, full_disk
 def test_other_errors_of_the_system_keep_their_trace(tmp_path):
     """A source that is gone is no full disk."""
     source, target = tmp_path / "gone.ipynb", tmp_path / "target.ipynb"
-    arguments = [str(os.getpid()), source, target, "{}", tmp_path, ""]
+    arguments = [str(os.getpid()), source, target, "{}", tmp_path]
     run = subprocess.run(
         [sys.executable, "-m", "elslib.book.run_notebook", *map(str, arguments)],
         capture_output=True, text=True,
@@ -190,12 +191,74 @@ def test_a_toc_entry_without_a_source_is_refused(tmp_path):
         chapters.chapters(tmp_path)
 
 
-def test_papermill_reads_percent_scripts(book, tmp_path):
-    """`papermill notebooks/page.py out.ipynb -p n 4` simply works, from the checkout's folder."""
+@pytest.fixture
+def as_declared(tmp_path, monkeypatch):
+    """Papermill with the entry points of pyproject.toml, whatever was declared at installation."""
+    project = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text())["project"]
+    about = tmp_path / "declared" / "elslib-0.0.0.dist-info"  # found first, so the only elslib
+    about.mkdir(parents=True)
+    entries = project["entry-points"]["papermill.io"]
+    lines = ["[papermill.io]", *(f"{name} = {target}" for name, target in entries.items())]
+    (about / "entry_points.txt").write_text("\n".join(lines))
+    paths = [str(about.parent), str(chapters.ROOT), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    return entries
+
+
+@pytest.mark.parametrize(
+    "folder, path", [(".", "notebooks/page.py"), ("notebooks", "page.py"), ("data", "../{}")]
+)
+def test_papermill_reads_percent_scripts(book, tmp_path, as_declared, folder, path):
+    """`papermill notebooks/page.py out.ipynb -p n 4` simply works, from whatever folder."""
     papermill = Path(sys.executable).with_name("papermill")
-    command = [papermill, "notebooks/page.py", tmp_path / "o.ipynb", "-p", "n", "4"]
-    subprocess.run(command, cwd=book, check=True, capture_output=True)
+    if path == "../{}":
+        path = book / "notebooks" / "page.py"
+    command = [papermill, path, tmp_path / "o.ipynb", "-p", "n", "4"]
+    subprocess.run(command, cwd=book / folder, check=True, capture_output=True)
     assert text_of(tmp_path / "o.ipynb") == "8 0.5 a\n"
+
+
+def test_papermill_reads_all_else_as_before(book, tmp_path, as_declared):
+    """No path begins with our name: notebooks of other projects in the environment, in folders of
+    any name, are papermill's own affair, and so is its --cwd; a script without cells is refused."""
+    (other := tmp_path / "notebooks").mkdir()
+    (other / "script.py").write_text("print(1)\n")
+    (other / "theirs.ipynb").write_text(jupytext.writes(jupytext.reads(SOURCE, "py"), "ipynb"))
+    program = (
+        "from papermill.iorw import papermill_io, LocalHandler, load_notebook_node\n"
+        "from papermill.iorw import local_file_io_cwd\n"
+        "for path in ('notebooks/theirs.ipynb', './notebooks/x.py', '/x', 'x.py'):\n"
+        "    handler = papermill_io.get_handler(path)\n"
+        "    assert type(handler) is LocalHandler, path\n"
+        "    assert handler is papermill_io._handlers[-1][1], path\n"
+        "with local_file_io_cwd('notebooks'):\n"
+        "    assert len(load_notebook_node('theirs.ipynb').cells) == 3\n"
+        f"    assert len(load_notebook_node({str(book / 'notebooks' / 'page.py')!r}).cells) == 3\n"
+        "try:\n"
+        "    load_notebook_node('notebooks/script.py')\n"
+        "except Exception as error:\n"
+        "    assert 'does not appear to be JSON' in str(error), error\n"
+        "else:\n"
+        "    raise AssertionError('read')\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_path_is_no_template(tmp_path):
+    """Braces, spaces and percent signs stand in the paths of checkout, notebook and copy: papermill
+    formats paths with the parameters, and so would name other files."""
+    root = tmp_path / "a {n} {prefix} b%20c {{"
+    (root / "notebooks").mkdir(parents=True)
+    (root / "elslib").mkdir()
+    (root / "requirements.lock").write_text("a==1\n")
+    (source := root / "notebooks" / "page {name}%.py").write_text(SOURCE)
+    found = chapters.Notebook(source, root / "out {n}%d" / "{width}.ipynb")
+    assert execute.execute(found, {"n": 4, "name": "{n}"}, root)
+    assert text_of(found.target) == "8 0.5 {n}\n"
+    assert [path.name for path in found.target.parent.iterdir()] == ["{width}.ipynb"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [root.name]
 
 
 def test_glued_pictures_become_files(page, tmp_path):

@@ -12,14 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
+import matplotlib
 import nbformat
 
 from elslib.book.chapters import ROOT, Notebook
 from elslib.book.parameters import check_parameters
-from elslib.book.reading import read_since, startup
+from elslib.book.reading import read_since, startup, versions_in
 from elslib.book.staleness import KEY, READ, content_key, places, stale_by
-from elslib.experiments.provenance import RunRecord
-from elslib.io import write_whole
+from elslib.experiments.provenance import PACKAGES, RunRecord
+from elslib.io import write_json, write_whole
 
 RECORD = "elslib_record"  # metadata of an executed notebook: its RunRecord
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -46,10 +47,10 @@ def execute(
     part = notebook.target.with_suffix(f".{uuid4().hex[:8]}.part.ipynb")
     failed = notebook.target.with_suffix(".failed.ipynb")
     try:
-        about = _run(notebook, part, parameters, root)
+        about, versions = _run(notebook, part, parameters, root)
         executed = nbformat.read(part, as_version=4)
         executed.metadata |= about
-        executed.metadata[RECORD] = _record(notebook, parameters, executed.metadata)
+        executed.metadata[RECORD] = _record(notebook, parameters, executed.metadata, versions)
         _drop_widgets(executed)
         write_whole(part, nbformat.writes(executed).encode())
         failed.unlink(missing_ok=True)
@@ -65,8 +66,12 @@ def execute(
     return True
 
 
-def _run(notebook: Notebook, part: Path, parameters: Mapping[str, object], root: Path) -> dict:
-    """Execute into `part`; what the run depended on. RuntimeError of its last words if it fails.
+def _run(
+    notebook: Notebook, part: Path, parameters: Mapping[str, object], root: Path
+) -> tuple[dict, Mapping[str, str]]:
+    """Execute into `part`; what the run depended on, and the versions that its kernel found.
+
+    RuntimeError of its last words if it fails.
 
     In a process of its own, because papermill's working directory is process-global.
     """
@@ -74,26 +79,55 @@ def _run(notebook: Notebook, part: Path, parameters: Mapping[str, object], root:
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "read"
         files = [str(os.getpid()), str(notebook.source), str(part)]
-        arguments = [json.dumps(parameters), str(root), startup(log, places(parameters, root))]
         run = subprocess.run(
-            [sys.executable, "-m", "elslib.book.run_notebook", *files, *arguments],
-            env={**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"},
+            [sys.executable, "-m", "elslib.book.run_notebook", *files, json.dumps(parameters), root],
+            env=_surroundings(Path(folder), startup(log, places(parameters, root), PACKAGES)),
             capture_output=True,
             text=True,
+            encoding="utf-8",
         )
         if run.returncode:
             # Warnings of kernels come first.
             reason = re.sub(r"(?s).*(?=Exception encountered at)", "", run.stderr).strip()
             raise RuntimeError("\n".join(reason.splitlines()[-12:]))
-        return {KEY: key, READ: read_since(start, log, root)}
+        return {KEY: key, READ: read_since(start, log, root)}, versions_in(log)
 
 
-def _record(notebook: Notebook, parameters: Mapping[str, object], about: Mapping) -> dict:
+def _surroundings(folder: Path, line: str) -> dict[str, str]:
+    """The environment variables of a run whose kernel executes a line of Python first.
+
+    The same for everybody: `python3` is this interpreter, whatever kernel is installed under that
+    name; of IPython's profiles, matplotlib's settings and Python's startup file none is read; what
+    the kernel writes for itself goes into `folder`, so a home is not needed.
+    """
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    kernel = {"argv": argv, "display_name": "Python 3", "language": "python"}
+    write_json(folder / "kernels" / "python3" / "kernel.json", kernel)
+    write_whole(folder / "profile_default" / "startup" / "note.py", line.encode())
+    write_whole(folder / "matplotlibrc", b"")
+    theirs = ("PYTHONSTARTUP", "MPLBACKEND")
+    return {
+        **{name: value for name, value in os.environ.items() if name not in theirs},
+        "JUPYTER_PATH": str(folder),
+        "JUPYTER_RUNTIME_DIR": str(folder),
+        "IPYTHONDIR": str(folder),
+        "MATPLOTLIBRC": str(folder),
+        "MPLCONFIGDIR": matplotlib.get_configdir(),  # where it can write, so that it warns nobody
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+
+
+def _record(
+    notebook: Notebook,
+    parameters: Mapping[str, object],
+    about: Mapping,
+    versions: Mapping[str, str],
+) -> dict:
     """Of a run that has just ended; its data are what it read."""
     asked = {"notebook": notebook.source.name, "parameters": dict(parameters)}
     data = hashlib.sha256(json.dumps(about[READ]).encode()).hexdigest()
     seconds = round(about["papermill"]["duration"], 1)
-    return RunRecord("elslib book", asked, data, seconds).json()
+    return RunRecord("elslib book", asked, data, seconds, versions=versions).json()
 
 
 def _drop_widgets(notebook: nbformat.NotebookNode) -> None:

@@ -6,23 +6,27 @@ A kernel executes this file alone, before its first cell, so it needs nothing bu
 import hashlib
 import json
 import os
+import platform
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 
 CODE = (".py", ".pyi", ".so", ".cpp")  # of the library, which counts by its imports
 Read = Mapping[str, Mapping]  # {"files": {path: sha256}, "folders": {path: [names]}}
 
 
-def note(log: str, places: Iterable[str]) -> None:
-    """From now on write to `log` what this process opens for reading and lists, if its path begins
-    with one of the places.
+def note(log: str, places: Iterable[str], packages: Iterable[str] = ()) -> None:
+    """Write to `log` which Python this process is and which of the packages it has, and from now on
+    what it opens for reading and lists, if its path begins with one of the places.
 
     A line of json for each, at once: how a kernel ends is not for it to say.
     """
     places = tuple(places)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(file, f"{json.dumps(['versions', installed(packages)])}\n".encode())
     seen = set()
 
     def hear(event: str, arguments: tuple) -> None:
@@ -39,9 +43,24 @@ def note(log: str, places: Iterable[str]) -> None:
     sys.addaudithook(hear)
 
 
-def startup(log: Path, places: Iterable[str]) -> str:
+def installed(packages: Iterable[str]) -> dict[str, str]:
+    """The version of Python, and of those of the packages that are installed here."""
+    found = {"python": platform.python_version()}
+    for package in packages:
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+def startup(log: Path, places: Iterable[str], packages: Iterable[str] = ()) -> str:
     """The line of Python that makes a kernel `note` what it reads."""
-    return f"__import__('runpy').run_path({__file__!r})['note']({str(log)!r}, {list(places)!r})"
+    arguments = f"{str(log)!r}, {list(places)!r}, {list(packages)!r}"
+    return f"__import__('runpy').run_path({__file__!r})['note']({arguments})"
+
+
+def versions_in(log: Path) -> Mapping[str, str]:
+    """The versions that a kernel noted."""
+    return dict(json.loads(log.read_text(encoding="utf-8").partition("\n")[0])[1])
 
 
 def read_since(start: float, log: Path, root: Path) -> Read:
@@ -52,8 +71,10 @@ def read_since(start: float, log: Path, root: Path) -> Read:
     since the run began is not what was read, so it is changed whatever it holds.
     """
     files, folders = {}, {}
-    for line in log.read_text().splitlines() if log.is_file() else ():
+    for line in log.read_text(encoding="utf-8").splitlines():
         kind, path = json.loads(line)
+        if kind == "versions":
+            continue
         name = _name(Path(path), root)
         if kind == "folders" and (name == "data" or name.startswith("data/")):
             folders[name] = _listed(root / name)

@@ -1,8 +1,7 @@
-"""Execute one notebook in a process of its own: PARENT SOURCE TARGET PARAMETERS FOLDER STARTUP.
+"""Execute one notebook in a process of its own: PARENT SOURCE TARGET PARAMETERS FOLDER.
 
-PARAMETERS are json; STARTUP is a line of Python for the kernel, which leaves no trace in the
-notebook. The process ends when PARENT, which started it, does, and the kernel ends with it: whoever
-is killed leaves nothing running.
+PARAMETERS are json. The process ends when PARENT, which started it, does, and the kernel ends with
+it: whoever is killed leaves nothing running.
 """
 
 import errno
@@ -25,21 +24,24 @@ def end_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    parent, source, target, parameters, folder, startup = sys.argv[1:]
+    parent, source, target, parameters, folder = sys.argv[1:]
     threading.Thread(target=end_with, args=(int(parent),), daemon=True).start()
     # jsonschema would build a grammar of web addresses, two seconds in every run, for no notebook.
     sys.modules.setdefault("rfc3987_syntax", None)  # pyright: ignore
+    import jupytext
+    import nbformat
     import papermill
 
+    # Papermill would fill in the parameters where a path has braces: of the source it sees none.
+    notebook = jupytext.writes(jupytext.read(source), fmt="ipynb")
     try:
         papermill.execute_notebook(
-            source,
-            target,
+            nbformat.reads(notebook, as_version=4),
+            target.replace("{", "{{").replace("}", "}}"),
             json.loads(parameters),
             cwd=folder,
             progress_bar=False,
             store_widget_state=False,
-            extra_arguments=[f"--IPKernelApp.exec_lines={startup}"],
         )
     except papermill.PapermillExecutionError as error:
         sys.exit(str(error).strip())

@@ -15,6 +15,7 @@ from elslib.experiments.sources import digest, sources
 
 KEY = "elslib_key"  # metadata of an executed notebook: its content key,
 READ = "elslib_read"  # and what it read
+LONGEST_PATH = 4096  # bytes that the system takes; a longer text names no file
 
 
 def content_key(notebook: Path, parameters: Mapping[str, object], root: Path = ROOT) -> str:
@@ -36,7 +37,7 @@ def places(parameters: Mapping[str, object], root: Path = ROOT) -> list[str]:
     folders = {root, root.resolve(), Path(os.path.abspath(root / cache_folder()))}
     return [
         *(f"{folder}{os.sep}" for folder in folders),
-        *(os.path.normpath(root / v) for v in named),
+        *(os.path.normpath(root / v) for v in named if len(v) < LONGEST_PATH),
     ]
 
 

@@ -5,11 +5,14 @@ import platform
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 
 import torch
+
+PACKAGES = ("elslib", "torch", "torchvision", "numpy")  # whose versions a record names
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,20 @@ def _now() -> str:
 
 
 def _commit() -> str:
+    root = Path(__file__).resolve().parents[2]
+    # A hook of git's names its own repository in variables. And whose files these are, git need not
+    # mind, who would say nothing in a checkout of somebody else's.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "-c", f"safe.directory={root}", "-C", root]
+
     def git(*arguments: str) -> str:
-        here = Path(__file__).parent
-        done = subprocess.run(["git", "-C", here, *arguments], capture_output=True, text=True)
+        done = subprocess.run(
+            [*command, *arguments], env=env, capture_output=True, text=True, encoding="utf-8"
+        )
         return done.stdout.strip() if done.returncode == 0 else ""
 
     try:
-        if Path(git("rev-parse", "--show-toplevel")) != Path(__file__).resolve().parents[2]:
+        if Path(git("rev-parse", "--show-toplevel")) != root:
             return ""  # installed into somebody else's repository
         commit = git("rev-parse", "--short=12", "HEAD")
         return commit + ("+changes" if commit and git("status", "--porcelain") else "")
@@ -61,16 +71,19 @@ def _commit() -> str:
 
 
 def _versions() -> dict[str, str]:
-    packages = ("elslib", "torch", "torchvision", "numpy")
-    return {"python": platform.python_version(), **{p: metadata.version(p) for p in packages}}
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:  # one that is run without being installed has no version
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
 
 
 def hardware() -> str:
     """Processor, cores, torch's threads, and GPUs, in one line."""
     cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+    with suppress(OSError):  # a record without the model's name is better than none
+        info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        models = [line for line in info.splitlines() if line.startswith("model name")]
         cpu = models[0].split(":", 1)[1].strip() if models else cpu
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return ", ".join([f"{cpu}, {os.cpu_count()} cores, {torch.get_num_threads()} threads", *gpus])
