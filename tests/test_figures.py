@@ -1,14 +1,22 @@
 """Figures draw what they are given."""
 
 import io
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from matplotlib import rc_context, rcParams
 from PIL import Image
 
 from elslib.analysis.intervals import Interval
 from elslib.figures import plots
+from elslib.figures.html import fill
+
+ROOT = Path(__file__).parents[1]
 
 
 def pixels(figure):
@@ -116,3 +124,81 @@ def test_numbers_have_colours():
     assert torch.equal(colours[0, :, 0, 1], colours[0, :, 1, 0])
     assert float((colours[0, :, 0, 0] - colours[0, :, 0, 1]).abs().max()) > 0.2
     assert colours[0, :, 1, 1].tolist() == [-1, -1, -1]
+
+
+HOSTILE = {
+    "image.origin": "lower",
+    "image.cmap": "gray_r",
+    "axes.facecolor": "black",
+    "font.size": 30,
+    "font.sans-serif": ["DejaVu Serif"],
+    "lines.linewidth": 9,
+    "savefig.dpi": 30,
+    "savefig.transparent": True,
+    "savefig.facecolor": "red",
+    "axes.unicode_minus": False,
+    "axes.xmargin": 0.4,
+    "axes.autolimit_mode": "round_numbers",
+}
+
+
+def drawings():
+    """One of each kind."""
+    ramp = torch.linspace(-1, 1, 48).view(1, 3, 4, 4)
+    line = plots.Line([1, 2], [-0.3, 0.2], [-0.4, 0.1], [0, 0.3])
+    return [
+        plots.image_grid({"a": ramp, "b": -ramp}, ["one"], {"a": ["r = 1"]}),
+        plots.agreement_scatter({"a": (torch.rand(3), torch.rand(3))}, ("IS", "ELS")),
+        plots.lines({"ELS": line}, "x", "y", log=False, bottom=-1, level=0.0),
+        plots.heat_map(torch.rand(2, 3) + 1, [1, 2, 3], ["a", "b"], ("x", "y", "z"), {"l": line}),
+        plots.panels({"a": ramp[0, 0], "b": ramp[0, 1, :2, :2]}, (1, 1, 2)),
+    ]
+
+
+def test_a_users_settings_do_not_count():
+    """A matplotlibrc, read before, or settings made while drawing or saving: the same pixels."""
+
+    def drawn():
+        torch.manual_seed(0)
+        return [pixels(figure) for figure in drawings()]
+
+    plain = drawn()
+    with rc_context(HOSTILE):
+        for here, there in zip(drawn(), plain, strict=True):
+            assert np.array_equal(here, there)
+        assert rcParams["image.origin"] == "lower"  # they stay the user's
+
+
+def test_figures_need_no_window_and_no_backend(tmp_path):
+    """Where matplotlib is to open windows, and there is no display, a figure is drawn all the same;
+    a notebook shows it without matplotlib's own support for notebooks."""
+    program = (
+        "import torch\n"
+        "from elslib.figures import plots\n"
+        "figure = plots.image_grid({'a': torch.zeros(1, 1, 4, 4)})\n"
+        "assert figure._repr_png_().startswith(bytes([0x89]) + b'PNG')\n"
+    )
+    env = {name: x for name, x in os.environ.items() if "DISPLAY" not in name}
+    env["MPLBACKEND"] = "tkagg"
+    subprocess.run([sys.executable, "-c", program], check=True, env=env, cwd=ROOT)
+
+
+def test_a_title_is_no_template():
+    """What looks like a place of the page in a title is part of the title."""
+    page = fill("player", {"TITLE": "of @DATA@ and @ROWS@", "NAME": "n", "ROWS": "", "LAST": "1",
+                           "WHEN": "t", "DATA": "{}"})  # fmt: skip
+    assert 'aria-label="Time player: of @DATA@ and @ROWS@"' in page
+
+
+def test_a_name_is_no_formula():
+    """Two dollar signs in a name would be a formula, and a broken one a stack trace."""
+    name, ramp = "a$^$ for $5", torch.linspace(-1, 1, 16).view(1, 1, 4, 4)
+    line = plots.Line([1, 2], [1, 2])
+    figures = [
+        plots.image_grid({name: ramp}, [name], {name: [name]}),
+        plots.agreement_scatter({name: (torch.rand(3), torch.rand(3))}, ("IS", "ELS")),
+        plots.lines({name: line}, "x", "y"),
+        plots.heat_map(torch.rand(1, 2) + 1, [1, 2], [name], ("x", "y", "z"), {name: line}),
+        plots.panels({name: ramp[0, 0]}, (1, 1, 2)),
+    ]
+    assert all(pixels(figure).std() > 0 for figure in figures)

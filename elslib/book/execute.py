@@ -80,7 +80,14 @@ def _run(
         log = Path(folder) / "read"
         files = [str(os.getpid()), str(notebook.source), str(part)]
         run = subprocess.run(
-            [sys.executable, "-m", "elslib.book.run_notebook", *files, json.dumps(parameters), root],
+            [
+                sys.executable,
+                "-m",
+                "elslib.book.run_notebook",
+                *files,
+                json.dumps(parameters),
+                root,
+            ],
             env=_surroundings(Path(folder), startup(log, places(parameters, root), PACKAGES)),
             capture_output=True,
             text=True,

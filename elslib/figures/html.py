@@ -3,6 +3,7 @@
 import base64
 import io
 import itertools
+import re
 from collections.abc import Mapping
 from importlib import resources
 
@@ -54,10 +55,9 @@ def png(picture: np.ndarray) -> str:
 
 def fill(figure: str, parts: Mapping[str, str]) -> str:
     """The page `figure`.html with its style, the parts in place of `@PART@`, and its program."""
-    page = asset(f"{figure}.html").replace("@STYLE@", asset(f"{figure}.css"))
-    for key, value in parts.items():
-        page = page.replace(f"@{key}@", value)
-    return page.replace("@PROGRAM@", asset(f"{figure}.js"))
+    known = {"STYLE": asset(f"{figure}.css"), "PROGRAM": asset(f"{figure}.js"), **parts}
+    # In one pass: a title that holds @DATA@ is a title.
+    return re.sub("@([A-Z]+)@", lambda place: known[place[1]], asset(f"{figure}.html"))
 
 
 def asset(name: str) -> str:
