@@ -31,9 +31,11 @@ def initial_noise(seeds: Sequence[int], shape: Sequence[int]) -> Float[Tensor, "
     numbers = [index(seed) for seed in seeds]  # NumPy's integers, too
     if not numbers or not all(0 <= seed < 2**31 for seed in numbers):
         raise ValueError(f"seeds must hold at least one in 0..2^31 - 1, got {numbers}.")
-    return torch.stack(
-        [torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) for seed in numbers]
-    )
+    generators = (torch.Generator("cpu").manual_seed(seed) for seed in numbers)
+    return torch.stack([
+        torch.randn(*shape, generator=generator, dtype=torch.float32, device="cpu")
+        for generator in generators
+    ])  # fmt: skip
 
 
 def uniform_times(n_steps: int) -> list[float]:

@@ -96,7 +96,7 @@ class ScaleTable:
         Raises FileNotFoundError for a missing file and ValueError for one that is no scale table.
         """
         try:
-            content = json.loads(Path(path).read_text())
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
             return cls(
                 times=tuple(content["times"]),
                 windows=tuple(
@@ -147,4 +147,4 @@ def published_scale(name: str) -> ScaleTable:
 
 
 def _published() -> dict:
-    return json.loads(Path(__file__).with_name("published_scales.json").read_text())
+    return json.loads(Path(__file__).with_name("published_scales.json").read_text(encoding="utf-8"))

@@ -29,11 +29,11 @@ class Schedule:
 
     def alpha(self, t: float | Tensor) -> Tensor:
         """Signal level alpha_t, float64, same shape as t. ValueError outside [0, 1]."""
-        return torch.cos(self.angle(_times(t)))
+        return torch.cos(self.angle(times_of(t)))
 
     def sigma(self, t: float | Tensor) -> Tensor:
         """Noise level sigma_t, float64, same shape as t. ValueError outside [0, 1]."""
-        return torch.sin(self.angle(_times(t)))
+        return torch.sin(self.angle(times_of(t)))
 
     def levels(self, t: float) -> tuple[float, float]:
         """(alpha_t, sigma_t) as Python floats for one t in [0, 1]."""
@@ -41,7 +41,7 @@ class Schedule:
 
     def noise_ratio(self, t: float) -> float:
         """sigma / alpha at one t in [0, 1]."""
-        return math.tan(float(self.angle(_times(t))))
+        return math.tan(float(self.angle(times_of(t))))
 
     def time_at(self, ratio: float) -> float:
         """The time at which sigma / alpha equals `ratio`. ValueError if it never does."""
@@ -56,7 +56,7 @@ class Schedule:
             )
 
         def off(t: float) -> float:  # in angles: no pole where alpha is 0
-            return float(self.angle(_times(t))) - math.atan(ratio)
+            return float(self.angle(times_of(t))) - math.atan(ratio)
 
         smallest = float(np.finfo(float).tiny)  # digits count, also those of a time near 0
         return float(brentq(off, 0.0, 1.0, xtol=smallest, maxiter=1000))  # pyright: ignore
@@ -69,8 +69,12 @@ class Schedule:
         return alpha, sigma
 
 
-def _times(t: float | Tensor) -> Tensor:
-    times = torch.as_tensor(t, dtype=torch.float64)
+def times_of(t: float | Tensor) -> Tensor:
+    """Times as float64; a number on the CPU. ValueError outside [0, 1]."""
+    if isinstance(t, Tensor):
+        times = t.to(torch.float64)
+    else:
+        times = torch.tensor(t, dtype=torch.float64, device="cpu")
     if not bool(((times >= 0) & (times <= 1)).all()):
         raise ValueError(f"t must lie in [0, 1], got {t}; t = 0 is the data, t = 1 the noise.")
     return times

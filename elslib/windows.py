@@ -194,9 +194,9 @@ def position_classes(
 def admissible_count(height: int, width: int, window: Side, border: Border) -> Tensor:
     """Admissible positions per training image for each query pixel: int64 [h, w]."""
     check_window(window, height, width, border)
+    count = torch.ones(height, width, dtype=torch.int64, device="cpu")
     if window is None:
-        return torch.full((height, width), height * width if border == "circular" else 1)
-    count = torch.ones(height, width, dtype=torch.int64)
+        return count * height * width if border == "circular" else count
     if border == "fixed":
         return count
     for rows, cols in position_classes(height, width, window, border):

@@ -16,7 +16,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 # A subpackage, or a module beside them, may import those before it, and within itself anything.
 ORDER = [
-    "io", "schedules", "windows", "scales", "data", "posterior", "denoisers", "samplers",
+    "io", "exact", "schedules", "windows", "scales", "data", "posterior", "denoisers", "samplers",
     "networks", "analysis", "figures", "experiments", "book", "cli", "__main__",
 ]  # fmt: skip
 
@@ -166,3 +166,42 @@ def test_committed_scales_belong_to_committed_networks():
         config = json.loads(path.read_text())["record"]["config"]
         weights = ROOT / "data" / "networks" / f"{config['network']}.safetensors"
         assert hashlib.sha256(weights.read_bytes()).hexdigest() == config["weights_sha256"]
+
+
+# What makes a tensor of nothing but numbers. Unless it is told, it asks torch's defaults, which a
+# user may have set.
+MAKERS = {
+    "arange", "empty", "eye", "full", "linspace", "logspace", "ones", "rand", "randint", "randn",
+    "randperm", "tensor", "as_tensor", "zeros",
+}  # fmt: skip
+WHOLE = {"arange", "randint", "randperm"}  # of whole numbers, whatever the default
+
+
+def test_every_tensor_is_told_its_type_and_place():
+    """`torch.zeros(3)` would be float64 under `set_default_dtype`, or on another device."""
+    untold = []
+    for path in (ROOT / "elslib").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and ast.unparse(node.func).startswith("torch.")):
+                continue
+            maker = ast.unparse(node.func).removeprefix("torch.")
+            told = {keyword.arg for keyword in node.keywords}
+            needed = {"device"} if maker in WHOLE else {"device", "dtype"}
+            if maker in MAKERS and not needed <= told:
+                untold.append(f"{path.name}:{node.lineno} {ast.unparse(node)}")
+    assert not untold
+
+
+def test_every_text_is_read_as_utf_8():
+    """Else as the locale says, which may be ASCII."""
+    unnamed = []
+    for path in (ROOT / "elslib").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                named = {keyword.arg for keyword in node.keywords}
+                text = "text" in named  # of another process
+                if (node.func.attr in ("read_text", "write_text") or text) and (
+                    "encoding" not in named
+                ):
+                    unnamed.append(f"{path.name}:{node.lineno}")
+    assert not unnamed

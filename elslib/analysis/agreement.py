@@ -66,7 +66,7 @@ def draw(
     """
     common_schedule(network, *theories.values())
     noise = initial_noise(seeds, shape)
-    labels = None if label is None else torch.full((len(seeds),), label)
+    labels = None if label is None else noise.new_full(noise.shape[:1], label, dtype=torch.int64)
     return Drawn(
         seeds,
         label,
@@ -121,7 +121,8 @@ def values(
     rows: pd.DataFrame, theory: str, steps: int = 150, measure: str = "r"
 ) -> Float[Tensor, " n"]:
     """One measure of one theory, in the order of the seeds; float64. ValueError if none."""
-    return torch.tensor(of_theory(rows, theory, steps)[measure].tolist(), dtype=torch.float64)
+    found = of_theory(rows, theory, steps)[measure].tolist()
+    return torch.tensor(found, dtype=torch.float64, device="cpu")
 
 
 def median(rows: pd.DataFrame, theory: str, steps: int = 150, measure: str = "r") -> Interval:

@@ -42,7 +42,7 @@ class Trajectory:
             label=content["label"],
             times=tuple(content["times"]),
             windows=tuple(content["windows"]),
-            cosine=torch.tensor(content["cosine"], dtype=torch.float64),
+            cosine=torch.tensor(content["cosine"], dtype=torch.float64, device="cpu"),
         )
 
 
@@ -69,7 +69,7 @@ def calibrate(
     machines = [machine(window) for window in windows]
     schedule = common_schedule(network, *machines)
     for number, x in enumerate(noise):
-        label = None if labels is None else torch.tensor([labels[number]], device=x.device)
+        label = None if labels is None else x.new_tensor([labels[number]], dtype=torch.int64)
         rows = []
         for step in ddim(network, x[None], uniform_times(n_steps), label):
             levels = schedule.levels(step.t)
@@ -78,7 +78,7 @@ def calibrate(
             rows.append(
                 [_cosine(noise_from_denoised(step.x, x0, *levels), target) for x0 in estimates]
             )
-        cosine = torch.tensor(rows[::-1], dtype=torch.float64)
+        cosine = torch.tensor(rows[::-1], dtype=torch.float64, device="cpu")
         if not bool(cosine.isfinite().all()):
             raise ValueError("network and machine must estimate finite noise, got NaN or infinity.")
         yield Trajectory(
@@ -97,8 +97,9 @@ def scale_table(trajectories: Sequence[Trajectory], source: str) -> ScaleTable:
     """Lower median (so that it stays odd) and quartiles of the best windows at each time."""
     if not trajectories:
         raise ValueError("trajectories must hold at least one, got none.")
-    best = torch.tensor([trajectory.best() for trajectory in trajectories], dtype=torch.float64)
-    quartiles = torch.quantile(best, torch.tensor([0.25, 0.75], dtype=torch.float64), dim=0)
+    found = [trajectory.best() for trajectory in trajectories]
+    best = torch.tensor(found, dtype=torch.float64, device="cpu")
+    quartiles = torch.quantile(best, best.new_tensor([0.25, 0.75]), dim=0)
     return ScaleTable(
         times=trajectories[0].times,
         windows=tuple(int(w) for w in best.median(dim=0).values),  # torch's median is the lower

@@ -75,7 +75,7 @@ def kappa_interval(
             f"undefined. Report the share of equal answers."
         )
     first, second = ((r[:, None] == answers).double() for r in (a, b))  # (n, answers)
-    picks = torch.cat([torch.arange(len(a))[None], _resamples(len(a), draws, seed)])
+    picks = torch.cat([torch.arange(len(a), device="cpu")[None], _resamples(len(a), draws, seed)])
     equal = (a == b).double()[picks].mean(dim=1)
     expected = torch.stack([r[picks].mean(dim=1) for r in (first, second)]).prod(dim=0).sum(dim=1)
     kappa = ((equal - expected) / (1 - expected))[expected < 1]
@@ -84,13 +84,14 @@ def kappa_interval(
 
 def _resamples(n: int, draws: int, seed: int) -> Tensor:
     """Numbers of n values, drawn with replacement: [draws, n]."""
-    return torch.randint(n, (draws, n), generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator("cpu").manual_seed(seed)
+    return torch.randint(n, (draws, n), generator=generator, device="cpu")
 
 
 def _bootstrap(estimate: float, resampled: Tensor, level: float) -> Interval:
     """The percentile interval that an estimate's resampled values give."""
     tail = (1 - level) / 2
-    low, high = torch.quantile(resampled, torch.tensor([tail, 1 - tail], dtype=torch.float64))
+    low, high = torch.quantile(resampled, resampled.new_tensor([tail, 1 - tail]))
     return Interval(estimate, float(low), float(high))
 
 

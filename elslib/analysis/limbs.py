@@ -63,7 +63,7 @@ def count_limbs(images: Float[Tensor, "b 1 h w"], kind: Kind) -> Int[Tensor, " b
         raise ValueError("images must be finite, got NaN or infinity; drop the broken samples.")
     brightness = (images[:, 0].detach().double().cpu().clamp(-1, 1) + 1) / 2
     counts = [_count(picture, COUNTERS[kind]) for picture in brightness.numpy()]
-    return torch.tensor(counts, dtype=torch.int64)
+    return torch.tensor(counts, dtype=torch.int64, device="cpu")
 
 
 def _count(picture: Array, counter: Callable[[Array], int]) -> int:

@@ -156,8 +156,8 @@ def pieces(origins: Origins, border: Border, where: Bool[Tensor, "b h w"] | None
     used = [len(part[mask].unique()) for part, mask in zip(image, where, strict=True)]
     return Pieces(
         number=number,
-        count=torch.tensor(counts, device=image.device),
-        images=torch.tensor(used, device=image.device),
+        count=torch.tensor(counts, dtype=torch.int64, device=image.device),
+        images=torch.tensor(used, dtype=torch.int64, device=image.device),
     )
 
 

@@ -22,7 +22,7 @@ def chapters(root: Path = ROOT) -> list[Notebook]:
     if not (root / "_toc.yml").is_file():
         raise FileNotFoundError(f"{root / '_toc.yml'} is missing: the book needs the repository.")
     found = []
-    for name in _toc_files(yaml.safe_load((root / "_toc.yml").read_text())):
+    for name in _toc_files(yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))):
         if not name.startswith("notebooks/"):
             continue
         source = root / f"{name}.py"

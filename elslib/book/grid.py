@@ -45,7 +45,7 @@ def _typed(text: str, kind: str) -> Sequence[Value]:
 def read_grid(path: Path) -> dict[str, list[Value]]:
     """Axes from a yaml file that maps each parameter to a value or a list of values."""
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ValueError(f"{path} must be yaml, but {error}.") from error
     if not isinstance(content, dict):

@@ -50,6 +50,7 @@ def jupyter_book(builder: str, root: Path = ROOT) -> Path:
         cwd=root,
         stderr=subprocess.PIPE,
         text=True,
+        encoding="utf-8",
     ) as run:
         for line in run.stderr or ():
             sys.stderr.write(line)
@@ -77,5 +78,5 @@ def foreign_resources(html: Path) -> Iterator[str]:
     """Every resource that a page or style sheet below `html` would load from another host."""
     for path in sorted(html.rglob("*")):
         if path.suffix in (".html", ".css"):
-            for match in FETCHED.finditer(path.read_text(errors="replace")):
+            for match in FETCHED.finditer(path.read_text(encoding="utf-8", errors="replace")):
                 yield f"{path.relative_to(html)}: {next(filter(None, match.groups()))}"

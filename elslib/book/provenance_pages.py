@@ -53,7 +53,7 @@ def result_runs(root: Path = ROOT) -> str:
     sections = []
     for folder in RESULTS:
         for path in sorted((root / "data" / folder).glob("*.json")):
-            content = json.loads(path.read_text())
+            content = json.loads(path.read_text(encoding="utf-8"))
             runs = list(_records(content))
             if not runs:
                 raise ValueError(f"{path} must hold the record of the run that made it; run again.")
@@ -121,7 +121,7 @@ def image_sets() -> str:
 
 def citation(root: Path = ROOT) -> str:
     """The entry of CITATION.cff for the book and library, in BibTeX."""
-    about = yaml.safe_load((root / "CITATION.cff").read_text())
+    about = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
     fields = {
         "author": " and ".join(f"{{{author['name']}}}" for author in about["authors"]),
         "title": about["title"],

@@ -51,7 +51,7 @@ class Run:
         """Whether the result is there, and would be the same again."""
         if not self.result.is_file():
             return False
-        return not changed(json.loads(self.result.read_text())["read"], root)
+        return not changed(json.loads(self.result.read_text(encoding="utf-8"))["read"], root)
 
     def __str__(self) -> str:
         return ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
@@ -145,7 +145,7 @@ def _error(run: Run, future: Future, root: Path = ROOT) -> str:
     if error:
         return str(error) or repr(error)
     if run.result.is_file():
-        other = changed(json.loads(run.result.read_text())["read"], root)
+        other = changed(json.loads(run.result.read_text(encoding="utf-8"))["read"], root)
         return f"its data changed while it ran, or differ where it ran: {', '.join(other)}."
     return (
         f"no result in {run.folder}: the scheduler was lost, or its workers do not see the folder."
@@ -195,7 +195,7 @@ def collect(runs: Sequence[Run], path: Path, root: Path = ROOT) -> int:
     rows = []
     for run in runs:
         if run.finished(root):
-            result = json.loads(run.result.read_text())
+            result = json.loads(run.result.read_text(encoding="utf-8"))
             provenance = {f"run_{name}": result["record"][name] for name in RECORDED}
             rows.append({**result["values"], **run.parameters, "run_key": run.key, **provenance})
     text = io.StringIO()

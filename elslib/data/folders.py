@@ -1,6 +1,7 @@
 """Where image sets are: in the checkout's data/, and in the folder ELSLIB_DATA."""
 
 import os
+import tempfile
 from pathlib import Path
 
 
@@ -17,5 +18,11 @@ def data_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """Where full sets are looked for and downloaded to: ELSLIB_DATA, else ~/.cache/elslib."""
-    return Path(os.environ.get("ELSLIB_DATA") or Path.home() / ".cache" / "elslib")
+    """Where full sets are looked for and downloaded to: ELSLIB_DATA, else ~/.cache/elslib; for a
+    user without a home a folder among the temporary ones."""
+    if named := os.environ.get("ELSLIB_DATA"):
+        return Path(named)
+    try:
+        return Path.home() / ".cache" / "elslib"
+    except RuntimeError:  # neither HOME nor an entry in passwd
+        return Path(tempfile.gettempdir()) / f"elslib-{os.getuid()}"

@@ -116,7 +116,7 @@ def _cifar10(root: Path, split: str, download: bool) -> Loaded:
     else:
         data = tv.CIFAR10(str(root), train=split == "train", download=download)
         pixels = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous()
-        labels = torch.tensor(data.targets)
+        labels = torch.tensor(data.targets, dtype=torch.int64, device="cpu")
     check_cifar10(pixels.numpy(), labels.numpy(), split)
     return pixels, labels.long(), CIFAR10_CLASSES
 
@@ -148,7 +148,7 @@ def celeba(
     if kept.is_file():
         return torch.from_numpy(np.load(kept, allow_pickle=False)), None, ()
     data = tv.CelebA(str(root), split=split, target_type=[], download=download)
-    pixels = torch.empty(len(data), 3, SIDE, SIDE, dtype=torch.uint8)
+    pixels = torch.empty(len(data), 3, SIDE, SIDE, dtype=torch.uint8, device="cpu")
     for i in tqdm(range(len(data)), desc="celeba", disable=None):
         with data[i][0] as picture:
             photo = TF.pil_to_tensor(picture)

@@ -20,7 +20,7 @@ SHEET_COLUMNS = 100
 
 def manifest() -> dict[str, dict]:
     """What data/manifest.json says of each embedded set: source, licence, sha256, shape, splits."""
-    return json.loads((data_folder() / "manifest.json").read_text())
+    return json.loads((data_folder() / "manifest.json").read_text(encoding="utf-8"))
 
 
 def imported() -> list[str]:
@@ -50,7 +50,9 @@ def _listed(name: str) -> tuple[Path, dict] | None:
     if name in embedded():
         return data_folder(), manifest()[name]
     about = cache_folder() / "sets" / f"{name}.json"
-    return (about.parent, json.loads(about.read_text())) if about.is_file() else None
+    return (
+        (about.parent, json.loads(about.read_text(encoding="utf-8"))) if about.is_file() else None
+    )
 
 
 def with_split(name: str) -> str:

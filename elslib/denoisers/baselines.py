@@ -14,6 +14,7 @@ from torch import Tensor
 
 from elslib.data.image_set import ImageSet
 from elslib.denoisers.machines import map_by_time_and_label
+from elslib.exact import exact
 from elslib.posterior.reference import SMALLEST_LOGIT
 from elslib.schedules import Schedule, cosine
 
@@ -54,10 +55,11 @@ class Baseline(ABC):
         that differs from the images in channels, height, width, dtype or device.
         """
         _check(x, self.images.pixels)
-        return map_by_time_and_label(
-            lambda rows, t_i, y: self._denoise(rows, *self._levels(t_i), self.images.subset(y)),
-            x, t, label,
-        )  # fmt: skip
+        with exact(x):
+            return map_by_time_and_label(
+                lambda rows, t_i, y: self._denoise(rows, *self._levels(t_i), self.images.subset(y)),
+                x, t, label,
+            )  # fmt: skip
 
     def _levels(self, t: float) -> tuple[float, float]:
         alpha, sigma = self.schedule.levels(t)

@@ -145,7 +145,7 @@ def map_by_time_and_label(
     classes = [None] * b if label is None else label.tolist()
     keys, out = list(zip(times, classes, strict=True)), torch.empty_like(x)
     for key in dict.fromkeys(keys):
-        rows = torch.tensor([i for i in range(b) if keys[i] == key], device=x.device)
+        rows = x.new_tensor([i for i in range(b) if keys[i] == key], dtype=torch.int64)
         out[rows] = answer(x[rows], *key)
     return out
 

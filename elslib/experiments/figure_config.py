@@ -123,8 +123,8 @@ def _scale(config: FigureConfig) -> ScaleTable:
 def _labels(config: FigureConfig, n_seeds: int) -> Tensor | None:
     n_classes = len(classes_of(config.dataset, config.network))
     if config.label is not None:
-        return torch.full((n_seeds,), config.label)
-    seeds = torch.arange(config.seed, config.seed + n_seeds)
+        return torch.full((n_seeds,), config.label, dtype=torch.int64, device="cpu")
+    seeds = torch.arange(config.seed, config.seed + n_seeds, device="cpu")
     return seeds % n_classes if n_classes else None
 
 

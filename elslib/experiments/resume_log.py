@@ -19,7 +19,7 @@ class ResumeLog:
         if not path.exists():
             return
         try:
-            kept = json.loads(path.read_text())
+            kept = json.loads(path.read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:
             raise ValueError(f"{path} is corrupt ({error}); delete it to start again.") from error
         if not isinstance(kept, dict) or not {"config", "items"} <= kept.keys():

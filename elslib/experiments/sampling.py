@@ -77,7 +77,7 @@ class Sampling(Task):
         x, clock, schedule = self.noise.to(self.device), Stopwatch(), cosine()
         labels = None
         if self.label is not None:
-            labels = torch.full((len(x),), self.label, device=self.device)
+            labels = torch.full((len(x),), self.label, dtype=torch.int64, device=self.device)
 
         def local(shard: ImageSet) -> ScoreMachine:
             # A mapped file stays one: moving it, even to where it is, would read it all.

@@ -60,7 +60,7 @@ def _imports_of(path: Path, library: Path) -> set[str]:
 @lru_cache(maxsize=4096)
 def _read_imports(path: Path, library: Path, mtime_ns: int, size: int) -> set[str]:
     package = (library.name, *path.parent.relative_to(library).parts)
-    return _imported(path.read_text(), library.name, package)
+    return _imported(path.read_text(encoding="utf-8"), library.name, package)
 
 
 def _imported(code: str, library: str, package: tuple[str, ...] = ()) -> set[str]:
@@ -138,7 +138,7 @@ def _lazy(package: Path, library: Path) -> dict[str, str]:
     stub = package / "__init__.pyi"
     stub = stub if stub.is_file() else package / "__init__.py"
     here = (library.name, *package.relative_to(library).parts)
-    tree = _parsed(stub.read_text()) if stub.is_file() else None
+    tree = _parsed(stub.read_text(encoding="utf-8")) if stub.is_file() else None
     found = {}
     for node in ast.walk(tree) if tree else ():
         if isinstance(node, ast.ImportFrom):

@@ -98,7 +98,7 @@ def load_card(name: str) -> dict:
             f"{', '.join(known) or 'none'}. Train one with `elslib train`."
         )
     try:
-        content = json.loads(card.read_text())
+        content = json.loads(card.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{card} is corrupt or truncated ({error}); restore it.") from error
     if not isinstance(content, dict):
@@ -195,7 +195,7 @@ def load_scale(network: str, machine: str) -> ScaleTable:
 def read_record(path: Path) -> Mapping:
     """The run record that a json file is, or holds. ValueError for a file that has none."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         record = content.get("record", content)
         return {key: record[key] for key in ("command", "config", "data_sha256", "seconds")}
     except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:

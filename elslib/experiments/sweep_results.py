@@ -93,7 +93,7 @@ def at(swept: pd.DataFrame, point: Point, network_steps: int = 150) -> Float[Ten
     if found.empty:
         raise ValueError(f"the sweep must hold {point} at {network_steps} network steps, got none.")
     r = found.drop_duplicates("seed").sort_values("seed").r
-    return torch.tensor(r.tolist(), dtype=torch.float64)
+    return torch.tensor(r.tolist(), dtype=torch.float64, device="cpu")
 
 
 def curve(

@@ -182,13 +182,17 @@ class Agreement(Task):
         self.record.unlink(missing_ok=True)  # a kill must not leave it beside other rows
         rows = pd.DataFrame(self.kept.gathered("rows"))
         agreement_results.write_rows(self.network, rows.loc[rows.seed < self.seeds, :])
-        drawn_from = torch.tensor(self.kept.gathered("seeds"))
+        drawn_from = torch.tensor(self.kept.gathered("seeds"), dtype=torch.int64, device="cpu")
         first = drawn_from < self.seeds
         pictures = {
-            name: torch.tensor([x for item in self.kept.items for x in item["pictures"][name]])
+            name: torch.tensor(
+                [x for item in self.kept.items for x in item["pictures"][name]],
+                dtype=torch.uint8,
+                device="cpu",
+            )
             for name in self.kept.items[0]["pictures"]
         }
-        bytes_of = {name: x[first].byte() for name, x in pictures.items()}
+        bytes_of = {name: x[first] for name, x in pictures.items()}
         agreement_results.write_pictures(self.network, drawn_from[first].tolist(), bytes_of)
 
     def summary(self) -> dict:

@@ -160,7 +160,7 @@ def explore(
         )
     check_channels("noise", noise)
     times = uniform_times(n_steps)
-    labels = None if label is None else torch.tensor([label])
+    labels = None if label is None else torch.tensor([label], dtype=torch.int64, device="cpu")
     other: list[Tensor | None] = [None] * n_steps
     if network is not None:
         common_schedule(machine, network)

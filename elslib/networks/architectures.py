@@ -73,7 +73,7 @@ class Embedding(nn.Module):
 
     def __init__(self, classes: int | None):
         super().__init__()
-        j = torch.arange(FREQUENCIES)
+        j = torch.arange(FREQUENCIES, device="cpu").float()
         frequencies = torch.exp(-math.log(10_000) * j / (FREQUENCIES - 1))
         self.register_buffer("frequencies", frequencies, persistent=False)
         self.classes = nn.Embedding(classes, 2 * FREQUENCIES) if classes else None
@@ -201,10 +201,16 @@ class UNet(nn.Module):
 
 
 def build(config: NetworkConfig) -> nn.Module:
-    """A freshly initialised network, from torch's global generator."""
-    if config.architecture == "resnet":
-        return ResNet(config)
-    return UNet(config, attention=config.architecture == "unet-attention")
+    """A freshly initialised network, float32 on the CPU, from torch's global generator."""
+    default = torch.get_default_dtype()  # the only way to tell torch's layers
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu"):
+            if config.architecture == "resnet":
+                return ResNet(config)
+            return UNet(config, attention=config.architecture == "unet-attention")
+    finally:
+        torch.set_default_dtype(default)
 
 
 def rebuild(config: NetworkConfig, weights: Mapping[str, Tensor]) -> nn.Module:

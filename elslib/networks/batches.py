@@ -20,9 +20,10 @@ def noisy_batch(
     """Noisy images, times, classes (None if there are none) and noise of one step."""
     chosen = _order(len(images), seed, step * size, size)
     generator = _generator(stream, seed, step)
-    t = torch.randint(TIME_GRID, (size,), generator=generator) / TIME_GRID
+    t = torch.randint(TIME_GRID, (size,), generator=generator, device="cpu").float() / TIME_GRID
     x0 = images.pixels[chosen]
-    eps = torch.randn(x0.shape, generator=generator).to(x0.device)
+    eps = torch.randn(x0.shape, generator=generator, dtype=torch.float32, device="cpu")
+    eps = eps.to(x0.device)
     alpha, sigma = schedule.batch_levels(t, x0)
     label = None if images.labels is None else images.labels[chosen]
     return alpha * x0 + sigma * eps, t.to(x0.device), label, eps
@@ -37,7 +38,10 @@ def _generator(stream: int, seed: int, number: int) -> torch.Generator:
 def _order(n: int, seed: int, first: int, count: int) -> Tensor:
     """Entries first..first+count of the endless shuffled sequence of epochs."""
     epochs = range(first // n, (first + count - 1) // n + 1)
-    shuffled = [torch.randperm(n, generator=_generator(EPOCHS, seed, epoch)) for epoch in epochs]
+    shuffled = [
+        torch.randperm(n, generator=_generator(EPOCHS, seed, epoch), device="cpu")
+        for epoch in epochs
+    ]
     start = first - epochs[0] * n
     return torch.cat(shuffled)[start : start + count]
 

@@ -16,6 +16,7 @@ from elslib.schedules import (
     cosine,
     denoised_from_noise,
     denoised_from_velocity,
+    times_of,
 )
 
 Prediction = Literal["epsilon", "sample", "v_prediction"]
@@ -88,7 +89,8 @@ class DiffusersDenoiser:
                 f"{_levels(first)} to {_levels(last)}, got {_levels(worst)} at t = {t}; give "
                 f"load_diffusers a schedule that stays within."
             )
-        return torch.as_tensor(np.interp(angle, self.angles, np.arange(len(self.angles))))
+        found = np.interp(angle, self.angles, np.arange(len(self.angles)))
+        return torch.as_tensor(found, dtype=torch.float64, device="cpu")
 
     def __call__(
         self,
@@ -103,7 +105,7 @@ class DiffusersDenoiser:
         label, or one out of range.
         """
         check_input(self, self.module, x, t, label)
-        times = torch.as_tensor(t, dtype=torch.float64).expand(len(x))
+        times = times_of(t).expand(len(x))
         steps = self.timestep(times).to(x.device, torch.float32)
         with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
             predicted = self.module(x, steps, class_labels=label).sample
@@ -214,7 +216,7 @@ def _read(file: Path, missing: str) -> dict:
     if not file.is_file():
         raise FileNotFoundError(f"{missing}.")
     try:
-        content = json.loads(file.read_text())
+        content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{file} is corrupt or truncated ({error}); restore it.") from error
     if not isinstance(content, dict):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from elslib.denoisers.machines import check_times_and_labels
 from elslib.networks.architectures import NetworkConfig
-from elslib.schedules import Schedule, cosine, denoised_from_noise
+from elslib.schedules import Schedule, cosine, denoised_from_noise, times_of
 from elslib.windows import Border
 
 
@@ -40,7 +40,7 @@ class NetworkDenoiser:
         for another number of channels, a missing label, or one out of range.
         """
         check_input(self.config, self.module, x, t, label)
-        times = torch.as_tensor(t, dtype=torch.float64).expand(len(x))
+        times = times_of(t).expand(len(x))
         with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
             eps = self.module(x, times.to(x), label)
         alpha, sigma = self.schedule.batch_levels(times, x)

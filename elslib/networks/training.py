@@ -113,7 +113,7 @@ class Trainer:
         self.adam = torch.optim.Adam(self.module.parameters(), lr=config.lr, fused=True)
         self.losses: list[float] = []
         self.held_out: list[float] = []
-        self.level_errors = torch.ones(LEVELS)
+        self.level_errors = torch.ones(LEVELS, dtype=torch.float32, device="cpu")
         self.seconds = 0.0
 
     def step(self) -> TrainStep:
@@ -150,7 +150,7 @@ class Trainer:
         if self.config.weighting == "none":
             return torch.ones_like(errors)
         level = (t.cpu() * LEVELS).long()
-        found, sums = level.bincount(minlength=LEVELS), torch.zeros(LEVELS)
+        found, sums = level.bincount(minlength=LEVELS), torch.zeros_like(self.level_errors)
         sums.index_add_(0, level, errors.cpu())
         here = found > 0
         move = max(MOVE, 1 / (1 + number))  # so that it forgets that it began at 1
@@ -181,10 +181,10 @@ class Trainer:
             state[f"weights.{name}"] = parameter.detach()
             for key, value in self.adam.state[parameter].items():
                 state[f"adam.{key}.{name}"] = value
-        state["losses"] = torch.tensor(self.losses, dtype=torch.float64)
-        state["held_out"] = torch.tensor(self.held_out, dtype=torch.float64)
+        state["losses"] = torch.tensor(self.losses, dtype=torch.float64, device="cpu")
+        state["held_out"] = torch.tensor(self.held_out, dtype=torch.float64, device="cpu")
         state["level_errors"] = self.level_errors
-        state["seconds"] = torch.tensor(self.seconds, dtype=torch.float64)
+        state["seconds"] = torch.tensor(self.seconds, dtype=torch.float64, device="cpu")
         write_tensors(path, state, _identity(self.config, self.images))
 
     def load(self, path: Path) -> None:

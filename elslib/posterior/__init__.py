@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from elslib.exact import exact
 from elslib.posterior.cpu import fused_posterior
 from elslib.posterior.dictionary import BROKEN_IMAGES, PatchDictionary
 from elslib.posterior.query import Query
@@ -52,7 +53,8 @@ def patch_posterior(
     dictionary = images if isinstance(images, PatchDictionary) else PatchDictionary(images)
     _check(x, dictionary.images)
     check_window(window, x.shape[2], x.shape[3], border)
-    posterior = _engine(x, query.window)(x.detach(), dictionary, query)
+    with exact(x):
+        posterior = _engine(x, query.window)(x.detach(), dictionary, query)
     if not bool(torch.isfinite(posterior.log_sum).all()):
         raise ValueError(BROKEN_IMAGES)
     return posterior

@@ -106,7 +106,7 @@ def _windows(images: Tensor, n: Tensor, row: Tensor, col: Tensor, r: int, circul
     """What is within r of places (n, row, col) [*places] in float64, [*places, c k k]; zeros
     outside."""
     h, w = images.shape[2:]
-    reach = torch.arange(-r, r + 1)
+    reach = torch.arange(-r, r + 1, device=images.device)
     y, x = row[..., None, None] + reach[:, None], col[..., None, None] + reach
     inside = (y >= 0) & (y < h) & (x >= 0) & (x < w) | circular
     found = images[n[..., None, None], :, y % h, x % w].double()  # (*places, k, k, c)

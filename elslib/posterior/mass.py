@@ -37,7 +37,7 @@ def image_mass(
     whole = patch_posterior(x, dictionary, alpha, sigma, window, border)
     b, (n, _, h, w) = len(x), dictionary.images.shape
     size = (b, n, h, w) if by_pixel else (b, n)
-    out = torch.zeros(size, dtype=torch.float32 if by_pixel else torch.float64)
+    out = torch.zeros(size, dtype=torch.float32 if by_pixel else torch.float64, device="cpu")
     fused = x.dtype == torch.float32 and x.device.type == "cpu" and native.library() is not None
     if window is None or is_coarse(whole.log_sum) or not fused:
         for i in range(n):  # by the law of `merge`, a share is a quotient of sums

@@ -110,7 +110,7 @@ def _tiles(b: int, h: int, w: int, window: Window, border: Border, size: int) ->
                 for part in (axis.start, axis.size, axis.before, axis.after)
             ]
             rows += [[*about, first] for first in range(0, b * row.size * col.size, size)]
-    return torch.tensor(rows, dtype=torch.int32)
+    return torch.tensor(rows, dtype=torch.int32, device="cpu")
 
 
 def _alone(rows: AxisClass, cols: AxisClass) -> list[tuple[AxisClass, AxisClass]]:

@@ -130,14 +130,14 @@ def posterior_sums(x: Tensor, images: Tensor, order: Tensor, problem: Problem) -
     b, c, h, w = x.shape
     top = problem.top
     sums = Sums(
-        torch.full((b, h, w), torch.inf),
-        torch.zeros(b, h, w, dtype=torch.float64),
-        torch.zeros(b, h, w, dtype=torch.float64),
-        torch.zeros(b, h, w, c, dtype=torch.float64),
-        torch.full((b, h, w, top), torch.inf),
-        torch.zeros(b, h, w, top, dtype=torch.int64),
+        torch.full((b, h, w), torch.inf, dtype=torch.float32, device="cpu"),
+        torch.zeros(b, h, w, dtype=torch.float64, device="cpu"),
+        torch.zeros(b, h, w, dtype=torch.float64, device="cpu"),
+        torch.zeros(b, h, w, c, dtype=torch.float64, device="cpu"),
+        torch.full((b, h, w, top), torch.inf, dtype=torch.float32, device="cpu"),
+        torch.zeros(b, h, w, top, dtype=torch.int64, device="cpu"),
     )
-    limit = torch.full((b, h, w), torch.inf)
+    limit = torch.full((b, h, w), torch.inf, dtype=torch.float32, device="cpu")
     outcome = kernel.posterior_sums(
         _problem(problem, x),
         images.data_ptr(), order.data_ptr(), len(order), x.data_ptr(), b,
@@ -156,7 +156,7 @@ def image_mass(
     `log_sum` [b, h, w] is that of all images together; x, images and order are those of
     `posterior_sums`. `out` is float64 [b, n], summed over pixels, or float32 [b, n, h, w].
     """
-    total = out if out.ndim == 2 else torch.zeros(out.shape[:2], dtype=torch.float64)
+    total = out if out.ndim == 2 else torch.zeros(out.shape[:2], dtype=torch.float64, device="cpu")
     by_pixel = out.data_ptr() if out.ndim == 4 else None
     mass = _Mass(total.data_ptr(), by_pixel, len(images))
     _second_pass(x, images, order, problem, log_sum, mass, _Sums())
@@ -168,7 +168,7 @@ def fold_sums(
     """What the patches of `order` add to the sum of what the windows around a pixel expect of it,
     float64 [b, h, w, c]. Arguments are those of `image_mass`."""
     b, c, h, w = x.shape
-    out = torch.zeros(b, h, w, c, dtype=torch.float64)
+    out = torch.zeros(b, h, w, c, dtype=torch.float64, device="cpu")
     sums = _Sums(accumulator=out.data_ptr())
     _second_pass(x, images, order, problem, log_sum, None, sums)
     return out
