@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -13,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 from click.testing import CliRunner
@@ -90,6 +92,107 @@ def begun(gate: Path) -> list[int]:
 def test_axes(notebook, text, expected):
     """Typed as the notebook's parameters are."""
     assert grid.parse_axis(notebook, text) == expected
+
+
+TYPES = """# %% tags=["parameters"]
+from typing import Literal, Optional
+
+untyped = None
+computed = 2 * 3
+lr = 1e-2
+maybe: int | None = None
+other: "float | None" = None
+optional: Optional[str] = None
+rows: list[list[int]] = [[1], [2]]
+pair: tuple[int, int] = (1, 2)
+either: str | int = "a"
+kind: Literal["a", "b"] = "a"
+text: str = ""
+anything: object = None
+"""
+
+
+@pytest.fixture
+def types(tmp_path):
+    path = tmp_path / "types.py"
+    path.write_text(TYPES)
+    return path
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("untyped=3,None,a", [3, None, "a"]),
+        ("computed=3,0.5", [3, 0.5]),
+        ("lr=1,1e-3", [1.0, 1e-3]),
+        ("maybe=3,None,0:2", [3, None, 0, 1]),
+        ("other=3,None,1e-3,inf", [3.0, None, 1e-3, float("inf")]),
+        ("optional=3,None,it's", ["3", None, "it's"]),
+        ("rows=[[1,2],[3]],[]", [[[1, 2], [3]], []]),
+        ("pair=(1,2), (3,4)", [(1, 2), (3, 4)]),
+        ("either=3,b", [3, "b"]),
+        ("kind=b", ["b"]),
+        ("text='a,b',c d,\"it's, well\",None", ["a,b", "c d", "it's, well", "None"]),
+        ("anything=True,{'a': [1,2]}", [True, {"a": [1, 2]}]),
+    ],
+)
+def test_parameters_keep_their_type(types, text, expected):
+    """What the notebook says of them decides; where it says nothing, how the value is written."""
+    _, found = grid.parse_axis(types, text)
+    assert list(map(repr, found)) == list(map(repr, expected))
+    sweep.plan(types, {text.partition("=")[0]: found}, types.parent / "out")
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("maybe=x", r"maybe must be of type int | None in types.py, got 'x'"),
+        ("rows=3", "rows must be of type list in types.py, got '3'"),
+        ("lr=fast", "lr must be of type float in types.py, got 'fast'"),
+        ("text='a", r"-g must close its quotes and brackets, got \"'a\""),
+        ("rows=[1,2", r"-g must close its quotes and brackets, got '[1,2'"),
+    ],
+)
+def test_values_of_another_type(types, text, message):
+    """The rule, the value and the remedy."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        grid.parse_axis(types, text)
+
+
+def test_typed_grids_from_files_and_numpy(types, tmp_path, as_installed):
+    """`1e-3` is a number; a value that is a list stands in a list; NumPy's numbers are numbers."""
+    path = tmp_path / "grid.yaml"
+    path.write_text("lr: [1e-3, 2E+2, -1e5]\nrows: [[[1, 2]], []]\nmaybe: [null, 3]\n")
+    read = grid.read_grid(path)
+    assert read == {"lr": [1e-3, 200.0, -1e5], "rows": [[[1, 2]], []], "maybe": [None, 3]}
+    runs = sweep.plan(types, read, tmp_path / "out")
+    assert len({run.key for run in runs}) == 12
+    axes: Any = {"maybe": np.arange(2), "lr": np.linspace(0, 1, 3)}
+    drawn = sweep.plan(types, axes, tmp_path)
+    assert [type(value) for value in drawn[0].parameters.values()] == [int, float]
+    path.write_text("maybe: 2026-11-29\n")
+    with pytest.raises(ValueError, match="maybe must be of type int"):
+        sweep.plan(types, grid.read_grid(path), tmp_path)
+    path.write_bytes(b"maybe: \xff\n")
+    with pytest.raises(ValueError, match="must be yaml"):
+        grid.read_grid(path)
+
+
+def test_parameters_that_are_no_python(types):
+    """Said before anything runs."""
+    types.write_text(TYPES + "seed: int =\n")
+    with pytest.raises(ValueError, match="parameters of types.py must be Python"):
+        grid.parse_axis(types, "lr=1")
+
+
+def test_typed_parameters_arrive(types, tmp_path):
+    """In the notebook they are what they were; lists and None stand in table and record."""
+    types.write_text(TYPES + "\n# %%\nassert rows == [[1, 2], [3]] and maybe is None, rows\n")
+    out = tmp_path / "out"
+    done = command(types, "-g", "rows=[[1,2],[3]]", "-g", "maybe=None", "--out", out)
+    assert done.exit_code == 0, done.output
+    assert [row["rows"] for row in rows(out)] == ["[[1, 2], [3]]"]
+    assert json.loads((out / "sweep.json").read_text())["config"]["axes"]["maybe"] == [None]
 
 
 @pytest.mark.parametrize(

@@ -1,52 +1,90 @@
 """Grids of a notebook's parameters, as they are written on a command line or in a file."""
 
+import ast
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
 
-from elslib.book.parameters import check_parameters, parameters_of
+from elslib.book.parameters import Parameter, parameter
 
-Value = int | float | str | bool
+Value = int | float | str | bool | list | tuple | dict | None
+CLOSING = {"[": "]", "(": ")", "{": "}"}
 
 
 def parse_axis(notebook: Path, text: str) -> tuple[str, list[Value]]:
     """The axis `NAME=VALUES` of a grid, typed as the notebook's parameter NAME.
 
-    VALUES are separated by commas; integers also as a range FIRST:LAST[:STEP], LAST excluded.
-    Raises ValueError for an unknown parameter and for values of another type.
+    VALUES are separated by commas; a value that has commas itself stands in quotes, lists in
+    brackets; integers also as a range FIRST:LAST[:STEP], LAST excluded. Raises ValueError for an
+    unknown parameter and for values of another type.
     """
     name, equals, values = text.partition("=")
     if not equals or not values:
         raise ValueError(f"-g must be NAME=VALUES, got {text!r}; for example seed=0:8.")
-    known = parameters_of(notebook)
-    kind = known[name]["inferred_type_name"] if name in known else "str"
+    known = parameter(notebook, name)
     found: list[Value] = []
-    for part in values.split(","):
-        try:
-            found += _typed(part.strip(), kind)
-        except (ValueError, TypeError) as error:
-            raise ValueError(
-                f"{name} must be of type {kind} in {notebook.name}, got {part!r}."
-            ) from error
-    for value in found:
-        check_parameters(notebook, {name: value})
+    for part in _parts(values):
+        if not (read := _typed(part.strip(), known)):
+            raise ValueError(f"{name} must be of type {known} in {notebook.name}, got {part!r}.")
+        found += read
     return name, found
 
 
-def _typed(text: str, kind: str) -> Sequence[Value]:
-    if kind == "int" and ":" in text:
+def _parts(text: str) -> list[str]:
+    """What stands between commas, but for those in quotes and brackets that a value begins with."""
+    parts, open_ = [""], ""  # the quote or brackets that are to be closed, the last one first
+    for letter in text:
+        if open_ and letter == open_[0]:
+            open_ = open_[1:]
+        elif open_[:1] not in ("'", '"') and (open_ or not parts[-1].strip()):
+            open_ = CLOSING.get(letter, letter if letter in "'\"" else "") + open_
+        if letter == "," and not open_:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    if open_:
+        raise ValueError(f"-g must close its quotes and brackets, got {text!r}.")
+    return parts
+
+
+def _typed(text: str, known: Parameter) -> Sequence[Value]:
+    """The values that a text stands for: one, several for a range, none if it has another type."""
+    types = known.types
+    if "int" in types and re.fullmatch(r"-?\d+:-?\d+(:-?[1-9]\d*)?", text):
         return range(*(int(bound) for bound in text.split(":")))
-    if kind == "bool":
-        return [{"true": True, "false": False}.get(text.lower(), text)]
-    return [{"int": int, "float": float}.get(kind, str)(text)]
+    if "bool" in types and text.lower() in ("true", "false"):
+        return [text.lower() == "true"]
+    if "float" in types and "int" not in types:
+        with suppress(ValueError):
+            return [float(text)]
+    if types != ("str",) or text[:1] in ("'", '"'):
+        with suppress(ValueError, SyntaxError, TypeError, MemoryError):
+            value = ast.literal_eval(text)
+            if known.takes(value):
+                return [value]
+    return [text] if known.takes(text) else []
+
+
+class _Numbers(yaml.SafeLoader):
+    """To yaml 1.1 a number needs a dot before its exponent: `1e-3` would be a text."""
+
+
+_Numbers.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789")
+)
 
 
 def read_grid(path: Path) -> dict[str, list[Value]]:
-    """Axes from a yaml file that maps each parameter to a value or a list of values."""
+    """Axes from a yaml file that maps each parameter to a value or a list of values.
+
+    So of a parameter that is a list a list of lists. Raises ValueError for what is no such file.
+    """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Numbers)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} must be yaml, but {error}.") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} must map parameters to lists of values, got {content!r}.")

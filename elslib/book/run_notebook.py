@@ -39,6 +39,8 @@ if __name__ == "__main__":
             nbformat.reads(notebook, as_version=4),
             target.replace("{", "{{").replace("}", "}}"),
             json.loads(parameters),
+            kernel_name="python3",  # whatever name of a kernel stands in the notebook
+            language="python",
             cwd=folder,
             progress_bar=False,
             store_widget_state=False,

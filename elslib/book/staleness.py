@@ -32,13 +32,20 @@ def content_key(notebook: Path, parameters: Mapping[str, object], root: Path = R
 def places(parameters: Mapping[str, object], root: Path = ROOT) -> list[str]:
     """How the paths begin that a run may depend on: in the checkout, in the folder of full and
     imported sets, and of files that a parameter names by their path, whatever their suffix."""
-    texts = [value for value in parameters.values() if isinstance(value, str)]
+    texts = _texts(list(parameters.values()))
     named = [part.strip() for text in texts for part in text.split(",") if part.strip()]
     folders = {root, root.resolve(), Path(os.path.abspath(root / cache_folder()))}
     return [
         *(f"{folder}{os.sep}" for folder in folders),
         *(os.path.normpath(root / v) for v in named if len(v) < LONGEST_PATH),
     ]
+
+
+def _texts(value: object) -> list[str]:
+    """The texts that a parameter is, or holds."""
+    if isinstance(value, list | tuple):
+        return [text for part in value for text in _texts(part)]
+    return [value] if isinstance(value, str) else []
 
 
 def stale_by(

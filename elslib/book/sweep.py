@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+import numpy as np
 from dask.system import CPU_COUNT
 from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 
@@ -72,10 +73,11 @@ def plan(
 
     Raises ValueError for a wrong parameter, an empty axis, or a value that stands there twice.
     """
+    axes = {name: [_python(value) for value in values] for name, values in axes.items()}
     for name, values in axes.items():
         for value in values:
             check_parameters(notebook, {name: value})
-        if len(values) == 0 or len(set(values)) < len(values):
+        if len(values) == 0 or len({json.dumps(value) for value in values}) < len(values):
             raise ValueError(f"{name} must have values that differ, at least one, got {values}.")
     runs = []
     for point in itertools.product(*axes.values()):
@@ -83,6 +85,11 @@ def plan(
         key = content_key(notebook, parameters, root)
         runs.append(Run(notebook, parameters, key, out / key[:16]))
     return runs
+
+
+def _python(value: Value) -> Value:
+    """A number of NumPy's, as in a grid from numpy.linspace, as Python's."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def perform(run: Run, root: Path = ROOT) -> None:
@@ -212,7 +219,9 @@ def collect(runs: Sequence[Run], path: Path, root: Path = ROOT) -> int:
 def _record_of_all(runs: Sequence[Run], rows: Sequence[Mapping[str, Value]]) -> RunRecord:
     """What was asked for, as axes, and what the finished runs say of data and time."""
     axes = {
-        name: list(dict.fromkeys(run.parameters[name] for run in runs))
+        name: list(
+            {json.dumps(run.parameters[name]): run.parameters[name] for run in runs}.values()
+        )
         for name in runs[0].parameters
     }
     config = {"notebook": runs[0].notebook.name, "axes": axes, "runs": len(runs)}
