@@ -1,8 +1,10 @@
 """Image sets: the embedded files, the full sets in their true on-disk formats, and every error."""
 
+import errno
 import gzip
 import hashlib
 import json
+import os
 import pickle
 import shutil
 import struct
@@ -566,6 +568,83 @@ def test_corrupt_kept_celeba_array(root, monkeypatch, kept):
     truncate(root / "celeba-train-crop178.npy", kept)
     with pytest.raises(ValueError, match=f"celeba .*{CORRUPT} celeba"):
         named.load("celeba")
+
+
+def test_celeba_is_used_where_it_cannot_be_kept(root, monkeypatch):
+    """A folder of somebody else's, or a full disk: decoded all the same, with one warning."""
+    write_celeba(root, monkeypatch)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    expected = full_sets.celeba(root)[0]
+    (root / "celeba-train-crop178.npy").unlink()
+    monkeypatch.setattr(full_sets.np, "save", full)
+    with pytest.warns(UserWarning, match="celeba is not kept decoded .*No space left") as caught:
+        assert torch.equal(full_sets.celeba(root)[0], expected)
+    assert len(caught) == 1 and not list(root.glob("*.npy"))
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "L"])
+def test_celeba_photographs_of_other_kinds(root, monkeypatch, mode):
+    """JPEGs of printers and grey ones are photographs, too."""
+    path = write_celeba(root, monkeypatch) / "img_align_celeba" / "000001.jpg"
+    with Image.open(path) as photo:
+        photo.convert(mode).save(path, quality=100)
+    assert float((named.load("celeba").pixels[0, :, 16, 16] - gray(60)).abs().max()) < 0.05
+
+
+@pytest.mark.parametrize("size", [(64, 64), (178, 178), (409, 687)])
+def test_celeba_prepared_at_another_size(root, monkeypatch, size):
+    """No black frame, no other cut, and no word of corruption."""
+    path = write_celeba(root, monkeypatch) / "img_align_celeba" / "000002.jpg"
+    Image.new("RGB", size).save(path)
+    with pytest.raises(ValueError, match=f"must be 178x218.* got {size[0]}x{size[1]} in 000002"):
+        named.load("celeba")
+    assert not list(root.glob("*.npy"))
+
+
+def test_a_set_without_one_of_its_files(root, monkeypatch):
+    """Named, instead of telling to delete the others."""
+    (write_celeba(root, monkeypatch) / "list_bbox_celeba.txt").unlink()
+    with pytest.raises(FileNotFoundError, match="without celeba/list_bbox_celeba.txt.*fetch"):
+        named.load("celeba")
+
+
+SYSTEM = {errno.EACCES: PermissionError, errno.ENOSPC: OSError, errno.EIO: OSError}
+
+
+@pytest.mark.parametrize("number", SYSTEM)
+def test_errors_of_the_system_are_no_corruption(root, monkeypatch, number):
+    """No permission, no space, a broken disk: the file and the cause, and no word of deleting."""
+    write_celeba(root, monkeypatch)
+
+    def refused(*_, **__):
+        raise OSError(number, os.strerror(number), "photo.jpg")
+
+    monkeypatch.setattr(full_sets.TF, "pil_to_tensor", refused)
+    with pytest.raises(
+        SYSTEM[number], match=f"photo.jpg could .*: {os.strerror(number)}"
+    ) as caught:
+        named.load("celeba")
+    assert "delete" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_a_download_needs_is_named(root, monkeypatch):
+    """Torchvision fetches celeba by a package that is none of its own; an extra brings it."""
+    monkeypatch.setattr(full_sets, "find_spec", lambda name: None)
+    with pytest.raises(ConnectionError, match=r"gdown must be installed .* 'elslib\[celeba\]'"):
+        named.load("celeba", download=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04 and no more"])
+def test_a_broken_packed_set(root, content):
+    """Of our own making, and as easily cut short."""
+    root.mkdir()
+    for split in ("train", "test"):
+        (root / f"cifar10-{split}.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=f"cifar10 .*{CORRUPT} cifar10"):
+        named.load("cifar10")
 
 
 # ---- ImageSet

@@ -2,10 +2,15 @@
 
 import gzip
 import hashlib
+import pickle
+import struct
 import tempfile
+import warnings
+import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +49,7 @@ CIFAR10_SHA256 = {
 
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 
+CELEBA_SIZE = (178, 218)
 CELEBA_CROP = 178
 
 
@@ -59,7 +65,11 @@ def _load_full(name: str, split: str, download: bool) -> ImageSet:
     root, full_set = cache_folder(), FULL_SETS[name]
     try:
         pixels, labels, class_names = full_set.read(root, split, download)
+    except OtherImages:
+        raise
     except (OSError, RuntimeError, *BROKEN) as error:
+        if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
+            raise _of_the_system(error, name) from error
         if isinstance(error, BROKEN) or full_set.is_in(root):
             raise ValueError(
                 f"the files of {name} in {root} are corrupt or truncated ({error}); delete them "
@@ -72,14 +82,31 @@ def _load_full(name: str, split: str, download: bool) -> ImageSet:
                 f"such as fashion_mnist_10k."
             ) from error
         raise FileNotFoundError(
-            f"{name} is not in {root} ({error}). Fetch it with `elslib data fetch {name}` or "
-            f"load({name!r}, download=True), or set ELSLIB_DATA to the folder that holds it."
+            f"{name} is not in {root} ({full_set.lacks(root) or error}). Fetch it with "
+            f"`elslib data fetch {name}` or load({name!r}, download=True), or set ELSLIB_DATA to "
+            f"the folder that holds it."
         ) from error
     return resized_set(pixels, labels, class_names, f"{name}/{split}")
 
 
+def _of_the_system(error: OSError, name: str) -> OSError:
+    """An error with a number: no permission, a full disk. The files themselves may be sound."""
+    file = error.filename or "a file"
+    return type(error)(
+        f"{file} could not be read or written for {name}: {error.strerror}; see to that, or set "
+        f"ELSLIB_DATA to another folder. The files of {name} may be sound."
+    )
+
+
+class OtherImages(ValueError):
+    """Files that are sound, but not those of the set."""
+
+
 # What reading a broken file raises, in torchvision and below it.
-BROKEN = (AssertionError, ValueError, TypeError, EOFError, zlib.error, gzip.BadGzipFile)
+BROKEN = (
+    AssertionError, ValueError, TypeError, KeyError, EOFError, zlib.error, gzip.BadGzipFile,
+    zipfile.BadZipFile, pickle.UnpicklingError, struct.error,
+)  # fmt: skip
 
 Loaded = tuple[Tensor, Tensor | None, tuple[str, ...]]
 
@@ -111,7 +138,7 @@ def _cifar10(root: Path, split: str, download: bool) -> Loaded:
     """From our own file, if the script made it of the package, or from the original batches."""
     packed = root / f"cifar10-{split}.npz"
     if packed.is_file():
-        with np.load(packed, allow_pickle=False) as arrays:
+        with packed.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             pixels, labels = (torch.from_numpy(arrays[key]) for key in ("images", "labels"))
     else:
         data = tv.CIFAR10(str(root), train=split == "train", download=download)
@@ -139,24 +166,36 @@ def celeba(
 ) -> Loaded:
     """CelebA faces, uint8 [n, 3, 32, 32] without labels: centre crop of `crop` pixels, resized.
 
-    Decoding 160,000 files takes minutes, so the result is kept beside them. Raises ValueError
-    unless 1 <= crop <= 178, the photographs' width.
+    Decoding 160,000 files takes minutes, so the result is kept beside them, where that can be
+    written. Raises ValueError unless 1 <= crop <= 178, the photographs' width, and for photographs
+    of another size.
     """
     if not 1 <= crop <= CELEBA_CROP:
         raise ValueError(f"crop must lie in 1..{CELEBA_CROP}, the photographs' width, got {crop}.")
     kept = root / f"celeba-{split}-crop{crop}.npy"
     if kept.is_file():
         return torch.from_numpy(np.load(kept, allow_pickle=False)), None, ()
+    if download and not FULL_SETS["celeba"].is_in(root) and not find_spec("gdown"):
+        raise RuntimeError("gdown must be installed for that: pip install 'elslib[celeba]'")
     data = tv.CelebA(str(root), split=split, target_type=[], download=download)
     pixels = torch.empty(len(data), 3, SIDE, SIDE, dtype=torch.uint8, device="cpu")
     for i in tqdm(range(len(data)), desc="celeba", disable=None):
         with data[i][0] as picture:
-            photo = TF.pil_to_tensor(picture)
+            if picture.size != CELEBA_SIZE:
+                raise OtherImages(
+                    f"photographs of celeba must be {CELEBA_SIZE[0]}x{CELEBA_SIZE[1]}, aligned and "
+                    f"cropped, got {picture.size[0]}x{picture.size[1]} in {data.filename[i]}: cut "
+                    f"to {crop} pixels it would be another picture, or have a black frame."
+                )
+            photo = TF.pil_to_tensor(picture.convert("RGB"))  # some are grey or CMYK
         pixels[i] = TF.resize(TF.center_crop(photo, [crop]), [SIDE, SIDE], antialias=True)
-    with part_of(kept) as part:
-        with part.open("wb") as file:
-            np.save(file, pixels.numpy())
-        part.replace(kept)
+    try:
+        with part_of(kept) as part:
+            with part.open("wb") as file:
+                np.save(file, pixels.numpy())
+            part.replace(kept)
+    except OSError as error:  # a folder of somebody else's, a full disk
+        warnings.warn(f"celeba is not kept decoded ({error}); it will be again.", stacklevel=2)
     return pixels, None, ()
 
 
@@ -175,6 +214,11 @@ class FullSet:
             for names in (self.files, self.packed)
         )
 
+    def lacks(self, root: Path) -> str:
+        """Which of its files are missing, if others are there."""
+        missing = [file for file in self.files if not (root / file).exists()]
+        return f"without {', '.join(missing)}" if 0 < len(missing) < len(self.files) else ""
+
 
 def _idx_files(folder: str) -> tuple[str, ...]:
     parts = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
@@ -183,7 +227,10 @@ def _idx_files(folder: str) -> tuple[str, ...]:
 
 CIFAR10_FILES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
 
-CELEBA_FILES = ("img_align_celeba", "list_eval_partition.txt", "list_attr_celeba.txt")
+CELEBA_FILES = (
+    "img_align_celeba", "list_eval_partition.txt", "list_attr_celeba.txt", "identity_CelebA.txt",
+    "list_bbox_celeba.txt", "list_landmarks_align_celeba.txt",
+)  # fmt: skip
 
 FULL_SETS = {
     "fashion_mnist": FullSet(_fashion, _idx_files("FashionMNIST")),
