@@ -181,7 +181,7 @@ def test_a_network_at_a_path_needs_no_checkout(tmp_path, monkeypatch, as_install
         (("train", "--dataset", "faces", "--network", "resnet"), "'faces' is not one of"),
         (("train", "--dataset", "cifar10-full", "--network", "unet"), "elslib data fetch cifar10"),
         ((*TRAIN[:-1], 30), "width must be a multiple of 8 from 24 on, got 30"),
-        ((*TRAIN, "--steps", 0), "0 is not in the range x>=1"),
+        ((*TRAIN, "--steps", 0), "0 is not in the range 1<=x<=10000000"),
         (("calibrate", "--network", "nobody"), "no network 'nobody'"),
         ((*SAMPLE, "--label", 10), "label must be a class of"),
         ((*SAMPLE, "--first-seed", 2**31 - 1), "seeds must hold at least one in"),

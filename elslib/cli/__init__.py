@@ -2,6 +2,7 @@
 
 import click
 
+import elslib
 from elslib.cli.book import book, pdf
 from elslib.cli.data import data
 from elslib.cli.networks import agree, calibrate, train
@@ -10,7 +11,7 @@ from elslib.cli.sweep import sweep_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="elslib")
+@click.version_option(elslib.__version__)
 def main() -> None:
     """Score machines that are posteriors over training patches, and the book about them."""
 

@@ -25,10 +25,12 @@ def plain_errors(command):
     def wrapped(*args, **kwargs):
         try:
             return command(*args, **kwargs)
+        except BrokenPipeError:  # who reads has had enough: click ends without a word
+            raise
         except USER_ERRORS as error:
             if os.environ.get("ELSLIB_DEBUG"):
                 raise
-            raise click.UsageError(str(error)) from error
+            raise click.UsageError(" ".join(str(error).split())) from error
 
     return wrapped
 

@@ -18,9 +18,9 @@ NETWORK = "Its name in data/networks, or a path without suffix, such as ./mine."
 @click.option(
     "--name", default="", help="Name in data/networks, or path.  [default: DATASET-NETWORK]"
 )
-@click.option("--width", type=click.IntRange(min=24), help="Instead of the profile's.")
-@click.option("--steps", type=click.IntRange(min=1), help="Instead of the profile's.")
-@click.option("--batch", type=click.IntRange(min=1), help="Instead of the profile's.")
+@click.option("--width", type=click.IntRange(24, 4096), help="Instead of the profile's.")
+@click.option("--steps", type=click.IntRange(1, 10**7), help="Instead of the profile's.")
+@click.option("--batch", type=click.IntRange(1, 65_536), help="Instead of the profile's.")
 @click.option("--lr", type=float, help="Learning rate, instead of the profile's.")
 @click.option("--decay", type=click.Choice(training.DECAYS), help="Of the learning rate; likewise.")
 @click.option("--weighting", type=click.Choice(training.WEIGHTINGS), help="Of errors; likewise.")
@@ -37,8 +37,8 @@ def train(dataset, network, profile, name, **changes):
 @click.command()
 @click.option("--network", required=True, help=NETWORK)
 @click.option("--machine", type=click.Choice(["els", "ls"]), default="els", show_default=True)
-@click.option("--trajectories", type=click.IntRange(min=1), default=16, show_default=True)
-@click.option("--largest", type=click.IntRange(min=3), default=17, show_default=True)
+@click.option("--trajectories", type=click.IntRange(1, 10_000), default=16, show_default=True)
+@click.option("--largest", type=click.IntRange(3, 255), default=17, show_default=True)
 @work
 def calibrate(network, machine, trajectories, largest):
     """Find the window of NETWORK at each noise level; resumes an interrupted run.

@@ -14,8 +14,8 @@ from elslib.cli.common import as_json, extra, plain_errors
 @click.option("--grid", "grid_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="A yaml file: parameter to list of values.")  # fmt: skip
 @click.option("--scheduler", default="", help="Of Dask, tcp://...  [default: processes here]")
-@click.option("--workers", type=click.IntRange(min=0), default=0, help="Here.  [default: cores]")
-@click.option("--retries", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--workers", type=click.IntRange(0, 1024), default=0, help="Here.  [default: cores]")
+@click.option("--retries", type=click.IntRange(0, 100), default=1, show_default=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path),
               help="[default: sweeps/NOTEBOOK]")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print the runs, do nothing.")

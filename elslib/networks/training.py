@@ -69,7 +69,7 @@ class TrainConfig:
             number = getattr(self, name)
             if not isinstance(number, int) or number < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {number!r}.")
-        if not self.lr > 0:
+        if not 0 < self.lr < math.inf:
             raise ValueError(f"lr must be positive, got {self.lr}; 1e-3 works.")
         if self.decay not in DECAYS:
             raise ValueError(f"decay must be cosine or exponential, got {self.decay!r}.")
