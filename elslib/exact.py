@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-PRODUCTS = (torch.backends.mkldnn.matmul, torch.backends.cuda.matmul)
+PRODUCTS = (torch.backends.mkldnn.matmul, torch.backends.cuda.matmul)  # pyright: ignore
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from elslib.checks import checked
 from elslib.denoisers.machines import Denoiser
 from elslib.schedules import Schedule, noise_from_denoised
 
@@ -22,6 +23,7 @@ class Step:
     x0: Float[Tensor, "b c h w"]
 
 
+@checked
 def initial_noise(seeds: Sequence[int], shape: Sequence[int]) -> Float[Tensor, "b c h w"]:
     """Standard normal images `[len(seeds), *shape]`, one generator each.
 
@@ -31,6 +33,8 @@ def initial_noise(seeds: Sequence[int], shape: Sequence[int]) -> Float[Tensor, "
     numbers = [index(seed) for seed in seeds]  # NumPy's integers, too
     if not numbers or not all(0 <= seed < 2**31 for seed in numbers):
         raise ValueError(f"seeds must hold at least one in 0..2^31 - 1, got {numbers}.")
+    if len(shape) == 0 or min(shape) < 1:
+        raise ValueError(f"shape must be that of an image, [c, h, w], got {list(shape)}.")
     generators = (torch.Generator("cpu").manual_seed(seed) for seed in numbers)
     return torch.stack([
         torch.randn(*shape, generator=generator, dtype=torch.float32, device="cpu")
@@ -38,6 +42,7 @@ def initial_noise(seeds: Sequence[int], shape: Sequence[int]) -> Float[Tensor, "
     ])  # fmt: skip
 
 
+@checked
 def uniform_times(n_steps: int) -> list[float]:
     """The grid 1, (N-1)/N, ..., 1/N, 0. ValueError unless n_steps >= 1."""
     if n_steps < 1:
@@ -45,6 +50,7 @@ def uniform_times(n_steps: int) -> list[float]:
     return [i / n_steps for i in range(n_steps, -1, -1)]
 
 
+@checked
 def geometric_times(n_steps: int, schedule: Schedule, last: float) -> list[float]:
     """From 1 to 0 in `n_steps`: sigma / alpha falls by one factor a step, to `last`, then to 0.
 
@@ -83,6 +89,7 @@ def common_schedule(*denoisers: Denoiser) -> Schedule:
     return first
 
 
+@checked
 def ddim(
     denoise: Denoiser,
     x: Float[Tensor, "b c h w"],
@@ -108,6 +115,7 @@ def ddim(
         x = alpha_next * x0 + sigma_next * eps
 
 
+@checked
 @torch.no_grad()
 def sample(
     denoise: Denoiser,

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from textwrap import shorten
 
+from elslib.checks import check_fields
 from elslib.windows import Side, Window, check_window
 
 
@@ -26,6 +27,7 @@ class ScaleTable:
     upper: tuple[float, ...] | None = None
 
     def __post_init__(self):
+        check_fields(self)
         if not self.times or len(self.times) != len(self.windows):
             raise ValueError(
                 f"times and windows must have the same length of at least 1, got "

@@ -647,6 +647,19 @@ def test_a_broken_packed_set(root, content):
         named.load("cifar10")
 
 
+def test_a_user_without_a_home(monkeypatch):
+    """Neither HOME nor an entry in passwd, as in a container: the embedded sets load all the same,
+    and what is fetched goes to a temporary folder of that user."""
+
+    def nowhere():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("ELSLIB_DATA", raising=False)
+    monkeypatch.setattr(folders.Path, "home", nowhere)
+    assert folders.cache_folder().name == f"elslib-{os.getuid()}"
+    assert len(named.load("noto_emoji/held_out")) > 0
+
+
 # ---- ImageSet
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,7 +127,7 @@ def test_numbers_have_colours():
     assert colours[0, :, 1, 1].tolist() == [-1, -1, -1]
 
 
-HOSTILE = {
+HOSTILE: dict[Any, Any] = {
     "image.origin": "lower",
     "image.cmap": "gray_r",
     "axes.facecolor": "black",

@@ -16,8 +16,8 @@ import yaml
 ROOT = Path(__file__).parents[1]
 # A subpackage, or a module beside them, may import those before it, and within itself anything.
 ORDER = [
-    "io", "exact", "schedules", "windows", "scales", "data", "posterior", "denoisers", "samplers",
-    "networks", "analysis", "figures", "experiments", "book", "cli", "__main__",
+    "io", "checks", "exact", "schedules", "windows", "scales", "data", "posterior", "denoisers",
+    "samplers", "networks", "analysis", "figures", "experiments", "book", "cli", "__main__",
 ]  # fmt: skip
 
 

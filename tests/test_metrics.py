@@ -171,7 +171,7 @@ def test_constant_images_are_refused_in_every_precision():
 
 def test_shapes_that_only_hold_as_many_numbers_are_refused(as_installed):
     """A single image without its batch axis, or another shape of the same size."""
-    with pytest.raises(ValueError, match=r"must have the shape \[b, c, h, w\], got \(3, 8, 8\)"):
+    with pytest.raises(ValueError, match=r"must be a .* \[b, c, h, w\].* got .* \(3, 8, 8\)"):
         metrics.pearson_r(A[0], B[0])
     for distance in (metrics.nearest_image, metrics.nearest_shift):
         with pytest.raises(ValueError, match="must agree in channels, height and width"):

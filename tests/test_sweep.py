@@ -299,6 +299,19 @@ def test_a_scheduler_without_workers(notebook, tmp_path, processes, monkeypatch)
     assert done.exit_code == 2 and "must have workers" in done.stderr
 
 
+@pytest.mark.parametrize("error", [RuntimeError("Nanny failed to start."), OSError(99, "no")])
+def test_processes_that_cannot_be_started(notebook, tmp_path, monkeypatch, error):
+    """A script without a main guard, a machine without its own address: one line."""
+
+    def refused(**_):
+        raise error
+
+    monkeypatch.setattr(sweep, "LocalCluster", refused)
+    done = command(notebook, "-g", "n=1", "--out", tmp_path / "out")
+    assert done.exit_code == 2 and "processes could not be started here" in done.stderr
+    assert "__main__" in done.stderr.splitlines()[-1]
+
+
 def test_a_sweep_beside_another_cluster(notebook, tmp_path):
     """Somebody else may hold the port that Dask takes by default."""
     (tmp_path / "go").touch()

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from elslib.checks import checked
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -19,6 +21,7 @@ class Interval:
         return f"{self.estimate:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
 
 
+@checked
 def median_interval(
     values: Float[Tensor, " n"], level: float = 0.95, draws: int = 10_000, seed: int = 0
 ) -> Interval:
@@ -34,6 +37,7 @@ def median_interval(
     return _bootstrap(float(torch.quantile(v, 0.5)), medians, level)
 
 
+@checked
 def share_interval(hits: int, n: int, level: float = 0.95) -> Interval:
     """The share of `hits` out of `n` with Wilson's score interval, which has a width at 0 and 1.
 

@@ -8,9 +8,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from elslib.checks import checked
 from elslib.posterior.fft_shifts import overlaps
 
 
+@checked
 def pearson_r(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
     """Pearson's r of each pair of images, over all channels and pixels; float64 in [-1, 1].
 
@@ -25,11 +27,13 @@ def pearson_r(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float
     return (x * y).sum(dim=1) / (x.norm(dim=1) * y.norm(dim=1))
 
 
+@checked
 def r_squared(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
     """Pearson's r, squared, of each pair of images; float64 in [0, 1]."""
     return pearson_r(a, b).square()
 
 
+@checked
 def coefficient_of_determination(
     prediction: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]
 ) -> Float[Tensor, " b"]:
@@ -44,6 +48,7 @@ def coefficient_of_determination(
     return 1 - residual / _centred(truth).square().sum(dim=1)
 
 
+@checked
 def own_rank(
     images: Float[Tensor, "b c h w"], predictions: Float[Tensor, "b c h w"]
 ) -> Float[Tensor, " b"]:
@@ -77,6 +82,7 @@ def _centred(images: Tensor) -> Tensor:
     return flat - flat.mean(dim=1, keepdim=True)
 
 
+@checked
 def nearest_image(
     x: Float[Tensor, "b c h w"], images: Float[Tensor, "n c h w"]
 ) -> tuple[Int[Tensor, " b"], Float[Tensor, " b"]]:
@@ -85,6 +91,7 @@ def nearest_image(
     return nearest.indices, nearest.values / x[0].numel() ** 0.5
 
 
+@checked
 def nearest_shift(
     x: Float[Tensor, "b c h w"], images: Float[Tensor, "n c h w"]
 ) -> Float[Tensor, " b"]:
@@ -99,6 +106,7 @@ def nearest_shift(
     return (torch.stack(nearest).clamp(min=0) / x[0].numel()).sqrt()
 
 
+@checked
 def near_copies(
     x: Float[Tensor, "b c h w"], images: Float[Tensor, "n c h w"], ratio: float = 1 / 3
 ) -> Bool[Tensor, " b"]:

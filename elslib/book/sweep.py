@@ -180,15 +180,21 @@ def _client(scheduler: str, workers: int) -> Iterator[Client]:
             yield client
         return
     threads = str(max(1, CPU_COUNT // workers))  # of each notebook
-    cluster = LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        # Any free port, and no page on it: Dask's own port may belong to another sweep.
-        dashboard_address="127.0.0.1:0",
-        scheduler_kwargs={"dashboard": False},
-        silence_logs=logging.CRITICAL,  # what a run raises is reported once, by its outcome
-        env={"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
-    )
+    try:
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            # Any free port, and no page on it: Dask's own port may belong to another sweep.
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
+            silence_logs=logging.CRITICAL,  # what a run raises is reported once, by its outcome
+            env={"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
+        )
+    except (OSError, RuntimeError) as error:
+        raise ValueError(
+            f"processes could not be started here ({error}); a script must call sweep under "
+            f'`if __name__ == "__main__":`, and the machine needs its address 127.0.0.1.'
+        ) from error
     with cluster, Client(cluster) as client:
         yield client
 
@@ -226,5 +232,5 @@ def _record_of_all(runs: Sequence[Run], rows: Sequence[Mapping[str, Value]]) -> 
     }
     config = {"notebook": runs[0].notebook.name, "axes": axes, "runs": len(runs)}
     data = {str(row["run_data_sha256"]) for row in rows}
-    seconds = sum(float(row["run_seconds"]) for row in rows)
+    seconds = sum(float(str(row["run_seconds"])) for row in rows)
     return RunRecord("elslib sweep", config, ",".join(sorted(data)), round(seconds, 1))

@@ -15,7 +15,7 @@ from torch import Tensor
 SIDE = 32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageSet:
     """Training images in [-1, 1] with what identifies them.
 
@@ -100,6 +100,17 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def __eq__(self, other: object) -> bool:
+        """By what identifies the images, and what is computed with them: so machines compare."""
+        return isinstance(other, ImageSet) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple:
+        return self.sha256, self.class_names, self.name, self.pixels.dtype, self.pixels.device
 
     def class_name(self, label: SupportsIndex) -> str:
         """The name of a class; "class 3" if the set names none, as one of your own may.

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from elslib.checks import checked
 from elslib.data.image_set import ImageSet
 from elslib.denoisers.machines import map_by_time_and_label
 from elslib.exact import exact
@@ -43,6 +44,7 @@ class Baseline(ABC):
     def _denoise(self, x: Tensor, alpha: float, sigma: float, images: ImageSet) -> Tensor:
         """The estimate for noisy images x of one time and class."""
 
+    @checked
     def __call__(
         self,
         x: Float[Tensor, "b c h w"],

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from elslib.checks import checked
 from elslib.data.image_set import ImageSet, class_number, holds_integers
 from elslib.posterior import PatchDictionary, PatchPosterior, patch_posterior
 from elslib.scales import ScaleTable
@@ -64,6 +65,7 @@ class ScoreMachine(ABC):
     def window_at(self, t: float) -> Side:
         """The window at time t, None for the whole image."""
 
+    @checked
     def __call__(
         self,
         x: Float[Tensor, "b c h w"],

@@ -18,6 +18,11 @@ _number = itertools.count()
 
 def check_channels(name: str, images: Tensor) -> None:
     """Raise ValueError unless `name`, images [..., c, h, w], are grey or RGB: what can be shown."""
+    if not isinstance(images, Tensor):
+        raise ValueError(
+            f"{name} must be a tensor [..., c, h, w] to be shown, got {type(images).__name__}; "
+            f"torch.as_tensor makes one."
+        )
     if images.ndim < 3 or images.shape[-3] not in (1, 3):
         raise ValueError(
             f"{name} must have 1 channel (grey) or 3 (RGB) to be shown, got the shape "

@@ -66,7 +66,9 @@ def _words(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _subplots(rows: int, columns: int, size: tuple[float, float], **options):
+def _subplots(
+    rows: int, columns: int, size: tuple[float, float], **options: Any
+) -> tuple[Figure, Any]:
     """A figure of inches `size`, and its axes."""
     figure = Figure(figsize=size, layout="constrained")
     return figure, figure.subplots(rows, columns, **options)

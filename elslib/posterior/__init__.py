@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from elslib.checks import checked
 from elslib.exact import exact
 from elslib.posterior.cpu import fused_posterior
 from elslib.posterior.dictionary import BROKEN_IMAGES, PatchDictionary
@@ -28,6 +29,7 @@ from elslib.windows import Border, Side, Window, as_window, check_window
 __all__ = ["Origins", "PatchDictionary", "PatchPosterior", "merge", "patch_posterior"]
 
 
+@checked
 def patch_posterior(
     x: Float[Tensor, "b c h w"],
     images: Float[Tensor, "n c h w"] | PatchDictionary,

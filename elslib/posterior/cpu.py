@@ -78,7 +78,7 @@ def _folded(
         return native.fold_sums(x, dictionary.images, piece, problem, whole.log_sum)
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        sums = torch.zeros(*whole.log_sum.shape, x.shape[1], dtype=torch.float64)
+        sums = x.new_zeros(*whole.log_sum.shape, x.shape[1], dtype=torch.float64)
         for _, pieces in shares(dictionary, query.chunk):
             for found in pool.map(part, pieces):
                 sums += found

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from elslib.checks import checked
+
 # Bytes of training images that are read together. A set in a memory-mapped file is so read from
 # its beginning to its end, stays in the file, and may be larger than the memory.
 CHUNK = 2**28
@@ -31,6 +33,7 @@ class PatchDictionary:
 
     images: Float[Tensor, "n c h w"]
 
+    @checked
     def __init__(self, images: Float[Tensor, "n c h w"]):
         """Raises ValueError if there is no image."""
         if len(images) == 0:

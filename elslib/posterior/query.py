@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from elslib.checks import check_fields
 from elslib.windows import Border, Window
 
 
@@ -37,6 +38,7 @@ class Query:
     chunk: int | None = None
 
     def __post_init__(self):
+        check_fields(self)
         if not (
             math.isfinite(self.alpha)
             and self.alpha >= 0

@@ -89,7 +89,7 @@ def fold(expected: Tensor, f: int, border: Border) -> Tensor:
 
 def windows_around(height: int, width: int, f: int, border: Border) -> Float[Tensor, "h w"]:
     """How many of the f x f windows around each pixel are in the image; float64."""
-    ones = torch.ones(1, f * f, height, width, dtype=torch.float64)
+    ones = torch.ones(1, f * f, height, width, dtype=torch.float64, device="cpu")
     return _overlapped(ones, f, border)[0, 0]
 
 

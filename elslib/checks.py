@@ -1,0 +1,139 @@
+"""Arguments of the wrong kind get the house's error, by the annotations of what they are given to.
+
+`checked` looks at kinds alone: whether something is a tensor, and of how many axes, or a number, or
+a path. What its values must be is the function's own affair.
+"""
+
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import fields
+from functools import wraps
+from numbers import Real
+from operator import index
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin
+
+from torch import Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R")
+NAMES = {int: "a whole number", float: "a number", Path: "a path", NoneType: "None"}
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, with ValueError for an argument of another kind than its annotation.
+
+    NumPy's numbers become Python's, texts become the paths that they name.
+    """
+    kinds = {
+        name: parameter.annotation
+        for name, parameter in inspect.signature(function).parameters.items()
+        if _known(parameter.annotation)
+    }
+    names = list(inspect.signature(function).parameters)
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        given: list[Any] = [
+            _as(kinds[name], name, value) if name in kinds else value
+            for name, value in zip(names, args, strict=False)
+        ]
+        given += args[len(names) :]
+        named: dict[str, Any] = {
+            name: _as(kinds[name], name, value) if name in kinds else value
+            for name, value in kwargs.items()
+        }
+        return function(*given, **named)  # pyright: ignore
+
+    return wrapped
+
+
+def check_fields(record: Any) -> None:
+    """The same for the fields of a frozen dataclass; call it in `__post_init__`."""
+    for field in fields(record):
+        if field.init and _known(field.type):
+            value = _as(field.type, field.name, getattr(record, field.name))
+            object.__setattr__(record, field.name, value)
+
+
+def _is_tensor(kind: Any) -> bool:
+    """Whether a kind is jaxtyping's, of floating-point numbers."""
+    return hasattr(kind, "dims") and "float64" in kind.dtypes
+
+
+def _alternatives(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) in (UnionType, Union) else (kind,)
+
+
+def _known(kind: Any) -> bool:
+    """Whether this module knows what is of a kind."""
+    if get_origin(kind) in (UnionType, Union):
+        return all(map(_known, get_args(kind)))
+    if get_origin(kind) in (Sequence, tuple):
+        return _known(get_args(kind)[0])
+    return _is_tensor(kind) or kind in NAMES
+
+
+def _as(kind: Any, name: str, value: Any) -> Any:
+    """The value as one of a kind. ValueError if it is none."""
+    for one in _alternatives(kind):
+        with suppress(TypeError):
+            return _of(one, value)
+    wanted = any(map(_is_tensor, _alternatives(kind))) and not isinstance(value, Tensor)
+    remedy = "; torch.as_tensor makes a tensor" if wanted else ""
+    raise ValueError(
+        f"{name} must be {_words(kind)}, got {type(value).__name__} {_brief(value)}{remedy}."
+    )
+
+
+def _of(kind: Any, value: Any) -> Any:
+    """The value as one of a single kind; TypeError if it is none."""
+    if kind is NoneType and value is None:
+        return None
+    if _is_tensor(kind) and isinstance(value, Tensor) and value.is_floating_point():
+        axes: str = kind.dim_str  # pyright: ignore
+        named = axes.split()
+        if "." in axes or "*" in axes or value.ndim == len(named):
+            if named[:1] != ["b"] or len(value) > 0:
+                return value
+    if kind is int and not isinstance(value, bool):
+        return index(value)
+    if kind is float and not isinstance(value, bool):
+        if isinstance(value, Real) or isinstance(value, Tensor) and value.ndim == 0:
+            return float(value)
+    if kind is Path and isinstance(value, str | os.PathLike):
+        return Path(value)
+    if get_origin(kind) in (Sequence, tuple) and not isinstance(value, str | bytes | Mapping):
+        alternatives = _alternatives(get_args(kind)[0])
+        found = [_first(alternatives, one) for one in value]  # pyright: ignore
+        return tuple(found) if get_origin(kind) is tuple else found
+    raise TypeError
+
+
+def _first(kinds: Sequence[Any], value: Any) -> Any:
+    for kind in kinds:
+        with suppress(TypeError):
+            return _of(kind, value)
+    raise TypeError
+
+
+def _words(kind: Any) -> str:
+    if get_origin(kind) in (UnionType, Union):
+        return " or ".join(_words(one) for one in get_args(kind))
+    if get_origin(kind) in (Sequence, tuple):
+        return f"a sequence, each {_words(get_args(kind)[0])}"
+    if _is_tensor(kind):
+        named = kind.dim_str.split()
+        some = " with b at least 1" if named[:1] == ["b"] else ""
+        return f"a floating-point tensor [{', '.join(named)}]{some}"
+    return NAMES[kind]
+
+
+def _brief(value: Any) -> str:
+    if hasattr(value, "shape"):
+        return f"{value.dtype} {tuple(value.shape)}"
+    text = repr(value)
+    return text if len(text) < 60 else f"{text[:56]}..."
