@@ -149,7 +149,7 @@ def test_parameters_keep_their_type(types, text, expected):
         ("maybe=x", r"maybe must be of type int | None in types.py, got 'x'"),
         ("rows=3", "rows must be of type list in types.py, got '3'"),
         ("lr=fast", "lr must be of type float in types.py, got 'fast'"),
-        ("text='a", r"-g must close its quotes and brackets, got \"'a\""),
+        ("text='a", '-g must close its quotes and brackets, got "\'a"'),
         ("rows=[1,2", r"-g must close its quotes and brackets, got '[1,2'"),
     ],
 )
