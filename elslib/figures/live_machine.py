@@ -76,7 +76,9 @@ class LiveSet:
         kept = torch.cat(some).sort().values
         images = ImageSet(whole.pixels[kept], whole.labels[kept], whole.class_names, whole.name)
         assert images.labels is not None
-        labels = torch.tensor([seed % len(images.class_names) for seed in self.seeds])
+        labels = torch.tensor(
+            [seed % len(images.class_names) for seed in self.seeds], dtype=torch.int64, device="cpu"
+        )
         noise = initial_noise(self.seeds, (c, h, w))
         theory = EquivariantLocalScore(images, self.scale, schedule=schedule_of(self.network))
         drawn = {
