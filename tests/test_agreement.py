@@ -15,7 +15,7 @@ from elslib.analysis.agreement import (
     share_above,
     values,
 )
-from elslib.data.image_set import to_uint8
+from elslib.data.pixels import to_uint8
 from elslib.experiments import agreement_results, store
 from elslib.experiments.agreement_results import read_pictures, read_rows, write_pictures
 from elslib.schedules import linear

@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from elslib.data.folders import data_folder
-from elslib.data.image_set import from_uint8
+from elslib.data.pixels import from_uint8
 from elslib.experiments.recipes import KINDS, SUBJECTS
 from elslib.experiments.store import result_path
 from elslib.io import write_arrays, write_whole

@@ -14,7 +14,7 @@ import torch
 
 from elslib.analysis import agreement, calibration
 from elslib.analysis.theories import check_machine, theories, theory_of
-from elslib.data.image_set import to_uint8
+from elslib.data.pixels import to_uint8
 from elslib.experiments import agreement_results, recipes, store
 from elslib.experiments.provenance import RunRecord, Stopwatch
 from elslib.experiments.resume_log import ResumeLog
