@@ -1,8 +1,10 @@
 """The public names and where they live: read by type checkers, and by lazy_loader when used."""
 
+from .analysis.agreement import agree as agree
 from .analysis.agreement import compare as compare
 from .analysis.agreement import draw as draw
 from .analysis.calibration import calibrate as calibrate
+from .analysis.calibration import quality as quality
 from .analysis.calibration import scale_table as scale_table
 from .analysis.metrics import pearson_r as pearson_r
 from .analysis.mosaic import certify as certify

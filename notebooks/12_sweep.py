@@ -238,7 +238,7 @@ lines(
 #
 # ## The commands
 #
-# This is what was run, from the root of the repository. Each writes `sweeps/12_sweep/sweep.csv`, and
+# This is what was run, from the root of the repository. Each writes `data/sweeps/12_sweep/sweep.csv`, and
 # `sweep.json` with the grid, the versions and the time; both were then copied to `data/results/`.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}

@@ -1,4 +1,5 @@
-"""Where image sets are: in the checkout's data/, and in the folder ELSLIB_DATA."""
+"""Where things are: image sets in the checkout's data/ and in the folder ELSLIB_DATA, networks and
+what is made of them in the project."""
 
 import os
 from pathlib import Path
@@ -19,3 +20,12 @@ def data_folder() -> Path:
 def cache_folder() -> Path:
     """Where full sets are looked for and downloaded to: ELSLIB_DATA, else ~/.cache/elslib."""
     return Path(os.environ.get("ELSLIB_DATA") or Path.home() / ".cache" / "elslib")
+
+
+def project_folder() -> Path:
+    """What holds networks/, scales/, results/ and sweeps/: the folder ELSLIB_PROJECT, which
+    `--project` sets, else the data/ folder of the checkout, else the current folder."""
+    if asked := os.environ.get("ELSLIB_PROJECT"):
+        return Path(asked)
+    checkout = Path(__file__).parents[2] / "data"
+    return checkout if (checkout / "manifest.json").is_file() else Path.cwd()

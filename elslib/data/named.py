@@ -74,6 +74,23 @@ def with_split(name: str) -> str:
     return f"{name}/{next(iter(listed[1]['splits']))}" if listed else name
 
 
+def is_path(name: str) -> bool:
+    """Whether a name means a file or a folder of one's own, rather than a set."""
+    of = name.partition("/")[0]
+    return name.endswith(FILES) or not (of in FULL_SETS or _listed(of))
+
+
+def second_split(name: str) -> str | None:
+    """The name of the images that a set holds out beside its first split; None if it holds none, or
+    if another split is asked for."""
+    of, _, split = with_split(name).partition("/")
+    if is_path(name):
+        return None
+    listed = _listed(of)
+    splits = list(listed[1]["splits"]) if listed else ["train", "test"]
+    return f"{of}/{splits[1]}" if split == splits[0] and len(splits) > 1 else None
+
+
 def load(name: str, *, download: bool = False) -> ImageSet:
     """A named image set: `"mnist_5k"`, or one of its splits, `"mnist_5k/held_out"`; or your own.
 
