@@ -29,6 +29,7 @@ from .figures.explorer import explore as explore
 from .figures.player import play as play
 from .figures.plots import image_grid as image_grid
 from .networks.network_denoiser import NetworkDenoiser as NetworkDenoiser
+from .networks.wrapped import wrap as wrap
 from .posterior import merge as merge
 from .posterior import patch_posterior as patch_posterior
 from .posterior.mass import image_mass as image_mass
