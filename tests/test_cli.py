@@ -207,6 +207,8 @@ def test_a_project_holds_all_that_is_made(own):
     assert kept["quality"]["cosine"] == done["cosine"]
     names = ("--theories", "ELS,nearest,Wiener", "--steps", 3, "--sampler", "heun")
     asked("agree", *network, "--seeds", 2, *names)
+    plan = asked("agree", *network, "--seeds", 2, "--theories", "nearest", "--dry-run")
+    assert (plan["parts"], plan["done"]) == (2, 0)  # another list is another run
     rows = (own / "proj" / "results" / "agreement-images-resnet.csv").read_text()
     assert "nearest" in rows and "IS" not in rows and ",3," in rows
     drawn = asked("pairs", *network, "--samples", 2, "--steps", 2)

@@ -4,6 +4,7 @@ A `Task` knows beforehand what its result depends on, which files it will write 
 is done. The long ones keep each part when it ends, and go on from there after a kill.
 """
 
+import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -116,14 +117,11 @@ class Calibration(Task):
         self.denoiser, self.images = load_on(network, device)
         self.network, self.machine, self.sampler = network, machine, SAMPLERS[sampler]
         self.times, self.windows = uniform_times(steps), list(range(3, largest + 1, 2))
-        made_of = {
-            **store.made_of(network, self.images),
-            **_changed(steps=(steps, 20), sampler=(sampler, "ddim")),
-        }
+        changed = _changed(steps=(steps, 20), sampler=(sampler, "ddim"))
+        made_of = {**store.made_of(network, self.images), **changed}
         config = {**made_of, "machine": machine, "windows": self.windows}
         self.path = store.scale_path(network, machine)
-        place = self.path.parent / ".state" / self.path.name
-        self.kept = ResumeLog(place, config, grows=("windows",))
+        self.kept = ResumeLog(_log_path(self.path, changed), config, grows=("windows",))
         self.seeds = [calibration.FIRST_SEED + i for i in range(trajectories)]
         self.name, self.files = f"calibrate {network}", [self.path]
         self.config, self.parts = {**config, "seeds": self.seeds}, trajectories
@@ -207,19 +205,20 @@ class Agreement(Task):
             for machine in ("ls", "els")
             if machine.upper() in names
         }
+        changed = _changed(
+            theories=(list(names), list(THEORIES)),
+            steps=(steps, None),
+            sampler=(sampler, "ddim"),
+        )
         config = {
             **store.made_of(network, self.images),
-            **_changed(
-                theories=(list(names), list(THEORIES)),
-                steps=(steps, None),
-                sampler=(sampler, "ddim"),
-            ),
+            **changed,
             "windows": {machine: list(scale.windows) for machine, scale in self.scales.items()},
             "pictures": [name for name in agreement.SHOWN if name in names],
         }
         self.network, self.seeds = network, seeds
         self.record = store.result_path("agreement", network)
-        self.kept = ResumeLog(self.record.parent / ".state" / self.record.name, config)
+        self.kept = ResumeLog(_log_path(self.record, changed), config)
         self.name, self.config = f"agree {network}", {**config, "seeds": seeds}
         self.files = [self.record.with_suffix(suffix) for suffix in (".csv", ".npz", ".json")]
         self.made = _is_made(self.record, self)
@@ -295,6 +294,13 @@ def _changed(**options: tuple[object, object]) -> dict[str, object]:
     """Those options, each with its usual value, that differ from it: what is made with the usual
     ones does not say so, as nothing did before there were others."""
     return {name: value for name, (value, usual) in options.items() if value != usual}
+
+
+def _log_path(result: Path, changed: Mapping[str, object]) -> Path:
+    """Where the parts of a result are kept: of other options elsewhere, so that neither is lost."""
+    digest = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8]
+    name = f"{result.stem}-{digest}{result.suffix}" if changed else result.name
+    return result.parent / ".state" / name
 
 
 def _check_positive(name: str, value: int) -> None:
