@@ -246,8 +246,8 @@ agreement_scatter({"": (r["IS"], r["ELS"])}, ("IS", "ELS"))
 # the theory does best, the three in the middle, and the three on which it does worst. Nobody picked them.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-examples", "caption": "Theory above network: the three best, middle and worst of all noise images for each network, ordered by r, which stands below."}, "image": {"alt": "Grid of small pictures, a pair of rows for each network, theory above and network below. On the left the pairs are nearly the same picture, on the right they share the outline and differ in parts."}}
-pairs, under, numbers = {}, {}, []
-for name in with_results():
+pairs, under, numbers, enough = {}, {}, [], "theory == 'ELS' and network_steps == 150"
+for name in (some for some in with_results() if len(read_rows(some).query(enough)) >= 9):
     compared, pictures = read_rows(name), read_pictures(name)
     chosen = [s for some in examples(compared, 3).values() for s in some]
     pairs[f"{name},\ntheory"] = pictures["ELS"][chosen]
