@@ -25,7 +25,8 @@ from tqdm.auto import tqdm
 from elslib.analysis.agreement import NETWORK_STEPS, THEORY_STEPS
 from elslib.analysis.limbs import EXPECTED, KINDS
 from elslib.analysis.theories import theory_of
-from elslib.data.image_set import ImageSet, to_uint8
+from elslib.data.image_set import ImageSet
+from elslib.data.pixels import to_uint8
 from elslib.experiments.limb_results import read_limb_results
 from elslib.experiments.provenance import RunRecord, Stopwatch
 from elslib.experiments.resume_log import ResumeLog

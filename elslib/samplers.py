@@ -1,8 +1,11 @@
 """Reverse-time samplers: free functions that yield one `Step` per evaluation of a Denoiser."""
 
+import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import index
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -15,7 +18,7 @@ from elslib.schedules import Schedule, noise_from_denoised
 
 @dataclass(frozen=True)
 class Step:
-    """One evaluation: at time t the noisy image x was seen and x0 was estimated."""
+    """One of the times of a sampler: at time t the noisy image x was seen and x0 was estimated."""
 
     i: int
     t: float
@@ -66,6 +69,24 @@ def geometric_times(n_steps: int, schedule: Schedule, last: float) -> list[float
     return [1.0, *(schedule.time_at(ratio) for ratio in ratios), 0.0]
 
 
+def karras_times(
+    n_steps: int, schedule: Schedule, sigma_min: float = 0.002, rho: float = 7.0
+) -> list[float]:
+    """From 1 to 0 in `n_steps`, as Karras et al. (2022, eq. 5): the rho-th root of sigma / alpha
+    falls by equal steps to that of `sigma_min`; then it is 0.
+
+    Raises ValueError unless n_steps >= 2 and 0 < sigma_min < the noise ratio at t = 1.
+    """
+    first = schedule.noise_ratio(1.0)
+    if n_steps < 2:
+        raise ValueError(f"n_steps must be at least 2, got {n_steps}; 18 is usual.")
+    if not 0 < sigma_min < first:
+        raise ValueError(f"sigma_min must lie in (0, {first:.3g}), got {sigma_min}; .002 is usual.")
+    ends = first ** (1 / rho), sigma_min ** (1 / rho)
+    roots = [ends[0] + (ends[1] - ends[0]) * i / (n_steps - 1) for i in range(1, n_steps)]
+    return [1.0, *(schedule.time_at(root**rho) for root in roots), 0.0]
+
+
 def schedule_of(denoise: Denoiser) -> Schedule:
     """The schedule of a Denoiser, which samplers read. ValueError if it has none."""
     own = getattr(denoise, "schedule", None)
@@ -89,6 +110,17 @@ def common_schedule(*denoisers: Denoiser) -> Schedule:
     return first
 
 
+@runtime_checkable
+class Sampler(Protocol):
+    """`ddim`, `heun`, `ddpm`, or a function of your own that walks back like them."""
+
+    def __call__(
+        self, denoise: Denoiser, x: Tensor, times: Sequence[float], label: Tensor | None = None
+    ) -> Iterator[Step]:
+        """From x at `times[0]`, one Step at each of the times but the last."""
+        ...
+
+
 @checked
 def ddim(
     denoise: Denoiser,
@@ -100,19 +132,92 @@ def ddim(
 
     `times` decreases from the time of x to the end; the Denoiser is evaluated at each but the
     last, so with a last time of 0 the final `x0` is the sample. Noise levels are those of
-    `denoise.schedule`. Nothing is clipped. Raises ValueError unless times decrease within [0, 1],
-    and for a Denoiser without a schedule.
+    `denoise.schedule`. Nothing is clipped. Of order 1 in the steps. Raises ValueError unless times
+    decrease within [0, 1], and for a Denoiser without a schedule.
     """
+    for i, here, after in _levels(denoise, times):
+        x0 = denoise(x, times[i], label)
+        yield Step(i, times[i], x, x0)
+        eps = noise_from_denoised(x, x0, *here)
+        x = after[0] * x0 + after[1] * eps
+
+
+@checked
+def heun(
+    denoise: Denoiser,
+    x: Float[Tensor, "b c h w"],
+    times: Sequence[float],
+    label: Int[Tensor, " b"] | None = None,
+) -> Iterator[Step]:
+    """Heun's method, of order 2: two evaluations a step, but one in the step that ends at 0.
+
+    In the coordinates of the schedule the path is `dz / ds = u`: for "ve", `z = x / alpha` by `s =
+    sigma / alpha` with `u = eps`, as Karras et al. (2022, algorithm 1); else, as in flow matching,
+    `z = x / (alpha + sigma)` by `s = sigma / (alpha + sigma)` with `u = eps - D`. The step of
+    `ddim` is taken, and then again with the mean of u at both ends. Arguments and errors as of
+    `ddim`; a Step is what the first of two evaluations saw.
+    """
+    own = 0.0 if schedule_of(denoise).coordinates == "ve" else 1.0
+    for i, here, after in _levels(denoise, times):
+        x0 = denoise(x, times[i], label)
+        yield Step(i, times[i], x, x0)
+        eps = noise_from_denoised(x, x0, *here)
+        end = after[0] * x0 + after[1] * eps
+        if after[1] > 0:
+            x0_end = denoise(end, times[i + 1], label)
+            eps_end = noise_from_denoised(end, x0_end, *after)
+            u = (eps - own * x0 + eps_end - own * x0_end) / 2
+            x0 = (x - here[1] * u) / (here[0] + own * here[1])
+            end = after[0] * x0 + after[1] * (u + own * x0)
+        x = end
+
+
+@checked
+def ddpm(
+    denoise: Denoiser,
+    x: Float[Tensor, "b c h w"],
+    times: Sequence[float],
+    label: Int[Tensor, " b"] | None = None,
+) -> Iterator[Step]:
+    """Ancestral sampling (Ho et al. 2020), `x_t' = alpha_t' D + sigma_t' (rho eps + (1 - rho^2)^.5
+    z)` with `rho = (sigma_t' / alpha_t') / (sigma_t / alpha_t)` and new noise z at each step.
+
+    z comes from one generator an image, seeded by the bytes of its x: so two Denoisers get the same
+    noise from the same x, in any batch. Of order 1, in distribution. Arguments and errors as of
+    `ddim`.
+    """
+    noise = [torch.Generator("cpu").manual_seed(_seed_of(image)) for image in x]
+    for i, here, after in _levels(denoise, times):
+        x0 = denoise(x, times[i], label)
+        yield Step(i, times[i], x, x0)
+        eps = noise_from_denoised(x, x0, *here)
+        drawn = [
+            torch.randn(x.shape[1:], generator=one, dtype=torch.float32, device="cpu")
+            for one in noise
+        ]
+        z = torch.stack(drawn).to(x)
+        rho = here[0] * after[1] / (after[0] * here[1])
+        x = after[0] * x0 + after[1] * (rho * eps + math.sqrt(1 - rho**2) * z)
+
+
+SAMPLERS: dict[str, Sampler] = {"ddim": ddim, "heun": heun, "ddpm": ddpm}
+
+
+def _levels(
+    denoise: Denoiser, times: Sequence[float]
+) -> Iterator[tuple[int, tuple[float, float], tuple[float, float]]]:
+    """The number of each step, and (alpha, sigma) where it begins and where it ends."""
     schedule = schedule_of(denoise)
     if len(times) < 2 or any(b >= a for a, b in zip(times, times[1:], strict=False)):
         raise ValueError(f"times must decrease and hold at least two, got {list(times)}.")
-    for i, (t, t_next) in enumerate(zip(times, times[1:], strict=False)):
-        x0 = denoise(x, t, label)
-        yield Step(i, t, x, x0)
-        alpha, sigma = schedule.levels(t)
-        eps = noise_from_denoised(x, x0, alpha, sigma)
-        alpha_next, sigma_next = schedule.levels(t_next)
-        x = alpha_next * x0 + sigma_next * eps
+    levels = [schedule.levels(t) for t in times]
+    yield from zip(range(len(times) - 1), levels, levels[1:], strict=False)
+
+
+def _seed_of(image: Tensor) -> int:
+    """One in 2^63 that the pixels decide."""
+    digest = hashlib.sha256(image.detach().cpu().contiguous().numpy().data).digest()
+    return int.from_bytes(digest[:8]) >> 1
 
 
 @checked
@@ -124,14 +229,15 @@ def sample(
     n_steps: int = 20,
     *,
     times: Sequence[float] | None = None,
+    sampler: Sampler = ddim,
 ) -> Float[Tensor, "b c h w"]:
-    """The end of `ddim` from the noise x, on the uniform grid or along `times`; unclamped.
+    """The end of a sampler from the noise x, on the uniform grid or along `times`; unclamped.
 
     Raises ValueError for what `ddim` refuses, and unless `times` ends at 0, where the sample is.
     """
     times = uniform_times(n_steps) if times is None else times
     if len(times) and times[-1] != 0:
         raise ValueError(f"times must end at 0, got {times[-1]:g}; to stop before, loop over ddim.")
-    for step in ddim(denoise, x, times, label):
+    for step in sampler(denoise, x, times, label):
         x = step.x0
     return x

@@ -4,25 +4,40 @@
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from scipy.optimize import brentq
 from torch import Tensor
 
+Coordinates = Literal["vp", "ve", "flow"]
+
 
 @dataclass(frozen=True)
 class Schedule:
-    """A variance-preserving path from data (t = 0) to noise (t = 1).
+    """A path from data (t = 0) to noise (t = 1), its x scaled to `alpha^2 + sigma^2 = 1`.
 
-    `angle(t)` is the phase theta with `alpha = cos(theta)` and `sigma = sin(theta)`: both come
-    from one number, so neither is ever computed as `1 - other^2`, which loses digits near t = 0.
+    Every path becomes one of these when its x is divided by a number that depends on t alone.
+
+    Attributes
+    ----------
+    angle
+        of t, the phase theta with `alpha = cos(theta)` and `sigma = sin(theta)`: both come from one
+        number, so neither is ever computed as `1 - other^2`, which loses digits near t = 0
+    coordinates
+        how networks of this path have x: "vp" as it is; "ve" divided by alpha, `x_0 + (sigma /
+        alpha) eps`; "flow" divided by alpha + sigma, `(1 - s) x_0 + s eps`
+    steps
+        of a path given at the steps 0 .. steps - 1, step k at `t = (k + 1) / steps`; else None
     """
 
     name: str
     angle: Callable[[Tensor], Tensor]
+    coordinates: Coordinates = "vp"
+    steps: int | None = None
 
     def __repr__(self) -> str:
         return f"Schedule({self.name!r})"
@@ -42,6 +57,13 @@ class Schedule:
     def noise_ratio(self, t: float) -> float:
         """sigma / alpha at one t in [0, 1]."""
         return math.tan(float(self.angle(times_of(t))))
+
+    def own_scale(self, t: float | Tensor) -> Tensor:
+        """What x is multiplied by to have it in `coordinates`: float64, same shape as t."""
+        alpha, sigma = self.alpha(t), self.sigma(t)
+        return {"vp": torch.ones_like(alpha), "ve": 1 / alpha, "flow": 1 / (alpha + sigma)}[
+            self.coordinates
+        ]
 
     def time_at(self, ratio: float) -> float:
         """The time at which sigma / alpha equals `ratio`. ValueError if it never does."""
@@ -128,6 +150,67 @@ def ornstein_uhlenbeck(horizon: float = 5.0) -> Schedule:
     if not horizon > 0:
         raise ValueError(f"horizon must be positive, got {horizon}; 5 leaves alpha_1 = 0.0067.")
     return Schedule("ou", _LogAlpha(horizon, 0.0))
+
+
+@dataclass(frozen=True)
+class _Power:
+    """The angle where `sigma / alpha = largest t^rho`."""
+
+    largest: float
+    rho: float
+
+    def __call__(self, t: Tensor) -> Tensor:
+        return torch.atan(self.largest * t**self.rho)
+
+
+def edm(sigma_max: float = 80.0, rho: float = 7.0) -> Schedule:
+    """The path of Karras et al. (2022), `x = x_0 + s eps`, with `s = sigma / alpha = sigma_max
+    t^rho`: equal steps in t are those of their equation 5; `samplers.karras_times` has its ends.
+
+    Raises ValueError unless sigma_max and rho are positive.
+    """
+    if not (0 < sigma_max < math.inf and 0 < rho < math.inf):
+        raise ValueError(
+            f"sigma_max and rho must be positive, got {sigma_max} and {rho}; 80 and 7 are usual."
+        )
+    return Schedule("edm", _Power(sigma_max, rho), "ve")
+
+
+def _linear_mix(t: Tensor) -> Tensor:
+    return torch.atan2(t, 1 - t)
+
+
+def flow() -> Schedule:
+    """The straight path of flow matching, `x = (1 - t) x_0 + t eps`; alpha_1 = 0."""
+    return Schedule("flow", _linear_mix, "flow")
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """The angle at t = 0, 1/n, ..., 1; linear between."""
+
+    angles: tuple[float, ...]
+
+    def __call__(self, t: Tensor) -> Tensor:
+        places = np.linspace(0, 1, len(self.angles))
+        angle = np.interp(t.cpu().numpy(), places, self.angles)
+        return torch.as_tensor(angle, dtype=torch.float64, device=t.device)
+
+
+def from_alphas_cumprod(values: Sequence[float] | Tensor) -> Schedule:
+    """The path of a network trained on steps 0 .. n - 1, by the `abar = alpha^2` of each.
+
+    Step k is at `t = (k + 1) / n`, the data at t = 0; the angle is linear between. Raises
+    ValueError unless the values fall, within [0, 1).
+    """
+    abar = torch.as_tensor(values, dtype=torch.float64, device="cpu").flatten()
+    if len(abar) < 2 or not bool(((abar >= 0) & (abar < 1)).all() and (abar.diff() < 0).all()):
+        raise ValueError(
+            f"values must fall within [0, 1), one for each of at least two steps, got "
+            f"{abar[:3].tolist()} ... {abar[-1:].tolist()}; schedulers call them alphas_cumprod."
+        )
+    angles = (0.0, *angle_from_log_alpha(abar.log() / 2).tolist())
+    return Schedule(f"{len(abar)} steps", _Steps(angles), steps=len(abar))
 
 
 def noise_from_denoised(x: Tensor, x0: Tensor, alpha: float, sigma: float) -> Tensor:

@@ -25,7 +25,7 @@
 # own picture. If the theory is right, the two must match: not in style, but pixel by pixel.
 
 # %% tags=["parameters"]
-network: str = "fashion-resnet"  # a class-conditional network in data/networks
+network: str = "fashion-resnet"  # a network of the project with calibrated windows, or its path
 seed: int = 0  # seed of the first noise image; the others count up from it
 n_seeds: int = 8  # number of noise images, at least 1
 theory_steps: int = 20  # steps of the theory's reverse process
@@ -68,11 +68,12 @@ from elslib.samplers import ddim, initial_noise, sample, uniform_times
 denoiser, card = load_network(network), load_card(network)
 images = training_images(network)
 scale = load_scale(network, "els")
-schedule, n_classes = denoiser.schedule, len(images.class_names)
+schedule, n_classes = denoiser.schedule, denoiser.classes or 0
 seeds = list(range(seed, seed + n_seeds))
-label = torch.tensor([s % n_classes for s in seeds])
+classes = [s % n_classes if n_classes else None for s in seeds]
+label = torch.tensor(classes) if n_classes else None
 noise = initial_noise(seeds, images.pixels.shape[1:])
-other_noise = initial_noise([s + 2000 * n_classes for s in seeds], images.pixels.shape[1:])
+other_noise = initial_noise([s + 2000 * (n_classes or 10) for s in seeds], images.pixels.shape[1:])
 
 # %% [markdown]
 # The network is a residual network of 3 x 3 convolutions with {glue:text}`padding:s` padding,
@@ -109,7 +110,7 @@ same_steps = runs["network"][-1].x0
 truth = samples["network"]
 samples["other noise"] = sample(denoiser, other_noise, label, network_steps)
 nearest, distance, copied = [], [], []
-for i, y in enumerate(label.tolist()):
+for i, y in enumerate(classes):
     candidates = images.subset(y).pixels
     number, rms = nearest_image(truth[i : i + 1], candidates)
     nearest.append(candidates[number])
@@ -141,7 +142,8 @@ notes = {
     for row, name in names.items()
     if name in r
 }
-titles = [f"seed {s}\n{images.class_names[y]}" for s, y in zip(seeds, label.tolist(), strict=True)]
+kinds = ["" if y is None else images.class_name(y) for y in classes]
+titles = [f"seed {s}\n{kind}" for s, kind in zip(seeds, kinds, strict=True)]
 image_grid({row: samples[name] for row, name in names.items()}, titles, notes)
 
 # %% [markdown]
@@ -202,7 +204,7 @@ glue_all(
         "padding": denoiser.config.padding.removesuffix("s"),
         "width": denoiser.config.width,
         "updates": f"{card['training']['steps']:,}",
-        "fell": 100 * card["loss"]["held_out_fell_in_last_fifth"],
+        "fell": 100 * (card["loss"]["held_out_fell_in_last_fifth"] or float("nan")),
         "minutes": card["record"]["seconds"] / 60,
         "train_hardware": card["record"]["hardware"],
         "r_same_steps": median_interval(pearson_r(samples["ELS"], same_steps)),
@@ -222,8 +224,7 @@ markdown_table(table, ".2f")
 # interval in brackets. ELS and IS: {glue:text}`theory_steps` steps; network:
 # {glue:text}`network_steps` steps.*
 #
-# ELS has a median r of {glue:text}`ELS_r:.2f`
-# [{glue:text}`ELS_r_low:.2f`, {glue:text}`ELS_r_high:.2f`], IS {glue:text}`IS_r:.2f`
+# ELS has a median r of {glue:text}`ELS_r:.2f` [{glue:text}`ELS_r_low:.2f`, {glue:text}`ELS_r_high:.2f`], IS {glue:text}`IS_r:.2f`
 # [{glue:text}`IS_r_low:.2f`, {glue:text}`IS_r_high:.2f`]. ELS is closer than IS on
 # {glue:text}`wins` of {glue:text}`n_seeds` seeds, and closer than the nearest training image on
 # {glue:text}`wins_nearest`. Over the seeds its r runs from {glue:text}`r_min:.2f` to
@@ -245,8 +246,8 @@ agreement_scatter({"": (r["IS"], r["ELS"])}, ("IS", "ELS"))
 # the theory does best, the three in the middle, and the three on which it does worst. Nobody picked them.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-examples", "caption": "Theory above network: the three best, middle and worst of all noise images for each network, ordered by r, which stands below."}, "image": {"alt": "Grid of small pictures, a pair of rows for each network, theory above and network below. On the left the pairs are nearly the same picture, on the right they share the outline and differ in parts."}}
-pairs, under, numbers = {}, {}, []
-for name in with_results():
+pairs, under, numbers, enough = {}, {}, [], "theory == 'ELS' and network_steps == 150"
+for name in (some for some in with_results() if len(read_rows(some).query(enough)) >= 9):
     compared, pictures = read_rows(name), read_pictures(name)
     chosen = [s for some in examples(compared, 3).values() for s in some]
     pairs[f"{name},\ntheory"] = pictures["ELS"][chosen]
@@ -254,8 +255,8 @@ for name in with_results():
     r_of = of_theory(compared, "ELS").set_index("seed").r
     under[f"{name},\nnetwork"] = [f"r = {r_of[s]:.2f}" for s in chosen]
     numbers.append(len(r_of))
-glue_all({"n_compared": min(numbers)})
-image_grid(pairs, [word for word in ("best", "middle", "worst") for _ in range(3)], under)
+glue_all({"n_compared": min(numbers, default=0)})
+pairs and image_grid(pairs, [word for word in ("best", "middle", "worst") for _ in range(3)], under)
 
 # %% [markdown]
 # ## The windows

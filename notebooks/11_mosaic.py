@@ -39,7 +39,7 @@ from elslib.experiments.store import scale_path
 from elslib.figures.plots import in_colours
 
 images, emoji = training_images(network), training_images(emoji_network)
-what = images.class_names[label].lower()
+what = images.class_name(label).lower()
 live = Live(explorer, FigureConfig(images.name, network, label, seed))
 figures = [live.figure, explorer(FigureConfig(images.name, network, label, seed + 1))]
 emoji_scale = load_scale(emoji_network, "els")
@@ -69,7 +69,7 @@ glue_all(
         "n_pieces": int(last.piece.max()) + 1,
         "n_sources": int((uses > 0).sum()),
         "what": what,
-        "emoji_class": emoji.class_names[emoji_label],
+        "emoji_class": emoji.class_name(emoji_label),
         "n_emoji": len(emoji.subset(emoji_label)),
         "n_trajectories": len(trajectories),
         "emoji_cosine": statistics.median(max(run["cosine"][0]) for run in trajectories),

@@ -111,7 +111,7 @@ markdown_table(table, ".4f")
 
 # %% tags=["remove-cell"]
 base = Point(network, "els", 1.0, 0, 20)
-n_all = len(images) if images.labels is None else len(images) // len(images.class_names)
+n_all = len(images) // (1 if images.labels is None else len(images.labels.unique()))
 drawn, found = {}, {}
 for axis in ("window_factor", "n_images", "theory_steps"):
     for key, kind, steps in (("ELS", "els", 150), ("LS", "ls", 150), ("20", "els", 20)):
@@ -238,7 +238,7 @@ lines(
 #
 # ## The commands
 #
-# This is what was run, from the root of the repository. Each writes `sweeps/12_sweep/sweep.csv`, and
+# This is what was run, from the root of the repository. Each writes `data/sweeps/12_sweep/sweep.csv`, and
 # `sweep.json` with the grid, the versions and the time; both were then copied to `data/results/`.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}

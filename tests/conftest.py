@@ -72,13 +72,15 @@ def one_thread():
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A data folder with the embedded test images and nothing else, for every module that asks."""
+    """A data folder with the embedded test images and nothing else, for every module that asks; it
+    is the project, too."""
     source = importlib.import_module("elslib.data.folders").data_folder()
     for name in ("manifest.json", "noto_emoji.npz"):
         shutil.copy(source / name, tmp_path / name)
     for name, module in list(sys.modules.items()):
         if name.startswith("elslib.") and hasattr(module, "data_folder"):
             monkeypatch.setattr(module, "data_folder", lambda: tmp_path)
+    monkeypatch.setenv("ELSLIB_PROJECT", str(tmp_path))
     return tmp_path
 
 

@@ -15,8 +15,8 @@ from elslib.analysis.agreement import (
     share_above,
     values,
 )
-from elslib.data.image_set import to_uint8
-from elslib.experiments import agreement_results, store
+from elslib.data.pixels import to_uint8
+from elslib.experiments import agreement_results
 from elslib.experiments.agreement_results import read_pictures, read_rows, write_pictures
 from elslib.schedules import linear
 
@@ -89,8 +89,7 @@ ROWS = pd.DataFrame(
 
 def test_rows_survive_the_file(tmp_path, monkeypatch):
     """Written sorted by seed, read back equal; also without classes."""
-    for module in (agreement_results, store):
-        monkeypatch.setattr(module, "data_folder", lambda: tmp_path)
+    monkeypatch.setenv("ELSLIB_PROJECT", str(tmp_path))
     one = pd.DataFrame([(5, None, "ELS", 20, 0.1, 0.01, -1.5)], columns=COLUMNS)
     for name, rows in (("some", ROWS), ("one", one)):
         agreement_results.write_rows(name, rows)
@@ -109,7 +108,7 @@ def test_rows_survive_the_file(tmp_path, monkeypatch):
 
 def test_pictures_survive_the_file(tmp_path, monkeypatch):
     """As bytes, sorted by seed: the network's after most steps, the theories' that are shown."""
-    monkeypatch.setattr(store, "data_folder", lambda: tmp_path)
+    monkeypatch.setenv("ELSLIB_PROJECT", str(tmp_path))
     theories = {"ELS": half, "Wiener": shifted}
     drawn = draw(half, theories, [14, 4], None, (1, 8, 8))
     write_pictures("some", drawn.seeds, {name: to_uint8(x) for name, x in drawn.pictures.items()})

@@ -117,12 +117,7 @@ def networks() -> dict[str, torch.Tensor]:
     label = torch.tensor([1, 0], device="cpu")
     found |= {"estimate": network(noise, 0.7, label), "sample": sample(network, noise, label, 2)}
     (trajectory,) = calibration.calibrate(
-        network,
-        lambda side: machines.EquivariantLocalScore(data, constant_scale(side)),
-        [3, 5],
-        noise[:1],
-        [1],
-        n_steps=2,
+        network, data, "els", [3, 5], [1], [1], times=uniform_times(2)
     )
     reach = receptive_field.receptive_field(network, noise, 0.7, label)
     found |= {"cosine": trajectory.cosine, "reach": reach}

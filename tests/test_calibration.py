@@ -1,23 +1,25 @@
 """Calibration finds windows that are known."""
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from conformance import image_set
 from helpers import FunctionDenoiser
 
-from elslib.analysis.calibration import Trajectory, calibrate, scale_table
+from elslib.analysis.calibration import Trajectory, calibrate, quality, scale_table
 from elslib.denoisers.machines import Denoiser, EquivariantLocalScore
 from elslib.experiments.store import load_scale
-from elslib.samplers import initial_noise
-from elslib.scales import ScaleTable, constant_scale, published_scale, published_scales
+from elslib.samplers import ddim, ddpm, heun, uniform_times
+from elslib.scales import ScaleTable, published_scale, published_scales
 from elslib.schedules import linear
 
 IMAGES = image_set(8, 1, 10, 10)
 KNOWN = ScaleTable((0.25, 0.5, 0.75, 1.0), (3, 3, 5, 7), "known")
 NETWORK = EquivariantLocalScore(IMAGES, KNOWN)
-NOISE = initial_noise((10_000, 10_001), (1, 10, 10))
+SEEDS = (10_000, 10_001)
 
 
 def test_a_network_that_is_a_machine_is_recovered():
@@ -25,11 +27,11 @@ def test_a_network_that_is_a_machine_is_recovered():
     runs = list(
         calibrate(
             NETWORK,
-            lambda window: EquivariantLocalScore(IMAGES, constant_scale(window)),
-            (3, 5, 7),
-            NOISE,
+            IMAGES,
+            windows=(3, 5, 7),
+            seeds=SEEDS,
             labels=(0, 1),
-            n_steps=4,
+            times=uniform_times(4),
         )
     )
     table = scale_table(runs, "test")
@@ -53,7 +55,7 @@ def test_ties_take_the_smaller_window_and_medians_the_lower():
 def test_bad_input():
     """Windows that do not increase, no runs, a network nobody calibrated."""
     with pytest.raises(ValueError, match="windows must increase"):
-        next(calibrate(NETWORK, lambda window: NETWORK, (5, 3), NOISE))
+        next(calibrate(NETWORK, IMAGES, windows=(5, 3)))
     with pytest.raises(ValueError, match="trajectories must hold at least one"):
         scale_table([], "test")
     with pytest.raises(FileNotFoundError, match="elslib calibrate --network nobody"):
@@ -65,7 +67,7 @@ def test_scales_without_a_record(tmp_path, monkeypatch):
     path = tmp_path / "scales" / "some-els.json"
     path.parent.mkdir()
     path.write_text(json.dumps(KNOWN.json()))
-    monkeypatch.setattr("elslib.experiments.store.data_folder", lambda: tmp_path)
+    monkeypatch.setenv("ELSLIB_PROJECT", str(tmp_path))
     with pytest.raises(ValueError, match="must hold the record of a run .*'command'.*; delete it"):
         load_scale("some", "els")
 
@@ -79,16 +81,76 @@ def test_published_scales():
         published_scale("x")
 
 
-def test_labels_and_estimates_are_checked():
+def test_labels_and_estimates_are_checked(as_installed):
     """One label an image; an estimate that is no number must not win."""
 
     def run(labels, network: Denoiser = NETWORK):
-        machine = lambda window: EquivariantLocalScore(IMAGES, constant_scale(window))  # noqa: E731
-        return list(calibrate(network, machine, (3, 5), NOISE, labels, n_steps=2))
+        return list(calibrate(network, IMAGES, "ls", (3, 5), SEEDS, labels, times=uniform_times(2)))
 
-    with pytest.raises(ValueError, match="labels must be one per image, got 3 for 2"):
+    with pytest.raises(ValueError, match="labels must be one per seed, got 3 for 2"):
         run((0, 1, 1))
     with pytest.raises(ValueError, match="must estimate finite noise"):
         run(None, FunctionDenoiser(lambda x, t, label: x if t == 1 else x * torch.nan))
-    with pytest.raises(ValueError, match="must share one schedule to be compared, got 'linear' an"):
-        run(None, FunctionDenoiser(NETWORK, linear()))
+    with pytest.raises(ValueError, match=r"network must have .edges, 'aware' for zero padding or"):
+        next(calibrate(FunctionDenoiser(NETWORK), IMAGES))
+    without: Any = lambda x, t, label=None: x  # noqa: E731
+    with pytest.raises(ValueError, match="denoise must have a .schedule"):
+        run(None, without)
+
+
+def test_machines_take_the_schedule_of_the_network():
+    """Of whatever network; so a theory never reads other noise levels from its times."""
+    other = EquivariantLocalScore(IMAGES, KNOWN, schedule=linear())
+    runs = calibrate(other, IMAGES, windows=(3, 5, 7), seeds=SEEDS, times=uniform_times(4))
+    assert scale_table(runs, "test").windows[:3] == KNOWN.windows[:3]
+
+
+def test_times_and_samplers():
+    """The table has the times that were walked; a sampler of another kind walks otherwise."""
+    found = {
+        sampler: next(
+            calibrate(
+                NETWORK, IMAGES, "els", (3, 5, 7), SEEDS, times=[1, 0.6, 0.2], sampler=sampler
+            )
+        )
+        for sampler in (ddim, heun, ddpm)
+    }
+    assert all(run.times == (0.6, 1) for run in found.values())
+    assert len({float(run.cosine[0, 2]) for run in found.values()}) == 3
+
+
+def trajectory(windows, *cosines, growth=1.0):
+    times = tuple((i + 1) / len(cosines) for i in range(len(cosines)))
+    return Trajectory(None, times, windows, torch.tensor(cosines, dtype=torch.float64), growth)
+
+
+def test_calibration_judges_itself():
+    """What the best window has and gains; ends that are hit, cosines all alike, explosions."""
+    good = trajectory((3, 5, 7), [0.5, 0.9, 0.6], [0.2, 0.8, 0.5])
+    assert quality([good]).warnings == ()
+    assert quality([good]).cosine == (0.9, 0.8) and quality([good]).spread == (0.4, 0.6)
+    bad = trajectory((3, 5, 7), [0.9, 0.5, 0.4], [0.1, 0.2, 0.9], [0.9, 0.90001, 0.9], growth=50.0)
+    largest, smallest, flat, exploded = quality([bad]).warnings
+    assert largest == "the window is 7, the largest tried, at t = 0.667; try larger ones"
+    assert smallest == "the window is 3, the smallest tried, at t = 0.333"
+    assert "the same cosine to 0.0001 at t = 1; there the data choose none" in flat
+    assert exploded.startswith("1 of 1 trajectories explode, x up to 50 times")
+    assert quality([replace(good, growth=None)]).warnings == ()
+    # Nothing can be chosen from one window.
+    assert quality([trajectory((3,), [0.9])]).warnings == ()
+
+
+def test_an_exploding_trajectory_is_seen():
+    """A network that answers too much in strong noise; and one that does not."""
+    network = FunctionDenoiser(lambda x, t, label: NETWORK(x, t) * (40 if t > 0.5 else 1))
+    for denoise, grown in ((network, True), (FunctionDenoiser(NETWORK), False)):
+        (run,) = calibrate(denoise, IMAGES, "ls", (3, 5), SEEDS[:1])
+        assert (quality([run]).warnings[-1].find("explode") > 0) == grown, run.growth
+
+
+def test_more_windows_join_a_run():
+    """In order, whichever came first; and some can be taken out again."""
+    wide, narrow = trajectory((5, 9), [0.1, 0.2]), trajectory((3, 7), [0.3, 0.4])
+    both = wide.joined(narrow)
+    assert both.windows == (3, 5, 7, 9) and both.cosine.tolist() == [[0.3, 0.1, 0.4, 0.2]]
+    assert both.of((3, 9)).cosine.tolist() == [[0.3, 0.2]] and both.of((5, 9)).json() == wide.json()

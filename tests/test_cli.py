@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from elslib import cli
 from elslib.analysis import agreement
 from elslib.cli.common import as_json
-from elslib.data import full_sets, named
+from elslib.data import folders, full_sets, named
 from elslib.denoisers.machines import IdealScore
 from elslib.experiments import agreement_results, recipes, sampling, store, tasks
 from elslib.networks.architectures import NetworkConfig
@@ -175,10 +175,104 @@ def test_a_network_at_a_path_needs_no_checkout(tmp_path, monkeypatch, as_install
     assert store.load_scale(str(moved), "els").windows == (3,) * 20
 
 
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A folder with twelve tiny images of two classes in a file; nothing is here but it."""
+    monkeypatch.setenv("ELSLIB_DATA", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    pixels = np.random.default_rng(0).integers(256, size=(12, 1, 8, 8), dtype=np.uint8)
+    names = np.array(["a", "b"])
+    np.savez("images.npz", images=pixels, labels=np.arange(12) % 2, class_names=names)
+    return tmp_path
+
+
+def test_a_project_holds_all_that_is_made(own):
+    """Networks, scales, results of images of one's own, and nothing elsewhere; named there."""
+    where = ("--project", "proj")
+    train = ("train", "--dataset", "images.npz", "--network", "resnet", "--width", 24, "--batch", 2)
+    made = asked(*train, "--steps", 2, *where)
+    assert made["files"][0] == str(own / "proj" / "networks" / "images-resnet.safetensors")
+    assert made["loss"]["held_out"] is None and not made["loss"]["trained"]
+    card = json.loads((own / "proj" / "networks" / "images-resnet.json").read_text())
+    assert card["network"]["classes"] == 2 and card["images"]["name"] == "images.npz"
+    plain = asked(*train, "--unconditional", "--name", "plain", "--dry-run", *where)
+    assert plain["network"]["classes"] is None
+    seen = asked(*train, "--held-out", "images.npz", "--name", "seen", "--steps", 1, *where)
+    assert seen["loss"]["held_out"] > 0
+    network = ("--network", "images-resnet", *where)
+    done = asked("calibrate", *network, "--largest", 5, "--trajectories", 2, "--steps", 3)
+    assert done["times"] == [1 / 3, 2 / 3, 1] and len(done["cosine"]) == len(done["spread"]) == 3
+    assert done["warnings"] and "tried" in " ".join(done["warnings"])
+    kept = json.loads((own / "proj" / "scales" / "images-resnet-els.json").read_text())
+    assert kept["quality"]["cosine"] == done["cosine"]
+    names = ("--theories", "ELS,nearest,Wiener", "--steps", 3, "--sampler", "heun")
+    asked("agree", *network, "--seeds", 2, *names)
+    plan = asked("agree", *network, "--seeds", 2, "--theories", "nearest", "--dry-run")
+    assert (plan["parts"], plan["done"]) == (2, 0)  # another list is another run
+    rows = (own / "proj" / "results" / "agreement-images-resnet.csv").read_text()
+    assert "nearest" in rows and "IS" not in rows and ",3," in rows
+    drawn = asked("pairs", *network, "--samples", 2, "--steps", 2)
+    assert len(drawn["r"]["ELS"]) == 2
+    assert {file.name for file in own.iterdir()} == {"images.npz", "proj"}
+    # Its windows, images and edges are the network's.
+    plan = asked("sample", *network, "--dry-run")
+    assert plan["dataset"] == "images.npz" and plan["scale"]["windows"] == done["windows"]
+    file = own / "proj" / "scales" / "images-resnet-els.json"
+    plan = asked("sample", "--dataset", "images.npz", "--scale", file, "--dry-run")
+    assert plan["scale"]["windows"] == done["windows"]
+    refused = run("sample", "--dataset", "images.npz")
+    assert refused.exit_code == 2 and "windows must be given for images.npz" in refused.output
+    refused = run("sample", "--window", 3, "--scale", file)
+    assert refused.exit_code == 2 and "got --scale and --window" in refused.output
+    refused = run("agree", *network, "--theories", "ELS,magic")
+    assert refused.exit_code == 2 and "names must be some of ELS, LS, IS, ES" in refused.output
+
+
+def test_a_project_is_where_one_stands(own, monkeypatch):
+    """Beside an installed wheel; a variable names another for all commands."""
+    monkeypatch.setattr(folders, "__file__", str(own / "lib" / "elslib" / "data" / "folders.py"))
+    train = ("train", "--dataset", "images.npz", "--network", "resnet", "--name", "n", "--dry-run")
+    assert asked(*train)["files"][0] == str(own / "networks" / "n.safetensors")
+    monkeypatch.setenv("ELSLIB_PROJECT", str(own / "other"))
+    assert asked(*train)["files"][0] == str(own / "other" / "networks" / "n.safetensors")
+    assert asked(*train, "--project", "p")["files"][0] == str(own / "p/networks/n.safetensors")
+    assert asked(*train)["files"][0] == str(own / "other" / "networks" / "n.safetensors")
+
+
+def test_more_windows_continue_the_kept_run(own, monkeypatch):
+    """Only those that are missing are tried; the outcome is that of one run with all."""
+    tried, real = [], tasks.calibration.calibrate
+
+    def noted(network, images, machine, windows, *rest, **options):
+        tried.append(windows)
+        return real(network, images, machine, windows, *rest, **options)
+
+    monkeypatch.setattr(tasks.calibration, "calibrate", noted)
+    where = ("--project", "proj")
+    train = ("train", "--dataset", "images.npz", "--network", "resnet", "--width", 24, "--batch", 2)
+    asked(*train, "--steps", 2, "--name", "n", *where)
+
+    def calibrated(largest):
+        tried.clear()
+        options = ("--trajectories", 2, "--steps", 2, "--largest", largest)
+        return asked("calibrate", "--network", "n", *options, *where)
+
+    whole = calibrated(7)
+    assert tried == [[3, 5, 7]] * 2
+    for file in (own / "proj" / "scales").rglob("n-els*.json"):
+        file.unlink()
+    for largest, windows in ((3, [3]), (5, [5]), (7, [7])):
+        last = calibrated(largest)
+        assert tried == [windows] * 2
+    for name in ("windows", "cosine", "spread"):
+        assert last[name] == whole[name]
+    assert calibrated(5)["windows"] and not tried  # they are kept
+
+
 @pytest.mark.parametrize(
     "arguments,message",
     [
-        (("train", "--dataset", "faces", "--network", "resnet"), "'faces' is not one of"),
+        (("train", "--dataset", "faces", "--network", "resnet"), "dataset must be one of fashion"),
         (("train", "--dataset", "cifar10-full", "--network", "unet"), "elslib data fetch cifar10"),
         ((*TRAIN[:-1], 30), "width must be a multiple of 8 from 24 on, got 30"),
         ((*TRAIN, "--steps", 0), "0 is not in the range 1<=x<=10000000"),

@@ -887,7 +887,7 @@ def test_a_file_is_called_by_its_name_without_a_manifest(monkeypatch):
 
 def test_other_images_have_another_sha256():
     """`replace` keeps no hash of images that are no more; moving them keeps it."""
-    one = ImageSet(torch.rand(3, 1, 4, 4))
+    one = ImageSet(torch.rand(3, 1, 4, 4) * 2 - 1)
     assert replace(one, pixels=-one.pixels).sha256 == ImageSet(-one.pixels).sha256 != one.sha256
     assert one.to(dtype=torch.float64).sha256 == one.sha256
 

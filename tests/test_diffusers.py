@@ -3,17 +3,19 @@
 import json
 import math
 import sys
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from elslib.denoisers.machines import Denoiser
-from elslib.networks.diffusers_adapter import load_diffusers
+from elslib.networks import diffusers_adapter
 from elslib.samplers import initial_noise, sample
-from elslib.schedules import cosine, linear
+from elslib.schedules import cosine, from_alphas_cumprod, linear
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+load_diffusers: Any = diffusers_adapter.load_diffusers
 GRID = [i / 20 for i in range(1, 21)]
 NOISES = [
     {},
@@ -329,4 +331,122 @@ def test_weights_of_another_network(save, change):
     path = folder / "unet" / "diffusion_pytorch_model.safetensors"
     save_file(change(load_file(path)), path, metadata={"format": "pt"})
     with pytest.raises(ValueError, match="weights in .* must .* config.json"):
+        load_diffusers(folder)
+
+
+# ---- schedulers that sample in other coordinates, and networks in memory
+
+STEPS = 12
+
+
+def own_sampler(scheduler, unet, noise):
+    """The loop of diffusers, from the noise that the scheduler starts with."""
+    x = noise * float(getattr(scheduler, "init_noise_sigma", 1))
+    for step in scheduler.timesteps:
+        scaled = scheduler.scale_model_input(x, step) if hasattr(scheduler, "betas") else x
+        if type(scheduler).__name__ == EDM:
+            scaled = scheduler.scale_model_input(x, step)
+        found = unet(scaled, step).sample
+        x = scheduler.step(found, step, x).prev_sample
+    return x
+
+
+def times_of(scheduler, schedule):
+    """The same noise levels as times of our schedule, which the loop of diffusers walks."""
+    ratios = scheduler.sigmas.double().tolist()
+    if "Flow" in type(scheduler).__name__:
+        ratios = [s / (1 - s) if s < 1 else math.inf for s in ratios]
+    last = schedule.noise_ratio(1.0)  # they are rounded to float32
+    return [1.0 if r > last * (1 - 1e-6) else schedule.time_at(r) for r in ratios]
+
+
+EDM = "EDMEulerScheduler"
+
+
+@pytest.mark.parametrize(
+    "scheduler, options",
+    [
+        ("EulerDiscreteScheduler", {}),
+        ("EulerDiscreteScheduler", {"prediction_type": "v_prediction"}),
+        ("EulerDiscreteScheduler", {"use_karras_sigmas": True}),
+        ("DPMSolverMultistepScheduler", {"solver_order": 1}),
+        ("DPMSolverMultistepScheduler", {"solver_order": 1, "prediction_type": "v_prediction"}),
+        (EDM, {}),
+        (EDM, {"prediction_type": "v_prediction"}),
+        ("FlowMatchEulerDiscreteScheduler", {}),
+        ("FlowMatchEulerDiscreteScheduler", {"shift": 3.0}),
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@torch.no_grad()
+def test_a_network_is_sampled_as_by_its_own_sampler(save, scheduler, options):
+    """The first-order loop of diffusers, and ddim through the adapter along the same levels. The
+    first order of a flow or of EDM is Euler's, in coordinates where ddim's step is the same."""
+    schedulers = pytest.importorskip("diffusers.schedulers")
+    unets = pytest.importorskip("diffusers.models.unets.unet_2d")
+    folder = save(scheduler, **options)
+    made = getattr(schedulers, scheduler).from_pretrained(folder / "scheduler")
+    made.set_timesteps(STEPS)
+    unet = unets.UNet2DModel.from_pretrained(folder / "unet")
+    noise = noisy()
+    expected = own_sampler(made, unet, noise)
+    path = None
+    if hasattr(made, "betas"):  # its own steps, so that its last one is at t = 1
+        path = from_alphas_cumprod((1 - made.betas.double()).cumprod(0))
+    network = load_diffusers(folder, schedule=path)
+    times = times_of(made, network.schedule)
+    assert times[-1] == 0 and len(times) == STEPS + 1
+    x = noise  # "flow" begins with pure noise, DPM-Solver samples in our coordinates
+    if scheduler in ("EulerDiscreteScheduler", EDM):  # in x_0 + s eps
+        x = noise * float(made.init_noise_sigma) * network.schedule.levels(times[0])[0]
+    found = sample(network, x, times=times)
+    r = torch.corrcoef(torch.stack([found.flatten(), expected.flatten()]))[0, 1]
+    scale = float(expected.abs().max())
+    assert r > 0.9999 and float((found - expected).abs().max()) < 5e-3 * scale, (r, scale)
+
+
+def test_a_pipeline_in_memory_and_by_its_name(save):
+    """The same network as from the folder; a UNet alone needs a scheduler."""
+    schedulers = pytest.importorskip("diffusers.schedulers")
+    unets = pytest.importorskip("diffusers.models.unets.unet_2d")
+    folder = save()
+    unet = unets.UNet2DModel.from_pretrained(folder / "unet")
+    scheduler = schedulers.DDPMScheduler.from_pretrained(folder / "scheduler")
+
+    class Pipeline:
+        pass
+
+    pipeline = Pipeline()
+    pipeline.unet, pipeline.scheduler = unet, scheduler  # pyright: ignore
+    expected = load_diffusers(folder)(noisy(), 0.5)
+    for source, given in ((str(folder), None), (pipeline, None), (unet, scheduler)):
+        network = load_diffusers(source, scheduler=given)
+        assert torch.equal(network(noisy(), 0.5), expected) and network.edges == "aware"
+    with pytest.raises(ValueError, match="scheduler must be given beside a UNet in mem"):
+        load_diffusers(unet)
+    with pytest.raises(ValueError, match="_class_name of the network must be 'UNet2DModel', got"):
+        load_diffusers(torch.nn.Linear(1, 1), scheduler=scheduler)
+
+
+def test_a_learned_variance_is_left_out(save):
+    """Its channels stand behind the image's; without the word for it they are refused."""
+    folder = save(unet={"out_channels": 4}, variance_type="learned_range")
+    x = noisy()
+    network = load_diffusers(folder)
+    assert network(x, 0.5).shape == x.shape
+    change_json(folder / "scheduler" / "scheduler_config.json", variance_type="fixed_small")
+    with pytest.raises(ValueError, match="out_channels of the network must be 2, got 4"):
+        load_diffusers(folder)
+
+
+def test_sigmas_of_another_kind(save):
+    """Levels that are none of the betas; EDM without preconditioning."""
+    folder = save("DPMSolverMultistepScheduler")
+    change_json(folder / "scheduler" / "scheduler_config.json", use_flow_sigmas=True)
+    with pytest.raises(ValueError, match="use_flow_sigmas of the scheduler must be false"):
+        load_diffusers(folder)
+    folder = save(EDM)
+    change_json(folder / "scheduler" / "scheduler_config.json", prediction_type="sample")
+    with pytest.raises(ValueError, match="prediction_type of EDM must be epsilon or v_prediction"):
         load_diffusers(folder)

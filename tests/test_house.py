@@ -135,7 +135,7 @@ def test_embedded_data_is_small():
     size = sum(
         path.stat().st_size
         for path in (ROOT / "data").rglob("*")
-        if not {".state", ".snapshots"} & set(path.parts)
+        if not {".state", ".snapshots", "sweeps"} & set(path.parts)
     )
     assert size < 80e6
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from elslib.data.image_set import ImageSet, to_uint8
+from elslib.data.image_set import ImageSet
+from elslib.data.pixels import to_uint8
 from elslib.denoisers.machines import EquivariantLocalScore
 from elslib.figures.live_machine import STEPS, LiveMachine, LiveSet, kernel
 from elslib.samplers import initial_noise, sample

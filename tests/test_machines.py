@@ -202,7 +202,7 @@ def test_merging_posteriors_with_and_without_origins_is_refused():
 
 ODD = [
     ({"t": torch.full((3,), 0.3)}, r"t must hold one entry per image, got the shape \(3,\)"),
-    ({"t": torch.full((2, 1, 1, 1), 0.3)}, "t must hold one entry per image, .* give a tensor"),
+    ({"t": torch.full((2, 1, 1, 1), 0.3)}, r"t must be a number or a floating-point tensor \[b\]"),
     ({"label": 1}, r"label must be a tensor of whole numbers.*got 1; .* torch.full\(\(2,\), 3\)"),
     ({"label": [0, 1]}, "label must be a tensor of whole numbers"),
     ({"label": torch.tensor([0.0, 1.0])}, "label must be a tensor of whole numbers"),

@@ -54,6 +54,7 @@ def test_plan_of_the_cpu_profile(no_images, dataset, network):
         "cifar10-full": ("cifar10/train", "cifar10/test", 3, 10),
         "celeba": ("celeba_10k/train", "celeba_10k/held_out", 3, None),
     }[dataset]
+    assert recipe.held_out is not None
     assert (recipe.images.name, recipe.held_out.name) == (images, held_out)
     built = recipe.config.network
     assert (built.channels, built.classes, built.width) == (channels, classes, 64)
@@ -72,6 +73,7 @@ def test_paper_profile_is_the_papers(no_images, dataset, network, width):
     recipe = recipes.recipe(dataset, network, "paper")
     full = dataset.removesuffix("-full").replace("fashion", "fashion_mnist")
     assert recipe.name == f"{dataset}-{network}-paper"
+    assert recipe.held_out is not None
     assert (recipe.images.name, recipe.held_out.name) == (f"{full}/train", f"{full}/test")
     config = recipe.config
     assert config.network.width == width and config.network.blocks == 6
@@ -154,7 +156,8 @@ def test_make_writes_weights_and_card(folder, quick):
     assert card["name"] == "emoji-resnet" and card["schedule"] == "cosine"
     assert TrainConfig(recipe.config.network, **card["training"]) == recipe.config
     assert card["network"] == asdict(recipe.config.network)
-    assert card["images"] == {"name": "noto_emoji/train", "sha256": recipe.images.sha256}
+    images = {"name": "noto_emoji/train", "sha256": recipe.images.sha256}
+    assert card["images"] == {**images, "held_out": "noto_emoji/held_out"}
     assert card["held_out_curve"] == [round(loss, 5) for loss in trainer.held_out]
     assert len(card["held_out_curve"]) == 20 and len(card["loss_curve"]) == 22
     loss = card["loss"]

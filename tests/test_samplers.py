@@ -10,34 +10,38 @@ from helpers import FunctionDenoiser
 
 from elslib.data.image_set import ImageSet
 from elslib.denoisers.machines import EquivariantLocalScore, IdealScore
+from elslib.denoisers.views import SigmaView, VelocityView
 from elslib.samplers import (
     common_schedule,
     ddim,
+    ddpm,
     geometric_times,
+    heun,
     initial_noise,
+    karras_times,
     sample,
     uniform_times,
 )
 from elslib.scales import constant_scale
-from elslib.schedules import cosine, linear
+from elslib.schedules import cosine, edm, flow, linear
 
 SCHEDULE = cosine()
 
 
-def gaussian_denoiser(mean, variance):
+def gaussian_denoiser(mean, variance, schedule=SCHEDULE):
     """The exact posterior mean for data N(mean, variance), pixel by pixel."""
 
-    @FunctionDenoiser
     def denoise(x, t, label=None):
-        alpha, sigma = SCHEDULE.levels(t)
+        times = torch.as_tensor(t, dtype=torch.float64).expand(len(x))
+        alpha, sigma = schedule.batch_levels(times, x)
         return mean + alpha * variance * (x - alpha * mean) / (alpha**2 * variance + sigma**2)
 
-    return denoise
+    return FunctionDenoiser(denoise, schedule)
 
 
-def gaussian_flow(x, mean, variance):
+def gaussian_flow(x, mean, variance, schedule=SCHEDULE):
     """Where the probability flow (eq. 1) takes x from t = 1 to t = 0: the same quantile."""
-    alpha, sigma = SCHEDULE.levels(1.0)
+    alpha, sigma = schedule.levels(1.0)
     return mean + (x - alpha * mean) * math.sqrt(variance / (alpha**2 * variance + sigma**2))
 
 
@@ -51,6 +55,110 @@ def test_ddim_converges_with_first_order_on_gaussian_data():
         errors.append(float((last.x0 - truth).abs().max()))
     orders = [math.log2(a / b) for a, b in zip(errors, errors[1:], strict=False)]
     assert all(0.85 < order < 1.15 for order in orders[1:]), orders
+
+
+@pytest.mark.parametrize("schedule", [cosine(), flow(), edm()], ids=lambda s: s.name)
+def test_heun_converges_with_second_order_on_gaussian_data(schedule):
+    """Error against the closed-form flow falls fourfold when the steps double."""
+    x = initial_noise(range(4), (1, 3, 3)).double()
+    truth = gaussian_flow(x, 0.3, 0.25, schedule)
+    errors = []
+    for n in (40, 80, 160, 320):
+        *_, last = heun(gaussian_denoiser(0.3, 0.25, schedule), x, uniform_times(n))
+        errors.append(float((last.x0 - truth).abs().max()))
+    orders = [math.log2(a / b) for a, b in zip(errors, errors[1:], strict=False)]
+    assert all(1.8 < order < 2.3 for order in orders[1:]), (orders, errors)
+
+
+def test_heun_is_the_published_loop():
+    """Karras et al. (2022), algorithm 1, written out in their own coordinates; and Heun's method on
+    the velocity of flow matching."""
+    x = initial_noise(range(3), (1, 4, 4)).double()
+    machine = gaussian_denoiser(0.3, 0.25, edm())
+    times = karras_times(18, edm())
+    sigmas = [edm().noise_ratio(t) for t in times]
+    view, z = SigmaView(machine), x / edm().levels(1.0)[0]
+    for here, after in zip(sigmas, sigmas[1:], strict=False):
+        d = (z - view(z, here)) / here
+        end = z + (after - here) * d
+        if after > 0:
+            end = z + (after - here) * (d + (end - view(end, after)) / after) / 2
+        z = end
+    assert float((sample(machine, x, times=times, sampler=heun) - z).abs().max()) < 1e-9
+    machine = gaussian_denoiser(0.3, 0.25, flow())
+    velocity, z, n = VelocityView(machine), x, 10
+    for i in range(n, 0, -1):
+        u = velocity(z, i / n)
+        end = z - u / n
+        if i > 1:
+            end = z - (u + velocity(end, (i - 1) / n)) / 2 / n
+        z = end
+    assert float((sample(machine, x, n_steps=n, sampler=heun) - z).abs().max()) < 1e-9
+
+
+def test_karras_times_are_the_published_levels():
+    """From sigma_max to sigma_min, equal steps of the seventh root, then 0."""
+    levels = [edm().noise_ratio(t) for t in karras_times(18, edm())]
+    i = torch.arange(18, dtype=torch.float64)
+    expected = (80 ** (1 / 7) + i / 17 * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7
+    assert levels[:-1] == pytest.approx(expected.tolist(), rel=1e-9) and levels[-1] == 0
+    with pytest.raises(ValueError, match="n_steps must be at least 2, got 1; 18 is usual"):
+        karras_times(1, edm())
+    with pytest.raises(ValueError, match=r"sigma_min must lie in \(0, 80\), got 90"):
+        karras_times(5, edm(), sigma_min=90)
+
+
+def test_ddpm_has_the_variance_of_the_data_to_first_order():
+    """Its error halves when the steps double, beyond six standard errors of the estimate; the mean
+    has none."""
+    x = initial_noise(range(40), (1, 32, 32))
+    n_values, variance = x.numel(), 0.25
+    off = []
+    for n in (5, 10, 20):
+        found = sample(gaussian_denoiser(0.3, variance), x, n_steps=n, sampler=ddpm)
+        off.append(abs(float(found.var()) - variance))
+        assert abs(float(found.mean()) - 0.3) < 6 * math.sqrt(variance / n_values)
+    error = 6 * variance * math.sqrt(2 / n_values)
+    assert off[2] > error, (off, error)
+    for coarse, fine in zip(off, off[1:], strict=False):
+        assert (coarse - error) / (fine + error) < 2.4 and (coarse + error) / (fine - error) > 1.6
+
+
+def test_ddpm_draws_the_same_noise_whatever_the_batch():
+    """An image decides its own; another has other noise."""
+    denoise = gaussian_denoiser(0.0, 0.25)
+    x = initial_noise([4, 17], (1, 8, 8))
+    both = sample(denoise, x, sampler=ddpm)
+    assert torch.equal(both[1:], sample(denoise, x[1:], sampler=ddpm))
+    smooth = sample(denoise, x)
+    r = torch.corrcoef((both - smooth).flatten(1))[0, 1]
+    assert abs(float(r)) < 0.5 and float((both - smooth).abs().max()) > 0.1
+
+
+def test_views_of_a_machine():
+    """D(x; sigma) and the velocity at the same noise are the machine's; batches may mix levels."""
+    machine, x = gaussian_denoiser(0.3, 0.25), initial_noise([0, 1], (1, 4, 4))
+    levels = torch.tensor([0.5, 2.0])
+    for i, ratio in enumerate(levels.tolist()):
+        alpha, _ = SCHEDULE.levels(SCHEDULE.time_at(ratio))
+        x0 = machine(x[i : i + 1], SCHEDULE.time_at(ratio))
+        assert torch.allclose(SigmaView(machine)(x[i : i + 1] / alpha, ratio), x0, atol=1e-6)
+        t = ratio / (1 + ratio)
+        scaled = x[i : i + 1] / alpha * (1 - t)
+        u = VelocityView(machine)(scaled, t)
+        assert torch.allclose(scaled - t * u, x0, atol=1e-5)
+
+    @FunctionDenoiser
+    def told(x, t, label=None):
+        return torch.as_tensor(t).reshape(-1, 1, 1, 1).expand_as(x).float()
+
+    found = SigmaView(told)(x, levels)[:, 0, 0, 0].tolist()
+    assert found == pytest.approx([SCHEDULE.time_at(r) for r in levels.tolist()])
+    for t in (0.0, 1.5):
+        with pytest.raises(ValueError, match=r"t must lie in \(0, 1\], got"):
+            VelocityView(machine)(x, t)
+    with pytest.raises(ValueError, match="ratio must lie in"):
+        SigmaView(machine)(x, 100.0)
 
 
 def test_steps_are_the_records_they_claim_to_be():

@@ -9,7 +9,15 @@ import torch
 
 from elslib import schedules
 
-ALL = [schedules.cosine(), schedules.linear(), schedules.ornstein_uhlenbeck()]
+ABAR = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)
+ALL = [
+    schedules.cosine(),
+    schedules.linear(),
+    schedules.ornstein_uhlenbeck(),
+    schedules.edm(),
+    schedules.flow(),
+    schedules.from_alphas_cumprod(ABAR),
+]
 
 
 @pytest.mark.parametrize("schedule", ALL, ids=lambda s: s.name)
@@ -18,7 +26,8 @@ def test_variance_is_preserved_and_noise_grows(schedule):
     t = torch.linspace(0, 1, 201, dtype=torch.float64)
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
     assert torch.allclose(alpha**2 + sigma**2, torch.ones_like(t), atol=1e-14)
-    assert bool((sigma.diff() > 0).all()) and bool((alpha.diff() < 0).all())
+    assert bool((sigma.diff() > 0).all()) and bool((alpha.diff() <= 0).all())
+    assert bool((alpha.diff()[sigma[1:] > 1e-6] < 0).all())  # below it rounds to 1
     assert float(sigma[0]) == 0 and float(alpha[0]) == 1
 
 
@@ -82,7 +91,7 @@ def test_time_at_inverts_the_noise_ratio(schedule, ratio):
     alpha, sigma = schedule.levels(schedule.time_at(ratio))
     assert sigma / alpha == pytest.approx(ratio, rel=1e-6)
     with pytest.raises(ValueError, match="ratio must lie in"):
-        schedule.time_at(1e9)
+        schedule.time_at(2 * schedule.noise_ratio(1.0))
 
 
 @pytest.mark.parametrize("schedule", ALL, ids=lambda s: s.name)
@@ -105,3 +114,38 @@ def test_schedules_compare_by_value_and_can_be_pickled(make):
     """So a sampler can notice another schedule, and machines can be sent to other processes."""
     assert make() == make() == pickle.loads(pickle.dumps(make()))
     assert schedules.linear(0.1, 20) != schedules.linear(0.1, 10) != schedules.cosine()
+
+
+def test_the_paths_of_others():
+    """EDM's noise levels, the straight line, a table of steps; and how they scale x."""
+    edm, flow, steps = ALL[3:]
+    assert edm.noise_ratio(1.0) == pytest.approx(80) and edm.time_at(80.0) == 1
+    assert edm.noise_ratio(0.5) == pytest.approx(80 * 0.5**7, rel=1e-9)
+    assert edm.time_at(0.002) == pytest.approx((0.002 / 80) ** (1 / 7), rel=1e-9)
+    for t in (0.1, 0.5, 0.9, 1.0):
+        alpha, sigma = flow.levels(t)
+        assert (alpha / (alpha + sigma), sigma / (alpha + sigma)) == pytest.approx((1 - t, t))
+        assert float(flow.own_scale(t)) * alpha == pytest.approx(1 - t)
+        assert float(edm.own_scale(t)) * edm.levels(t)[0] == pytest.approx(1)
+        assert float(steps.own_scale(t)) == 1
+    for k in (0, 1, 499, 999):
+        assert float(steps.alpha((k + 1) / 1000)) ** 2 == pytest.approx(float(ABAR[k]), rel=1e-9)
+    assert steps.steps == 1000 and steps == schedules.from_alphas_cumprod(ABAR.tolist())
+    assert schedules.from_alphas_cumprod([0.9, 0.0]).levels(1.0)[0] == pytest.approx(0, abs=1e-16)
+
+
+@pytest.mark.parametrize(
+    "make,message",
+    [
+        (lambda: schedules.edm(0), "sigma_max and rho must be positive, got 0 and 7.0"),
+        (lambda: schedules.edm(80, -1), "sigma_max and rho must be positive, got 80 and -1"),
+        (lambda: schedules.from_alphas_cumprod([0.5]), "values must fall within .* at least two"),
+        (lambda: schedules.from_alphas_cumprod([0.5, 0.5]), "values must fall within"),
+        (lambda: schedules.from_alphas_cumprod([1.0, 0.5]), "values must fall within"),
+        (lambda: schedules.from_alphas_cumprod([0.5, float("nan")]), "values must fall within"),
+    ],
+)
+def test_paths_that_are_none(make, message):
+    """Betas in the place of alphas_cumprod grow, say."""
+    with pytest.raises(ValueError, match=message):
+        make()

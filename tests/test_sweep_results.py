@@ -40,7 +40,7 @@ SCALE = ScaleTable((0.2, 0.9), (3, 5), "of a test")
 @pytest.fixture
 def sweeps(tmp_path, monkeypatch):
     """A data folder with one sweep of one run."""
-    monkeypatch.setattr(sweep_results, "data_folder", lambda: tmp_path)
+    monkeypatch.setenv("ELSLIB_PROJECT", str(tmp_path))
     monkeypatch.setattr(sweep_results, "weights_sha256", lambda network: "abc")
     monkeypatch.setattr(sweep_results, "load_scale", lambda network, machine: SCALE)
     path = sweep_results.sweep_path("one")

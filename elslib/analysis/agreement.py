@@ -24,8 +24,11 @@ from torch import Tensor
 
 from elslib.analysis.intervals import Interval, median_interval
 from elslib.analysis.metrics import coefficient_of_determination, pearson_r
+from elslib.analysis.theories import THEORIES, classes_of, theories
+from elslib.data.image_set import ImageSet
 from elslib.denoisers.machines import Denoiser
-from elslib.samplers import common_schedule, initial_noise, sample
+from elslib.samplers import Sampler, common_schedule, ddim, initial_noise, sample
+from elslib.scales import ScaleTable
 
 THEORY_STEPS, NETWORK_STEPS = 20, (20, 150)
 
@@ -58,20 +61,30 @@ def draw(
     label: int | None,
     shape: Sequence[int],
     theory_steps: int = THEORY_STEPS,
+    *,
+    times: Sequence[float] | None = None,
+    sampler: Sampler = ddim,
+    device: torch.device | str = "cpu",
 ) -> Drawn:
     """Sample every theory and the network from the noise of these seeds, of one class.
 
-    Theories take `theory_steps`, the network 20 and 150. `shape` is that of an image, [c, h, w].
-    Raises ValueError unless all have one schedule.
+    All use one `sampler`. Theories take `theory_steps`, the network 20 and 150, or all go along
+    `times`, which end at 0. `shape` is that of an image, [c, h, w]. Raises ValueError unless all
+    have one schedule, and what `sample` refuses.
     """
     common_schedule(network, *theories.values())
-    noise = initial_noise(seeds, shape)
+    noise = initial_noise(seeds, shape).to(device)
     labels = None if label is None else noise.new_full(noise.shape[:1], label, dtype=torch.int64)
+
+    def drawn(denoise: Denoiser, steps: int) -> Tensor:
+        return sample(denoise, noise, labels, steps, times=times, sampler=sampler).cpu()
+
+    network_steps = NETWORK_STEPS if times is None else (len(times) - 1,)
     return Drawn(
         seeds,
         label,
-        {steps: sample(network, noise, labels, steps) for steps in NETWORK_STEPS},
-        {name: sample(theory, noise, labels, theory_steps) for name, theory in theories.items()},
+        {steps: drawn(network, steps) for steps in network_steps},
+        {name: drawn(theory, theory_steps) for name, theory in theories.items()},
     )
 
 
@@ -87,6 +100,46 @@ def compare(drawn: Drawn) -> pd.DataFrame:
                 for seed, r_i, R_i in zip(drawn.seeds, r.tolist(), R2.tolist(), strict=True)
             ]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def agree(
+    network: Denoiser,
+    images: ImageSet,
+    scales: Mapping[str, ScaleTable],
+    seeds: Iterable[int] = range(100),
+    names: Sequence[str] = THEORIES,
+    *,
+    times: Sequence[float] | None = None,
+    sampler: Sampler = ddim,
+) -> pd.DataFrame:
+    """How well theories predict a network: the table of `compare` over many seeds.
+
+    Parameters
+    ----------
+    network
+        any Denoiser; one with `.classes` draws seed s of class s modulo their number
+    images
+        exactly those that it was trained on; their device is where all is computed
+    scales
+        windows calibrated for it, "els" and "ls", as far as `names` needs them
+    names
+        of theories, see `theories`
+    times, sampler
+        of both sides, see `draw`
+
+    Raises ValueError for what `theories` and `draw` refuse.
+    """
+    machines, shape = theories(network, images, scales, names), images.pixels.shape[1:]
+    tables = [
+        compare(
+            draw(
+                network, machines, some, label, shape,
+                times=times, sampler=sampler, device=images.pixels.device,
+            )
+        )
+        for label, some in batches(seeds, classes_of(network))
+    ]  # fmt: skip
+    return pd.concat(tables, ignore_index=True).sort_values("seed", kind="stable")
 
 
 def batches(seeds: Iterable[int], classes: int | None) -> list[tuple[int | None, list[int]]]:

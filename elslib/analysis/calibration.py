@@ -1,29 +1,39 @@
 """Which window a network uses at which noise: the locality scale, read off its own predictions."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from elslib.analysis.theories import classes_of, theory_of
+from elslib.data.image_set import ImageSet
 from elslib.denoisers.machines import Denoiser
-from elslib.samplers import common_schedule, ddim, uniform_times
-from elslib.scales import ScaleTable
+from elslib.samplers import Sampler, common_schedule, ddim, initial_noise, uniform_times
+from elslib.scales import ScaleTable, constant_scale
 from elslib.schedules import noise_from_denoised
 
 # Calibration noise is seeded from here on, so that no test seed (0, 1, ...) is ever calibrated on.
 FIRST_SEED = 10_000
+WINDOWS = tuple(range(3, 18, 2))
+# Cosines that differ by less choose no window; x so much larger than an image with noise explodes.
+FLAT, EXPLODED = 1e-4, 2.0
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One calibration run: cosine[i][j] compares network and machine at times[i], windows[j]."""
+    """One calibration run: cosine[i][j] compares network and machine at times[i], windows[j].
+
+    `growth` is the largest root mean square of x on the way, by that of the brightest image with
+    noise; None of runs that were kept before it was measured.
+    """
 
     label: int | None
     times: tuple[float, ...]
     windows: tuple[int, ...]
     cosine: Float[Tensor, "times windows"]
+    growth: float | None = None
 
     def best(self) -> list[int]:
         """The best window at each time; of equals the smaller."""
@@ -43,58 +53,110 @@ class Trajectory:
             times=tuple(content["times"]),
             windows=tuple(content["windows"]),
             cosine=torch.tensor(content["cosine"], dtype=torch.float64, device="cpu"),
+            growth=content.get("growth"),
         )
+
+    def joined(self, other: "Trajectory") -> "Trajectory":
+        """The same run with the windows of both."""
+        cosine = torch.cat([self.cosine, other.cosine], 1)
+        windows = (*self.windows, *other.windows)
+        order = sorted(range(len(windows)), key=windows.__getitem__)
+        windows = tuple(windows[i] for i in order)
+        return replace(self, windows=windows, cosine=cosine[:, order], growth=other.growth)
+
+    def of(self, windows: Sequence[int]) -> "Trajectory":
+        """The same run with some of its windows."""
+        kept = [self.windows.index(window) for window in windows]
+        return replace(self, windows=tuple(windows), cosine=self.cosine[:, kept])
 
 
 def calibrate(
     network: Denoiser,
-    machine: Callable[[int], Denoiser],
-    windows: Sequence[int],
-    noise: Float[Tensor, "b c h w"],
+    images: ImageSet,
+    machine: str = "els",
+    windows: Sequence[int] = WINDOWS,
+    seeds: Sequence[int] = range(FIRST_SEED, FIRST_SEED + 16),
     labels: Sequence[int] | None = None,
-    n_steps: int = 20,
+    *,
+    times: Sequence[float] | None = None,
+    sampler: Sampler = ddim,
 ) -> Iterator[Trajectory]:
-    """Compare a network with `machine(window)` along the network's own reverse trajectories (C.2).
+    """Compare a network with a local machine along the network's own reverse trajectories (C.2).
 
-    From each noise image, at each step, the network's predicted noise is compared with each
-    machine's by uncentred cosine over all channels and pixels. `windows` increases; `labels` gives
-    one class per image. Yields one Trajectory an image; `scale_table` sums them up.
-    Raises ValueError for windows that do not increase, labels that are not one an image, machines
-    with another schedule than the network's, and an estimate that is not finite.
+    From the noise of each seed, at each time, the network's predicted noise is compared with each
+    window's by uncentred cosine over all channels and pixels. Yields one Trajectory a seed;
+    `scale_table` sums them up, `quality` judges them.
+
+    Parameters
+    ----------
+    network
+        any Denoiser; with "els" it must have `.edges`
+    images
+        exactly those that it was trained on; their device is where all is computed
+    machine
+        "els" or "ls"
+    windows
+        odd sides that are tried; they increase
+    labels
+        one class per seed; by default, for a network with `.classes`, the seed modulo their number
+    times
+        from 1 to the last, as `sampler` takes them; by default twenty equal steps
+    sampler
+        how the network walks back
+
+    Raises ValueError for windows that do not increase, labels that are not one a seed, a network
+    without schedule or edges, and an estimate that is not finite.
     """
     if not windows or any(b <= a for a, b in zip(windows, windows[1:], strict=False)):
         raise ValueError(f"windows must increase and hold at least one, got {list(windows)}.")
-    if labels is not None and len(labels) != len(noise):
-        raise ValueError(f"labels must be one per image, got {len(labels)} for {len(noise)}.")
-    machines = [machine(window) for window in windows]
-    schedule = common_schedule(network, *machines)
-    for number, x in enumerate(noise):
+    if labels is not None and len(labels) != len(seeds):
+        raise ValueError(f"labels must be one per seed, got {len(labels)} for {len(seeds)}.")
+    if labels is None and (classes := classes_of(network)):
+        labels = [seed % classes for seed in seeds]
+    schedule = common_schedule(network)
+    machines = [theory_of(network, images, constant_scale(side), machine) for side in windows]
+    times = uniform_times(20) if times is None else list(times)
+    brightest = _brightest(images)
+    for number, seed in enumerate(seeds):
+        x = initial_noise([seed], images.pixels.shape[1:]).to(images.pixels.device)
         label = None if labels is None else x.new_tensor([labels[number]], dtype=torch.int64)
-        rows = []
-        for step in ddim(network, x[None], uniform_times(n_steps), label):
-            levels = schedule.levels(step.t)
-            target = noise_from_denoised(step.x, step.x0, *levels)
-            estimates = (denoise(step.x, step.t, label) for denoise in machines)
-            rows.append(
-                [_cosine(noise_from_denoised(step.x, x0, *levels), target) for x0 in estimates]
-            )
+        rows, growth = [], 0.0
+        with torch.no_grad():
+            for step in sampler(network, x, times, label):
+                alpha, sigma = levels = schedule.levels(step.t)
+                target = noise_from_denoised(step.x, step.x0, *levels)
+                estimates = (denoise(step.x, step.t, label) for denoise in machines)
+                rows.append(
+                    [_cosine(noise_from_denoised(step.x, x0, *levels), target) for x0 in estimates]
+                )
+                usual = (alpha**2 * brightest**2 + sigma**2) ** 0.5
+                growth = max(growth, float(step.x.square().mean().sqrt()) / usual)
         cosine = torch.tensor(rows[::-1], dtype=torch.float64, device="cpu")
         if not bool(cosine.isfinite().all()):
             raise ValueError("network and machine must estimate finite noise, got NaN or infinity.")
         yield Trajectory(
             label=None if labels is None else labels[number],
-            times=tuple((n_steps - i) / n_steps for i in range(n_steps))[::-1],
+            times=tuple(times[:-1][::-1]),
             windows=tuple(windows),
             cosine=cosine,
+            growth=round(growth, 6),
         )
+
+
+def _brightest(images: ImageSet) -> float:
+    """The largest root mean square that an image can have, or has if no bounds are known."""
+    if images.bounds is not None:
+        return max(map(abs, images.bounds))
+    return float(images.pixels.square().mean((1, 2, 3)).max().sqrt())
 
 
 def _cosine(a: Tensor, b: Tensor) -> float:
     return float(torch.cosine_similarity(a.double().flatten(), b.double().flatten(), dim=0))
 
 
-def scale_table(trajectories: Sequence[Trajectory], source: str) -> ScaleTable:
+def scale_table(trajectories: Iterable[Trajectory], source: str = "calibrated") -> ScaleTable:
     """Lower median (so that it stays odd) and quartiles of the best windows at each time."""
+    trajectories = list(trajectories)
     if not trajectories:
         raise ValueError("trajectories must hold at least one, got none.")
     found = [trajectory.best() for trajectory in trajectories]
@@ -107,3 +169,63 @@ def scale_table(trajectories: Sequence[Trajectory], source: str) -> ScaleTable:
         lower=tuple(quartiles[0].tolist()),
         upper=tuple(quartiles[1].tolist()),
     )
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How far calibration runs can be trusted, at each of their times, low noise first.
+
+    Attributes
+    ----------
+    cosine
+        median over the runs of the best window's cosine
+    spread
+        median over the runs of the best less the worst cosine: what choosing a window gains
+    warnings
+        what is wrong, in words; empty if nothing is
+    """
+
+    times: tuple[float, ...]
+    cosine: tuple[float, ...]
+    spread: tuple[float, ...]
+    warnings: tuple[str, ...]
+
+
+def quality(trajectories: Sequence[Trajectory]) -> Quality:
+    """Judge calibration runs: are windows at an end of those tried, are cosines all alike to 1e-4,
+    did a trajectory explode? ValueError for none."""
+    table = scale_table(trajectories)
+    cosines = torch.stack([run.cosine for run in trajectories])  # (runs, times, windows)
+    best = cosines.amax(2).quantile(0.5, dim=0)
+    spread = (cosines.amax(2) - cosines.amin(2)).quantile(0.5, dim=0)
+    tried = trajectories[0].windows
+    flat = [t for t, gain in zip(table.times, spread.tolist(), strict=True) if gain < FLAT]
+    told = {t: w for t, w in zip(table.times, table.windows, strict=True) if t not in flat}
+    found = []
+    if len(tried) > 1:
+        if at := [t for t, window in told.items() if window == tried[-1]]:
+            found.append(
+                f"the window is {tried[-1]}, the largest tried, at {_listed(at)}; try larger ones"
+            )
+        if at := [t for t, window in told.items() if window == tried[0]]:
+            found.append(f"the window is {tried[0]}, the smallest tried, at {_listed(at)}")
+        if flat:
+            found.append(
+                f"all windows have the same cosine to {FLAT:g} at {_listed(flat)}; there the data "
+                f"choose none"
+            )
+    growths = [run.growth for run in trajectories if run.growth is not None]
+    if exploded := [growth for growth in growths if growth > EXPLODED]:
+        found.append(
+            f"{len(exploded)} of {len(growths)} trajectories explode, x up to {max(exploded):.3g} "
+            f"times an image with noise; their windows mean nothing: train the network "
+            f"longer, or give times and a schedule that it was trained on"
+        )
+    cosine, gained = (
+        tuple(round(value, 6) for value in values.tolist()) for values in (best, spread)
+    )
+    return Quality(table.times, cosine, gained, tuple(found))
+
+
+def _listed(times: Sequence[float]) -> str:
+    return f"t = {', '.join(f'{t:.3g}' for t in times)}"

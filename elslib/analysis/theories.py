@@ -1,22 +1,47 @@
 """The theories of a network: on its training images, with its borders and its schedule."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from elslib.data.image_set import ImageSet
-from elslib.denoisers.baselines import PcaLocality, WienerFilter
-from elslib.denoisers.machines import Denoiser, EquivariantLocalScore, IdealScore, LocalScore
-from elslib.networks.network_denoiser import NetworkDenoiser
+from elslib.denoisers.baselines import NearestImage, PcaLocality, WienerFilter
+from elslib.denoisers.machines import (
+    Denoiser,
+    EquivariantLocalScore,
+    EquivariantScore,
+    IdealScore,
+    LocalScore,
+)
 from elslib.scales import ScaleTable
 from elslib.schedules import Schedule
 from elslib.windows import Border
 
 MACHINES = ("els", "ls")
 
+BASELINES: dict[str, Callable[..., Denoiser]] = {
+    "IS": IdealScore,
+    "ES": EquivariantScore,
+    "Wiener": WienerFilter,
+    # The smaller threshold is the better one on grey images: a baseline should be at its best.
+    "PCA": lambda images, schedule: PcaLocality(images, threshold=0.005, schedule=schedule),
+    "nearest": NearestImage,
+}
+THEORIES = ("IS", "LS", "ELS", "Wiener", "PCA")
+
 
 def check_machine(machine: str) -> None:
     """Raise ValueError unless it is the name of a local machine."""
     if machine not in MACHINES:
         raise ValueError(f"machine must be one of {', '.join(MACHINES)}, got {machine!r}.")
+
+
+def check_theories(names: Sequence[str]) -> None:
+    """Raise ValueError unless these are names of theories, each once."""
+    known = ["ELS", "LS", *BASELINES]
+    if not names or len(set(names)) < len(names) or not set(names) <= set(known):
+        raise ValueError(
+            f"names must be some of {', '.join(known)}, each once, got {', '.join(names)!r}."
+        )
 
 
 def local_machine(
@@ -29,26 +54,55 @@ def local_machine(
     return EquivariantLocalScore(images, scale, edges=edges, schedule=schedule)
 
 
+def edges_of(network: Denoiser) -> Border:
+    """The kind of border that a network's padding makes. ValueError if it does not say."""
+    edges: Any = getattr(network, "edges", None)
+    if edges not in ("aware", "circular"):
+        raise ValueError(
+            f"network must have .edges, 'aware' for zero padding or 'circular', got {edges!r} of a "
+            f"{type(network).__name__}; wrap(module, padding=...) sets it."
+        )
+    return edges
+
+
+def classes_of(network: Denoiser) -> int | None:
+    """How many classes a network is told apart; None if it takes no label, as machines need not."""
+    return getattr(network, "classes", None)
+
+
 def theory_of(
-    network: NetworkDenoiser, images: ImageSet, scale: ScaleTable, machine: str = "els"
+    network: Denoiser, images: ImageSet, scale: ScaleTable, machine: str = "els"
 ) -> LocalScore | EquivariantLocalScore:
-    """The machine that predicts a network; `images` are its own, `scale` is calibrated for it."""
-    return local_machine(machine, images, scale, network.edges, network.schedule)
+    """The machine that predicts a network; `images` are its own, `scale` is calibrated for it.
+
+    Raises ValueError for another machine and, of ELS, for a network without edges.
+    """
+    edges = edges_of(network) if machine == "els" else "aware"
+    return local_machine(machine, images, scale, edges, network.schedule)
 
 
 def theories(
-    network: NetworkDenoiser, images: ImageSet, scales: Mapping[str, ScaleTable]
+    network: Denoiser,
+    images: ImageSet,
+    scales: Mapping[str, ScaleTable],
+    names: Sequence[str] = THEORIES,
 ) -> dict[str, Denoiser]:
-    """The theories and baselines of a network, all on exactly its training images.
+    """The theories and baselines of a network by name, all on exactly its training images.
 
-    `scales` holds those calibrated for it, "ls" and "els".
+    `scales` holds those calibrated for it, "ls" and "els", if their machines are asked for. Names
+    are ELS, LS, IS, ES, Wiener, PCA and nearest. Raises ValueError for others, for a scale that is
+    missing, and what `theory_of` refuses.
     """
-    schedule = network.schedule
-    return {
-        "IS": IdealScore(images, schedule=schedule),
-        "LS": theory_of(network, images, scales["ls"], "ls"),
-        "ELS": theory_of(network, images, scales["els"]),
-        "Wiener": WienerFilter(images, schedule=schedule),
-        # The smaller threshold is the better one on grey images: a baseline should be at its best.
-        "PCA": PcaLocality(images, threshold=0.005, schedule=schedule),
-    }
+    check_theories(names)
+    found: dict[str, Denoiser] = {}
+    for name in names:
+        if name in BASELINES:
+            found[name] = BASELINES[name](images, schedule=network.schedule)
+        elif (machine := name.lower()) in scales:
+            found[name] = theory_of(network, images, scales[machine], machine)
+        else:
+            raise ValueError(
+                f"scales must hold {machine!r} for {name}, got {', '.join(scales) or 'none'}; "
+                f"calibrate(network, images, {machine!r}) finds them."
+            )
+    return found

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from functools import wraps
+from pathlib import Path
 
 import click
 from tqdm.auto import tqdm
@@ -14,8 +15,39 @@ from elslib.analysis.intervals import Interval
 from elslib.denoisers import sharded
 from elslib.experiments import tasks
 from elslib.io import check_writable
+from elslib.samplers import SAMPLERS
 
 USER_ERRORS = (ValueError, OSError)
+
+NETWORK = "Its name in the project, or a path without suffix, such as ./mine."
+DEVICE = click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True
+)
+SAMPLER = click.option(
+    "--sampler", type=click.Choice(list(SAMPLERS)), default="ddim", show_default=True
+)
+
+
+def _set_project(ctx: click.Context, _param, folder: str | None) -> None:
+    """For this command, and for the processes that it starts."""
+    if folder is None:
+        return
+    before = os.environ.get("ELSLIB_PROJECT")
+
+    def back() -> None:
+        os.environ.pop("ELSLIB_PROJECT")
+        if before is not None:
+            os.environ["ELSLIB_PROJECT"] = before
+
+    os.environ["ELSLIB_PROJECT"] = str(Path(folder).resolve())
+    ctx.call_on_close(back)
+
+
+PROJECT = click.option(
+    "--project", type=click.Path(file_okay=False), callback=_set_project, expose_value=False,
+    is_eager=True,
+    help="Folder of networks, scales, results, sweeps.  [default: the checkout's data, else here]",
+)  # fmt: skip
 
 
 def plain_errors(command):
@@ -52,6 +84,8 @@ def lines(content: Mapping[str, object], before: str = "") -> Iterator[str]:
             yield from lines(value, f"{before}{name} ")
         elif isinstance(value, Interval):
             yield f"{before}{name}: {value:.3f}"
+        elif isinstance(value, list | tuple) and any(" " in str(entry) for entry in value):
+            yield from (f"{before}{name}: {entry}" for entry in value)  # sentences
         elif isinstance(value, list | tuple):
             yield f"{before}{name}: {', '.join(map(str, value))}"
         else:
@@ -61,6 +95,7 @@ def lines(content: Mapping[str, object], before: str = "") -> Iterator[str]:
 def work(command: Callable[..., tasks.Task]):
     """A command that does a Task: with a progress bar, --dry-run and --json."""
 
+    @PROJECT
     @click.option("--dry-run", is_flag=True, help="Say what it would do, do nothing.")
     @click.option("--json", "machine_readable", is_flag=True, help="Print the outcome as json.")
     @plain_errors

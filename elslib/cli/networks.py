@@ -1,23 +1,39 @@
-"""`elslib train`, `calibrate`, `agree`: networks, their windows, what predicts them."""
+"""`elslib train`, `calibrate`, `agree`, `pairs`: networks, their windows, what predicts them."""
+
+from pathlib import Path
 
 import click
 
-from elslib.cli.common import work
+from elslib.analysis.theories import THEORIES
+from elslib.cli.common import DEVICE, NETWORK, SAMPLER, work
 from elslib.experiments import recipes, tasks
+from elslib.experiments.pairs import Pairs
 from elslib.networks import training
 
-NETWORK = "Its name in data/networks, or a path without suffix, such as ./mine."
+
+def _names(_ctx, _param, value: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in value.split(","))
+
+
+THEORY_NAMES = click.option(
+    "--theories", "names", default=",".join(THEORIES), show_default=True, callback=_names,
+    help="Of ELS, LS, IS, ES, Wiener, PCA, nearest.",
+)  # fmt: skip
 
 
 @click.command()
-@click.option("--dataset", type=click.Choice(list(recipes.SUBJECTS)), required=True)
+@click.option("--dataset", required=True,
+              help=f"One of {', '.join(recipes.SUBJECTS)}; or any set of `elslib data list`, a "
+              "folder of pictures, a .npy or .npz file.")  # fmt: skip
 @click.option("--network", type=click.Choice(list(recipes.KINDS)), required=True)
 @click.option(
     "--profile", type=click.Choice(list(recipes.PROFILES)), default="cpu", show_default=True
 )
 @click.option(
-    "--name", default="", help="Name in data/networks, or path.  [default: DATASET-NETWORK]"
+    "--name", default="", help="Name in the project, or path.  [default: DATASET-NETWORK]"
 )
+@click.option("--held-out", help="Images to measure the loss on.  [default: the set's second part]")
+@click.option("--unconditional", is_flag=True, help="Do not tell the network the classes.")
 @click.option("--width", type=click.IntRange(24, 4096), help="Instead of the profile's.")
 @click.option("--steps", type=click.IntRange(1, 10**7), help="Instead of the profile's.")
 @click.option("--batch", type=click.IntRange(1, 65_536), help="Instead of the profile's.")
@@ -25,11 +41,14 @@ NETWORK = "Its name in data/networks, or a path without suffix, such as ./mine."
 @click.option("--decay", type=click.Choice(training.DECAYS), help="Of the learning rate; likewise.")
 @click.option("--weighting", type=click.Choice(training.WEIGHTINGS), help="Of errors; likewise.")
 @click.option("--seed", type=click.IntRange(0, 2**30 - 1), default=0, show_default=True)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: a GPU if it is here]")
 @work
 def train(dataset, network, profile, name, **changes):
-    """Train a network by a recipe, or resume where it stopped; on a GPU if there is one.
+    """Train a network by a recipe, or resume where it stopped.
 
-    Example: elslib train --dataset fashion --network resnet
+    Examples: elslib train --dataset fashion --network resnet
+
+    elslib train --dataset photos --network resnet --name mine
     """
     return tasks.Training(dataset, network, profile, name, **changes)
 
@@ -39,25 +58,55 @@ def train(dataset, network, profile, name, **changes):
 @click.option("--machine", type=click.Choice(["els", "ls"]), default="els", show_default=True)
 @click.option("--trajectories", type=click.IntRange(1, 10_000), default=16, show_default=True)
 @click.option("--largest", type=click.IntRange(3, 255), default=17, show_default=True)
+@click.option("--steps", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@SAMPLER
+@DEVICE
 @work
-def calibrate(network, machine, trajectories, largest):
+def calibrate(network, machine, trajectories, largest, steps, sampler, device):
     """Find the window of NETWORK at each noise level; resumes an interrupted run.
 
-    Writes data/scales/NETWORK-MACHINE.json; beside a network at a path, PATH-MACHINE.json. Example:
-    elslib calibrate --network fashion-resnet --machine els
+    Says the best window's cosine and what it gains over the worst at each level, and warns where
+    they decide nothing. Writes scales/NETWORK-MACHINE.json of the project; beside a network at a
+    path, PATH-MACHINE.json. Example: elslib calibrate --network fashion-resnet --machine els
     """
-    return tasks.Calibration(network, machine, trajectories, largest)
+    return tasks.Calibration(network, machine, trajectories, largest, device, steps, sampler)
 
 
 @click.command()
 @click.option("--network", required=True, help=NETWORK)
 @click.option("--seeds", type=click.IntRange(1, 10_000), default=100, show_default=True)
+@THEORY_NAMES
+@click.option("--steps", type=click.IntRange(1, 10_000),
+              help="Of both sides.  [default: theories 20, the network 20 and 150]")  # fmt: skip
+@SAMPLER
+@DEVICE
 @work
-def agree(network, seeds):
-    """Compare NETWORK with every theory on the seeds 0, 1, ...; resumes an interrupted run.
+def agree(network, seeds, names, steps, sampler, device):
+    """Compare NETWORK with theories on the seeds 0, 1, ...; resumes an interrupted run.
 
-    Writes data/results/agreement-NETWORK: .csv the numbers, .npz the pictures, .json the record;
-    beside a network at a path, PATH-agreement. Needs calibrated els and ls scales. Example:
-    elslib agree --network fashion-resnet
+    Writes results/agreement-NETWORK of the project: .csv the numbers, .npz the pictures, .json the
+    record; beside a network at a path, PATH-agreement. Needs calibrated scales for ELS and for LS,
+    if they are asked for. Example: elslib agree --network fashion-resnet
     """
-    return tasks.Agreement(network, seeds)
+    return tasks.Agreement(network, seeds, names, device, steps, sampler)
+
+
+@click.command()
+@click.option("--network", required=True, help=NETWORK)
+@click.option("--samples", type=click.IntRange(1, 10_000), default=8, show_default=True)
+@click.option("--first-seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option("--theories", "names", default="ELS", show_default=True, callback=_names,
+              help="Of ELS, LS, IS, ES, Wiener, PCA, nearest.")  # fmt: skip
+@click.option("--steps", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@SAMPLER
+@click.option("--out", type=click.Path(path_type=Path),
+              help="[default: results/pairs-NETWORK of the project]")  # fmt: skip
+@DEVICE
+@work
+def pairs(network, samples, first_seed, names, steps, sampler, out, device):
+    """Draw NETWORK beside its theories from the same noise: OUT.png, OUT.json.
+
+    Example: elslib pairs --network fashion-resnet
+    """
+    seeds = range(first_seed, first_seed + samples)
+    return Pairs(network, seeds, names, steps, sampler, out, device)

@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 from tqdm.auto import tqdm
 
-from elslib.cli.common import as_json, extra, plain_errors
+from elslib.cli.common import PROJECT, as_json, extra, plain_errors
+from elslib.data.folders import project_folder
 
 
 @click.command("sweep")
@@ -17,7 +18,8 @@ from elslib.cli.common import as_json, extra, plain_errors
 @click.option("--workers", type=click.IntRange(0, 1024), default=0, help="Here.  [default: cores]")
 @click.option("--retries", type=click.IntRange(0, 100), default=1, show_default=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path),
-              help="[default: sweeps/NOTEBOOK]")  # fmt: skip
+              help="[default: sweeps/NOTEBOOK of the project]")  # fmt: skip
+@PROJECT
 @click.option("--dry-run", is_flag=True, help="Print the runs, do nothing.")
 @click.option("--json", "machine_readable", is_flag=True, help="Print the outcome as json.")
 @plain_errors
@@ -33,7 +35,7 @@ def sweep_command(
     with extra("sweep"):
         from elslib.book import grid, sweep
     notebook = Path(notebook)
-    out = (out or Path("sweeps") / notebook.stem).resolve()
+    out = (out or project_folder() / "sweeps" / notebook.stem).resolve()
     given = grid.read_grid(grid_file) if grid_file else {}
     for axis in axes:
         name, values = grid.parse_axis(notebook, axis)

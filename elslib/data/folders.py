@@ -1,4 +1,5 @@
-"""Where image sets are: in the checkout's data/, and in the folder ELSLIB_DATA."""
+"""Where things are: image sets in the checkout's data/ and in the folder ELSLIB_DATA, networks and
+what is made of them in the project."""
 
 import os
 import tempfile
@@ -26,3 +27,12 @@ def cache_folder() -> Path:
         return Path.home() / ".cache" / "elslib"
     except RuntimeError:  # neither HOME nor an entry in passwd
         return Path(tempfile.gettempdir()) / f"elslib-{os.getuid()}"
+
+
+def project_folder() -> Path:
+    """What holds networks/, scales/, results/ and sweeps/: the folder ELSLIB_PROJECT, which
+    `--project` sets, else the data/ folder of the checkout, else the current folder."""
+    if asked := os.environ.get("ELSLIB_PROJECT"):
+        return Path(asked)
+    checkout = Path(__file__).parents[2] / "data"
+    return checkout if (checkout / "manifest.json").is_file() else Path.cwd()

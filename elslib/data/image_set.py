@@ -1,16 +1,21 @@
 """ImageSet: training images with what identifies them, and how pixels become one."""
 
 import hashlib
-import math
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import InitVar, dataclass, field, replace
 from operator import index
-from typing import SupportsIndex
+from pathlib import Path
+from typing import Any, SupportsIndex
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
+
+from elslib.data.own_images import Fit, Layout, Mode, as_pixels, read_dataset, read_folder
+from elslib.data.pixels import check_pixels, check_range, from_uint8, numbers_of, sha256_of
 
 SIDE = 32
 
@@ -19,18 +24,21 @@ SIDE = 32
 class ImageSet:
     """Training images in [-1, 1] with what identifies them.
 
-    What is prepared of the pixels is kept with them: do not change them in place.
+    What is prepared of the pixels is kept with them: do not change them in place. Indexing gives
+    sets, too: `images[5]`, of one image, and `images[2:7]`.
 
     Attributes
     ----------
     pixels
-        float [n, c, h, w] in [-1, 1], finite
+        float32 or float64 [n, c, h, w], finite, within `bounds`
     labels
         int64 [n], one class number each, or None
     class_names
         name of class y at position y
     sha256
         of the pixels and labels; a loaded set's is of its bytes, equal on every machine
+    bounds
+        smallest and largest value of a pixel; None admits all finite ones, as latents have
     digest
         when making one: the sha256, if it is known already
     """
@@ -41,6 +49,7 @@ class ImageSet:
     name: str = "unnamed"
     sha256: str = field(init=False)
     digest: InitVar[str | None] = None
+    bounds: tuple[float, float] | None = field(default=(-1.0, 1.0), kw_only=True)
     # What machines prepare of each class: all that are made of one set share it.
     _prepared: dict = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -49,20 +58,12 @@ class ImageSet:
         return {**self.__dict__, "_prepared": {}}
 
     def __post_init__(self, digest: str | None):
-        if self.pixels.ndim != 4 or len(self.pixels) == 0 or not self.pixels.is_floating_point():
+        check_pixels(self.pixels)
+        check_range(self.pixels, self.bounds, made_here=digest is None)
+        if self.labels is not None and not isinstance(self.labels, Tensor):
             raise ValueError(
-                f"pixels must be floating point of shape [n, c, h, w] with n >= 1, got "
-                f"{self.pixels.dtype} {tuple(self.pixels.shape)}; add axes with .reshape(), "
-                f"and give bytes 0..255 to ImageSet.from_uint8."
-            )
-        # No step here copies the images: they may be a file larger than the memory.
-        low, high = (float(bound) for bound in self.pixels.aminmax())
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise ValueError("pixels must be finite, got NaN or infinity; drop the broken images.")
-        if max(-low, high) > 1 + 1e-6:
-            raise ValueError(
-                f"pixels must lie in [-1, 1], got [{low:.4g}, {high:.4g}]; scale pixels in 0..255 "
-                f"by / 127.5 - 1."
+                f"labels must be a torch tensor, got {type(self.labels).__name__}; write "
+                f"torch.tensor(labels)."
             )
         if self.labels is not None and self.labels.shape != self.pixels.shape[:1]:
             raise ValueError(
@@ -73,7 +74,7 @@ class ImageSet:
             raise ValueError(
                 f"labels must be whole numbers, got {self.labels.dtype}; convert with .long()."
             )
-        object.__setattr__(self, "sha256", digest or _sha256(self.pixels, self.labels))
+        object.__setattr__(self, "sha256", digest or sha256_of(self.pixels, self.labels))
 
     @classmethod
     def from_uint8(
@@ -91,7 +92,70 @@ class ImageSet:
             raise ValueError(
                 f"pixels must be uint8, got {pixels.dtype}; floats in [-1, 1] go to ImageSet."
             )
-        return cls(from_uint8(pixels), labels, class_names, name)
+        return cls(from_uint8(pixels), labels, class_names, name, sha256_of(pixels, labels))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: np.ndarray | Tensor,
+        labels: np.ndarray | Tensor | Sequence[int] | None = None,
+        class_names: Sequence[str] = (),
+        name: str = "unnamed",
+        *,
+        layout: Layout = "NCHW",
+        value_range: tuple[float, float] | None = None,
+        bounds: tuple[float, float] | None = (-1.0, 1.0),
+    ) -> "ImageSet":
+        """The set of images in a numpy array or a tensor, copied; bytes 0..255 or floats.
+
+        `layout` names the order of the axes; `value_range` says which floats are black and white,
+        by default -1 and 1. Raises ValueError for axes and types that do not fit, and for what a
+        set refuses.
+        """
+        pixels = as_pixels(images, layout, value_range)
+        numbers = (
+            labels if isinstance(labels, Tensor | None) else torch.from_numpy(np.asarray(labels))
+        )
+        if pixels.dtype == torch.uint8:
+            return cls.from_uint8(pixels, numbers, tuple(class_names), name)
+        return cls(pixels, numbers, tuple(class_names), name, bounds=bounds)
+
+    @classmethod
+    def from_folder(
+        cls,
+        path: Path | str,
+        size: int | tuple[int, int] = SIDE,
+        fit: Fit = "crop",
+        mode: Mode = "RGB",
+    ) -> "ImageSet":
+        """The pictures of a folder, PNG, JPEG or WebP, sorted by name; its subfolders are classes.
+
+        Each is turned upright, laid on white where it is transparent, brought to 8 bits a channel,
+        and to `size` pixels, a side or (height, width): cut about its middle ("crop"), distorted
+        ("squash"), or with black margins ("pad"). Warns of files that are no pictures. Raises
+        FileNotFoundError without the folder; ValueError for a broken file, an animation, a folder
+        with both pictures and subfolders, and one that holds none.
+        """
+        pixels, labels, class_names = read_folder(path, size, fit, mode)
+        return cls.from_uint8(pixels, labels, class_names, str(path))
+
+    @classmethod
+    def from_dataset(
+        cls,
+        dataset: Any,
+        name: str = "unnamed",
+        *,
+        value_range: tuple[float, float] | None = None,
+        bounds: tuple[float, float] | None = (-1.0, 1.0),
+    ) -> "ImageSet":
+        """All items of a torch Dataset: images, or tuples of an image and its class.
+
+        Images are tensors or arrays [c, h, w] or Pillow's, all of one size; names are those of
+        `dataset.classes`. With ToTensor() in its transform say `value_range=(0, 1)`. Raises
+        ValueError for other items and for what `from_arrays` refuses.
+        """
+        pixels, labels, names = read_dataset(dataset)
+        return cls.from_arrays(pixels, labels, names, name, value_range=value_range, bounds=bounds)
 
     def __repr__(self) -> str:
         classes = "" if self.labels is None else f", classes={len(self.labels.unique())}"
@@ -111,6 +175,29 @@ class ImageSet:
     @property
     def _identity(self) -> tuple:
         return self.sha256, self.class_names, self.name, self.pixels.dtype, self.pixels.device
+
+    def __getitem__(self, which: SupportsIndex | slice) -> "ImageSet":
+        return self.select(range(len(self))[which] if isinstance(which, slice) else [which])
+
+    def __iter__(self) -> Iterator["ImageSet"]:
+        return (self.select([i]) for i in range(len(self)))
+
+    def select(self, which: Sequence[SupportsIndex] | Tensor) -> "ImageSet":
+        """The images of these numbers, in this order, or those where a mask [n] is true; copied.
+
+        Negative numbers count from the end. Raises ValueError for none, and for numbers that no
+        image has.
+        """
+        chosen = numbers_of(which, len(self), self.name)
+        if len(chosen) == 0:
+            raise ValueError(f"which must name at least one image of {self.name!r}, got none.")
+        return self._part(chosen, f"[{hashlib.sha256(chosen.numpy().data).hexdigest()[:16]}]")
+
+    def without(self, which: Sequence[SupportsIndex] | Tensor) -> "ImageSet":
+        """All images but those; `which` and errors as of `select`."""
+        kept = torch.ones(len(self), dtype=torch.bool, device="cpu")
+        kept[numbers_of(which, len(self), self.name)] = False
+        return self.select(kept)
 
     def class_name(self, label: SupportsIndex) -> str:
         """The name of a class; "class 3" if the set names none, as one of your own may.
@@ -161,10 +248,10 @@ class ImageSet:
 
         Raises ValueError unless 0 <= i < n <= len(self).
         """
-        part = self.bounds(i, n)
+        part = self.shard_slice(i, n)
         return self._part(part, f"[{part.start}:{part.stop}]")
 
-    def bounds(self, i: int, n: int) -> slice:
+    def shard_slice(self, i: int, n: int) -> slice:
         """Which images `shard(i, n)` has; the same errors."""
         if not 0 <= i < n <= len(self):
             raise ValueError(
@@ -228,26 +315,9 @@ def resized_set(
 ) -> ImageSet:
     """The ImageSet of a named set's bytes 0..255, which its sha256 is of: resized to 32x32
     (antialiased bilinear), scaled to [-1, 1]."""
+    if pixels.shape[2:] == (SIDE, SIDE):
+        return ImageSet.from_uint8(pixels, labels, class_names, name)
     images = pixels.float()
-    if images.shape[2:] != (SIDE, SIDE):
-        images = F.interpolate(images, size=(SIDE, SIDE), mode="bilinear", antialias=True)
+    images = F.interpolate(images, size=(SIDE, SIDE), mode="bilinear", antialias=True)
     images = (images / 127.5 - 1).clamp_(-1, 1)  # bilinear weights sum to 1 only up to rounding
-    return ImageSet(images, labels, class_names, name, _sha256(pixels, labels))
-
-
-def to_uint8(images: Float[Tensor, "*n c h w"]) -> UInt8[Tensor, "*n c h w"]:
-    """Bytes 0..255 of images in [-1, 1], on the CPU; values beyond count as the nearest inside."""
-    return ((images.detach().cpu().clamp(-1, 1) + 1) * 127.5).round().byte()
-
-
-def from_uint8(pixels: UInt8[Tensor, "*n c h w"]) -> Float[Tensor, "*n c h w"]:
-    """Images in [-1, 1] of bytes 0..255: what `to_uint8` undoes."""
-    return pixels.float() / 127.5 - 1
-
-
-def _sha256(pixels: Tensor, labels: Tensor | None) -> str:
-    digest = hashlib.sha256(str(tuple(pixels.shape)).encode())
-    for part in (pixels, labels):
-        if part is not None:
-            digest.update(part.detach().cpu().contiguous().numpy().data)
-    return digest.hexdigest()
+    return ImageSet(images, labels, class_names, name, sha256_of(pixels, labels))

@@ -1,8 +1,9 @@
-"""Image sets by name: embedded, imported, full, or a file of one's own."""
+"""Image sets by name: embedded, imported, full, or a file or folder of one's own."""
 
 import hashlib
 import json
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,8 @@ from elslib.data.full_sets import FULL_SETS, _load_full, is_here
 from elslib.data.image_set import ImageSet, resized_set
 
 SHEET_COLUMNS = 100
+BROKEN_NPZ = (ValueError, EOFError, TypeError, AttributeError, OSError, zipfile.BadZipFile)
+FILES = (".npy", ".npz")
 
 
 def manifest() -> dict[str, dict]:
@@ -26,6 +29,11 @@ def manifest() -> dict[str, dict]:
 def imported() -> list[str]:
     """Names of the sets that were imported into `sets/` of the cache folder, one json each."""
     return sorted(file.stem for file in (cache_folder() / "sets").glob("*.json"))
+
+
+def imported_manifest(name: str) -> dict:
+    """What was written of an imported set: files, shape, source, licence, classes, splits."""
+    return json.loads((cache_folder() / "sets" / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def embedded() -> list[str]:
@@ -49,10 +57,8 @@ def _listed(name: str) -> tuple[Path, dict] | None:
     """
     if name in embedded():
         return data_folder(), manifest()[name]
-    about = cache_folder() / "sets" / f"{name}.json"
-    return (
-        (about.parent, json.loads(about.read_text(encoding="utf-8"))) if about.is_file() else None
-    )
+    sets = cache_folder() / "sets"
+    return (sets, imported_manifest(name)) if (sets / f"{name}.json").is_file() else None
 
 
 def with_split(name: str) -> str:
@@ -60,7 +66,7 @@ def with_split(name: str) -> str:
 
     What is no image set stays as it is.
     """
-    if "/" in name or name.endswith(".npy"):  # which need no manifest, nor do full sets
+    if "/" in name or name.endswith(FILES):  # which need no manifest, nor do full sets
         return name
     if name in FULL_SETS:
         return f"{name}/train"
@@ -68,31 +74,56 @@ def with_split(name: str) -> str:
     return f"{name}/{next(iter(listed[1]['splits']))}" if listed else name
 
 
-def load(name: str, *, download: bool = False) -> ImageSet:
-    """A named image set at 32x32: `"mnist_5k"`, or one of its splits, `"mnist_5k/held_out"`.
+def is_path(name: str) -> bool:
+    """Whether a name means a file or a folder of one's own, rather than a set."""
+    of = name.partition("/")[0]
+    return name.endswith(FILES) or not (of in FULL_SETS or _listed(of))
 
-    Embedded: fashion_mnist_10k, fashion_mnist_test_1k, mnist_5k, noto_emoji, cifar10_10k,
-    cifar10_test_1k (splits in data/manifest.json; the first one is the default), and what was
-    imported into `sets/` of the cache folder, such as celeba_10k. Full sets: fashion_mnist, mnist,
-    cifar10, celeba, each with splits train and test; looked for in the cache folder (environment
-    variable ELSLIB_DATA), FashionMNIST also where Debian puts it, and fetched only if `download`.
-    And any file `PATH.npy` of float32 [n, c, h, w] in [-1, 1], as numpy saves it, with classes in
+
+def second_split(name: str) -> str | None:
+    """The name of the images that a set holds out beside its first split; None if it holds none, or
+    if another split is asked for."""
+    of, _, split = with_split(name).partition("/")
+    if is_path(name):
+        return None
+    listed = _listed(of)
+    splits = list(listed[1]["splits"]) if listed else ["train", "test"]
+    return f"{of}/{splits[1]}" if split == splits[0] and len(splits) > 1 else None
+
+
+def load(name: str, *, download: bool = False) -> ImageSet:
+    """A named image set: `"mnist_5k"`, or one of its splits, `"mnist_5k/held_out"`; or your own.
+
+    At 32x32: embedded, fashion_mnist_10k, fashion_mnist_test_1k, mnist_5k, noto_emoji,
+    cifar10_10k, cifar10_test_1k (splits in data/manifest.json; the first one is the default), and
+    full sets, fashion_mnist, mnist, cifar10, celeba, each with splits train and test; looked for in
+    the cache folder (environment variable ELSLIB_DATA), FashionMNIST also where Debian puts it, and
+    fetched only if `download`. At their own size: what `elslib data import` put into `sets/` of the
+    cache folder.
+
+    A file `PATH.npy` of float32 [n, c, h, w] in [-1, 1], as numpy saves it, with classes in
     `PATH.labels.npy` if that is there: it is mapped, not read, so it may exceed the memory (keep
-    the images of a class together: a class that is scattered is copied). Raises ValueError for an
-    unknown name or split and for a broken file, FileNotFoundError for a set that is not here,
-    ConnectionError if a download fails.
+    the images of a class together: a class that is scattered is copied). `PATH.npy` of bytes, or
+    `PATH.npz` with images (bytes, or floats in [-1, 1]), perhaps labels and class_names, is read.
+    A folder of pictures is read as `ImageSet.from_folder` does, at 32x32.
+
+    Raises ValueError for an unknown name or split and for a broken file, FileNotFoundError for a
+    set that is not here, ConnectionError if a download fails.
     """
-    if name.endswith(".npy"):
-        return _map(Path(name))
-    name, _, split = with_split(name).partition("/")
-    if name in FULL_SETS:
-        return _load_full(name, split, download)
-    if listed := _listed(name):
-        return _load_listed(name, split, *listed)
+    if name.endswith(FILES):
+        return _archive(Path(name)) if name.endswith(".npz") else _map(Path(name))
+    of, _, split = with_split(name).partition("/")
+    if of in FULL_SETS:
+        return _load_full(of, split, download)
+    if listed := _listed(of):
+        return _load_listed(of, split, *listed)
+    if Path(name).is_dir():
+        return ImageSet.from_folder(name)
     if not (known := [*embedded(), *imported()]):
         manifest()  # says why there are none
     raise ValueError(
-        f"name must be a known image set, got {name!r}; known: {', '.join([*known, *FULL_SETS])}."
+        f"name must be a known image set, got {name!r}; known: {', '.join([*known, *FULL_SETS])}; "
+        f"or a folder of pictures, or a .npy or .npz file."
     )
 
 
@@ -101,22 +132,47 @@ def _map(path: Path) -> ImageSet:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; numpy.save writes such a file.")
     images = _array(path, "r")
+    classes = _labels(path.with_suffix(".labels.npy"))
+    if images.dtype == np.uint8:
+        return ImageSet.from_arrays(images, classes, name=str(path))
     if images.dtype != np.float32 or images.ndim != 4 or not images.flags.c_contiguous:
         raise ValueError(
             f"{path} must hold float32 [n, c, h, w] in C order, got {images.dtype} "
             f"{images.shape}; save it with numpy.ascontiguousarray(x, dtype=numpy.float32)."
         )
-    labels, classes = path.with_suffix(".labels.npy"), None
-    if labels.is_file():
-        numbers = _array(labels)
-        if numbers.dtype.kind not in "iu":
-            raise ValueError(f"{labels} must hold integers, got {numbers.dtype}.")
-        classes = torch.from_numpy(numbers.astype(np.int64))
     with warnings.catch_warnings():
         # A mapping that could be written to would count against the memory. Nothing writes.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         mapped = torch.from_numpy(images)
     return ImageSet(mapped, classes, name=str(path))
+
+
+def _labels(path: Path) -> Tensor | None:
+    """The classes in a file, if it is there."""
+    if not path.is_file():
+        return None
+    numbers = _array(path)
+    if numbers.dtype.kind not in "iu":
+        raise ValueError(f"{path} must hold integers, got {numbers.dtype}.")
+    return torch.from_numpy(numbers.astype(np.int64))
+
+
+def _archive(path: Path) -> ImageSet:
+    """Images of an npz, with their classes and the names of these."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; numpy.savez(path, images=x) writes one.")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+    except BROKEN_NPZ as error:
+        raise ValueError(f"{path} must be an npz as numpy.savez writes it ({error}).") from error
+    if "images" not in found or not found.keys() <= {"images", "labels", "class_names"}:
+        raise ValueError(
+            f"{path} must hold images, and may hold labels and class_names, got "
+            f"{', '.join(found) or 'nothing'}."
+        )
+    names = [str(name) for name in found.get("class_names", ())]
+    return ImageSet.from_arrays(found["images"], found.get("labels"), names, str(path))
 
 
 def _array(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
@@ -146,7 +202,8 @@ def _load_listed(name: str, split: str, folder: Path, about: dict) -> ImageSet:
     pixels, labels = read_arrays([folder / file for file in about["files"]], about["shape"])
     part = slice(*splits[split])
     pixels, labels = pixels[part], None if labels is None else labels[part]
-    return resized_set(pixels, labels, tuple(about["class_names"]), f"{name}/{split}")
+    made = ImageSet.from_uint8 if folder.name == "sets" else resized_set
+    return made(pixels, labels, tuple(about["class_names"]), f"{name}/{split}")
 
 
 def _restore(folder: Path) -> str:
@@ -162,8 +219,8 @@ def read_arrays(files: list[Path], shape: list[int]) -> tuple[Tensor, Tensor | N
     first, *rest = files
     if first.suffix == ".npz":
         with np.load(first, allow_pickle=False) as arrays:
-            pixels, labels = (torch.from_numpy(arrays[key]) for key in ("images", "labels"))
-        return pixels, labels.long()
+            found = {key: torch.from_numpy(arrays[key]) for key in arrays.files}
+        return found["images"], found["labels"].long() if "labels" in found else None
     with Image.open(first) as sheet:
         cells = torch.from_numpy(np.asarray(sheet.convert("RGB")).copy())
     n, c, h, w = shape

@@ -143,4 +143,6 @@ def shard_denoiser(
     if process.size == 1:
         return make(images)
     shard = images.shard(process.rank, process.size)
-    return ShardedDenoiser(make(shard), images.bounds(process.rank, process.size).start, process)
+    return ShardedDenoiser(
+        make(shard), images.shard_slice(process.rank, process.size).start, process
+    )

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from elslib.data.folders import data_folder
-from elslib.data.image_set import from_uint8
+from elslib.data.folders import project_folder
+from elslib.data.pixels import from_uint8
 from elslib.experiments.recipes import KINDS, SUBJECTS
 from elslib.experiments.store import result_path
 from elslib.io import write_arrays, write_whole
@@ -22,7 +22,7 @@ def with_results(named: str = "") -> list[str]:
     recipes in their order, then the others alphabetically."""
     if names := [name.strip() for name in named.split(",") if name.strip()]:
         return names
-    found = (data_folder() / "results").glob("agreement-*.csv")
+    found = (project_folder() / "results").glob("agreement-*.csv")
     known = [f"{subject}-{kind}" for subject in SUBJECTS for kind in KINDS]
     names = sorted(path.stem.removeprefix("agreement-") for path in found)
     return sorted(names, key=lambda name: known.index(name) if name in known else len(known))

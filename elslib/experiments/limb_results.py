@@ -14,7 +14,7 @@ from torch import Tensor
 from elslib.analysis.agreement import NETWORK_STEPS, THEORY_STEPS
 from elslib.analysis.limbs import EXPECTED, Kind, count_limbs
 from elslib.analysis.theories import theory_of
-from elslib.data.image_set import from_uint8
+from elslib.data.pixels import from_uint8
 from elslib.experiments.spot_checks import spot_checks
 from elslib.experiments.store import (
     check_belongs,

@@ -13,7 +13,7 @@ import torch
 
 from elslib.analysis.metrics import near_copies
 from elslib.data.image_set import ImageSet
-from elslib.data.named import load, with_split
+from elslib.data.named import is_path, load, second_split, with_split
 from elslib.experiments.provenance import RunRecord
 from elslib.experiments.store import check_belongs, images_of, load_card, network_paths
 from elslib.io import write_json
@@ -43,7 +43,7 @@ class Subject:
     """Names of the images to train on and to hold out; whether networks are told their class."""
 
     images: str
-    held_out: str
+    held_out: str | None
     conditional: bool
 
 
@@ -87,7 +87,7 @@ class Recipe:
 
     name: str
     images: ImageSet
-    held_out: ImageSet
+    held_out: ImageSet | None
     config: TrainConfig
 
     @property
@@ -116,37 +116,68 @@ class Recipe:
         return folder / f"{self.weights.stem}-{steps}.safetensors"
 
 
-def recipe(dataset: str, network: str, profile: str = "cpu", name: str = "", **changes) -> Recipe:
+def recipe(
+    dataset: str,
+    network: str,
+    profile: str = "cpu",
+    name: str = "",
+    held_out: str | None = None,
+    unconditional: bool = False,
+    **changes,
+) -> Recipe:
     """The network `dataset`-`network` of a profile; `changes` to width, steps, lr, ...
 
-    Raises ValueError for an unknown dataset, network or profile, FileNotFoundError for images that
-    are not here.
+    `dataset` is a subject, or anything that `load` knows: then `held_out` names the images that
+    the network does not see, by default the second split of an imported or embedded set, and a
+    network is told the classes of images that have labels, unless `unconditional`. Raises
+    ValueError for an unknown dataset, network or profile, FileNotFoundError for images that are not
+    here.
     """
-    for what, value, known in (
-        ("dataset", dataset, SUBJECTS), ("network", network, KINDS), ("profile", profile, PROFILES)
-    ):  # fmt: skip
+    for what, value, known in (("network", network, KINDS), ("profile", profile, PROFILES)):
         if value not in known:
             raise ValueError(f"{what} must be one of {', '.join(known)}, got {value!r}.")
-    subject = SUBJECTS[dataset]
-    images, held_out = load(subject.images), load(subject.held_out)
-    classes = len(images.class_names) if subject.conditional else None
+    if dataset not in SUBJECTS and is_path(dataset) and not Path(dataset).exists():
+        raise ValueError(
+            f"dataset must be one of {', '.join(SUBJECTS)}, or an image set, a folder or a file "
+            f"that `elslib.load` knows, got {dataset!r}."
+        )
+    subject = SUBJECTS.get(dataset) or Subject(dataset, second_split(dataset), True)
+    images = load(subject.images)
+    rest = held_out or subject.held_out
+    told = subject.conditional and not unconditional and images.labels is not None
+    classes = _count_classes(images) if told else None
     how = PROFILES[profile] | {"width": PROFILES[profile]["width"][network.split("-")[0]]}
     how |= {name: value for name, value in changes.items() if value is not None}
     width = how.pop("width")
     built = NetworkConfig(images.pixels.shape[1], width, classes=classes, **KINDS[network])
     config = TrainConfig(built, **how)
     suffix = "-paper" if profile == "paper" else ""
-    return Recipe(name or f"{dataset}-{network}{suffix}", images, held_out, config)
+    own = Path(dataset).stem if "." in dataset else Path(dataset).name
+    subject_name = own if is_path(dataset) else dataset.replace("/", "-")
+    name = name or f"{subject_name}-{network}{suffix}"
+    return Recipe(name, images, load(rest) if rest else None, config)
+
+
+def _count_classes(images: ImageSet) -> int:
+    assert images.labels is not None
+    low, high = (int(label) for label in images.labels.aminmax())
+    if low < 0:
+        raise ValueError(f"labels must be at least 0 to train with, got {low} in {images.name!r}.")
+    return max(len(images.class_names), high + 1)
 
 
 def held_out_images(name: str) -> ImageSet:
     """The images that were held out of a network's training, by its card.
 
-    Raises ValueError for a network trained on images of no subject.
+    Raises ValueError if neither it nor a subject names them.
     """
-    trained_on = images_of(name)["name"]
+    about = images_of(name)
+    if "held_out" in about:
+        return load(about["held_out"])
+    trained_on = about["name"]
     for subject in SUBJECTS.values():
         if with_split(subject.images) == with_split(trained_on):
+            assert subject.held_out is not None
             return load(subject.held_out)
     raise ValueError(
         f"name must be of a network trained on images of the recipes, got {name!r}, trained on "
@@ -154,7 +185,7 @@ def held_out_images(name: str) -> ImageSet:
     )
 
 
-def make(recipe: Recipe, device: str = "cpu") -> Iterator[tuple[Trainer, TrainStep]]:
+def make(recipe: Recipe, device: torch.device | str = "cpu") -> Iterator[tuple[Trainer, TrainStep]]:
     """Train the network of a recipe, or resume it; yields after each step.
 
     At the end its weights and its card are in data/networks; if they are there already, nothing
@@ -220,23 +251,35 @@ def card(recipe: Recipe, trainer: Trainer) -> dict:
     record = RunRecord("elslib train", asked["training"], recipe.images.sha256, seconds)
     tail = trainer.losses[-max(1, len(trainer.losses) // 10) :]
     curve = np.array_split(np.array(trainer.losses), min(60, len(trainer.losses)))
-    n = len(trainer.held_out)
-    fell = 1 - trainer.held_out[-1] / trainer.held_out[n - 1 - n // 5]
+    if recipe.held_out is not None:
+        asked["images"]["held_out"] = recipe.held_out.name
     return {
         "name": recipe.name,
         **asked,
         "schedule": cosine().name,
         "loss": {
             "training": round(float(np.mean(tail)), 5),  # of the last tenth of the steps
-            "held_out": round(trainer.held_out[-1], 5),
-            "held_out_fell_in_last_fifth": round(fell, 5),
-            "trained": n == MEASUREMENTS and fell < PLATEAU,
+            **_held_out_losses(trainer.held_out),
         },
         "precision": str(trainer.precision).removeprefix("torch."),
         "near_copies": share_of_copies(trainer.denoiser(), recipe.images),
         "loss_curve": [round(float(part.mean()), 5) for part in curve],
         "held_out_curve": [round(loss, 5) for loss in trainer.held_out],
         "record": record.json(),
+    }
+
+
+def _held_out_losses(losses: list[float]) -> dict[str, float | bool | None]:
+    """The last one, how much it fell, and whether that says that the network is trained; without
+    held-out images nobody knows."""
+    if not losses:
+        return {"held_out": None, "held_out_fell_in_last_fifth": None, "trained": False}
+    n = len(losses)
+    fell = 1 - losses[-1] / losses[n - 1 - n // 5]
+    return {
+        "held_out": round(losses[-1], 5),
+        "held_out_fell_in_last_fifth": round(fell, 5),
+        "trained": n == MEASUREMENTS and fell < PLATEAU,
     }
 
 

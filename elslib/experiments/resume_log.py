@@ -1,6 +1,7 @@
 """Items of a long run, kept one by one, so that it goes on where it was stopped."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 from elslib.experiments.store import check_belongs
@@ -10,10 +11,12 @@ from elslib.io import write_json
 class ResumeLog:
     """Items of a long run, written to a json file one by one, so that a kill loses one at most.
 
+    What `grows` names may differ from what was kept: the items say themselves what they have.
+
     Raises ValueError for a file that is broken or that a run of another configuration left.
     """
 
-    def __init__(self, path: Path, config: dict):
+    def __init__(self, path: Path, config: dict, grows: Collection[str] = ()):
         self.path, self.config = path, config
         self.items: list[dict] = []
         if not path.exists():
@@ -24,14 +27,18 @@ class ResumeLog:
             raise ValueError(f"{path} is corrupt ({error}); delete it to start again.") from error
         if not isinstance(kept, dict) or not {"config", "items"} <= kept.keys():
             raise ValueError(f"{path} is no record of a run; delete it to start again.")
-        now = {key: config.get(key) for key in kept["config"] | config}
+        now = {key: config.get(key) for key in kept["config"] | config if key not in grows}
         remedy = "ask for the same, or delete it to start again"
         check_belongs(path, "this run", kept["config"], now, remedy)
         self.items = kept["items"]
 
     def add(self, item: dict) -> None:
         """Keep one more."""
-        self.items.append(item)
+        self.put(len(self.items), item)
+
+    def put(self, number: int, item: dict) -> None:
+        """Keep one more, or another in the place of one."""
+        self.items[number : number + 1] = [item]
         write_json(self.path, {"config": self.config, "items": self.items})
 
     def gathered(self, key: str) -> list:

@@ -1,7 +1,8 @@
 """What is kept of trained networks: weights, cards, windows, results; where, and of what made.
 
-A network is named: one in data/networks by its name, one elsewhere by its path without suffix,
-which has a slash. What is made of it goes to data/, or beside the network: `PATH-els.json`.
+A network is named: one in networks/ of the project by its name, one elsewhere by its path without
+suffix, which has a slash. What is made of it goes to the project, or beside the network:
+`PATH-els.json`.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load as from_bytes
 
-from elslib.data.folders import data_folder
+from elslib.data.folders import project_folder
 from elslib.data.image_set import ImageSet
 from elslib.data.named import load, with_split
 from elslib.networks.architectures import NetworkConfig, rebuild
@@ -24,14 +25,14 @@ from elslib.schedules import cosine
 
 
 def network_paths(name: str) -> tuple[Path, Path]:
-    """Weights and card of a network: a name in data/networks, or a path without its suffix."""
-    stem = name if _is_path(name) else data_folder() / "networks" / name
+    """Weights and card of a network: a name in the project, or a path without its suffix."""
+    stem = name if _is_path(name) else project_folder() / "networks" / name
     return Path(f"{stem}.safetensors"), Path(f"{stem}.json")
 
 
 def scale_path(network: str, machine: str) -> Path:
     """Where the calibrated scales of a network are kept; machine is "els" or "ls"."""
-    stem = network if _is_path(network) else data_folder() / "scales" / network
+    stem = network if _is_path(network) else project_folder() / "scales" / network
     return Path(f"{stem}-{machine}.json")
 
 
@@ -40,7 +41,7 @@ def result_path(kind: str, network: str) -> Path:
     name and another suffix."""
     if _is_path(network):
         return Path(f"{network}-{kind}.json")
-    return data_folder() / "results" / f"{kind}-{network}.json"
+    return project_folder() / "results" / f"{kind}-{network}.json"
 
 
 def _is_path(network: str) -> bool:
@@ -119,12 +120,12 @@ def images_of(name: str) -> dict[str, str]:
 
 
 def trained_on(dataset: str) -> list[str]:
-    """Names of the networks in data/networks that were trained on an image set, by their cards.
+    """Names of the project's networks that were trained on an image set, by their cards.
 
     A broken card is passed over here; `load_card` says what is wrong with it.
     """
     names = []
-    for weights in sorted((data_folder() / "networks").glob("*.safetensors")):
+    for weights in sorted((project_folder() / "networks").glob("*.safetensors")):
         with suppress(ValueError, OSError):
             if images_of(weights.stem)["name"] == with_split(dataset):
                 names.append(weights.stem)
@@ -132,7 +133,7 @@ def trained_on(dataset: str) -> list[str]:
 
 
 def load_network(name: str) -> NetworkDenoiser:
-    """The Denoiser saved as `name` in data/networks, or at the path `name` (without suffix).
+    """The Denoiser saved as `name` in the project, or at the path `name` (without suffix).
 
     Raises FileNotFoundError for an unknown name and ValueError for a broken file or weights of
     another architecture than the card says.

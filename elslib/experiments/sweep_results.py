@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from elslib.analysis.agreement import NETWORK_STEPS
-from elslib.data.folders import data_folder
+from elslib.data.folders import project_folder
 from elslib.experiments.store import check_belongs, load_scale, weights_sha256
 
 
@@ -36,7 +36,7 @@ COLUMNS = [*(field.name for field in fields(Point)), "seed", "network_steps", "r
 
 def sweep_path(name: str) -> Path:
     """The csv of a sweep; its run record is the json beside it."""
-    return data_folder() / "results" / f"sweep-{name}.csv"
+    return project_folder() / "results" / f"sweep-{name}.csv"
 
 
 def read_sweep(*names: str) -> pd.DataFrame:

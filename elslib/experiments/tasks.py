@@ -4,8 +4,11 @@ A `Task` knows beforehand what its result depends on, which files it will write 
 is done. The long ones keep each part when it ends, and go on from there after a kill.
 """
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +16,22 @@ import pandas as pd
 import torch
 
 from elslib.analysis import agreement, calibration
-from elslib.analysis.theories import check_machine, theories, theory_of
-from elslib.data.image_set import to_uint8
+from elslib.analysis.theories import (
+    THEORIES,
+    check_machine,
+    check_theories,
+    classes_of,
+    theories,
+)
+from elslib.data.image_set import ImageSet
+from elslib.data.pixels import to_uint8
+from elslib.denoisers import sharded
 from elslib.experiments import agreement_results, recipes, store
 from elslib.experiments.provenance import RunRecord, Stopwatch
 from elslib.experiments.resume_log import ResumeLog
 from elslib.io import write_json
-from elslib.samplers import initial_noise
-from elslib.scales import constant_scale
+from elslib.networks.network_denoiser import NetworkDenoiser
+from elslib.samplers import SAMPLERS, uniform_times
 
 
 class Task(ABC):
@@ -56,15 +67,23 @@ class Task(ABC):
 class Training(Task):
     """Train a network by a recipe; arguments and errors of `recipes.recipe` and `recipes.make`."""
 
-    def __init__(self, dataset: str, network: str, profile: str = "cpu", name: str = "", **changes):
+    def __init__(
+        self,
+        dataset: str,
+        network: str,
+        profile: str = "cpu",
+        name: str = "",
+        device: str | None = None,
+        **changes,
+    ):
         self.recipe = recipe = recipes.recipe(dataset, network, profile, name, **changes)
+        self.device = sharded.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.name, self.config = recipe.name, recipes.described(recipe)
         self.files, self.parts = [recipe.weights, recipe.card], recipe.config.steps
         self.done = recipes.steps_done(recipe)
 
     def run(self) -> Iterator[str]:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        for trainer, _ in recipes.make(self.recipe, device):
+        for trainer, _ in recipes.make(self.recipe, self.device):
             yield f"loss {np.mean(trainer.losses[-100:]):.4f}"
 
     def summary(self) -> dict:
@@ -74,78 +93,132 @@ class Training(Task):
 class Calibration(Task):
     """Find the window, 3, 5, ..., `largest`, of a network at each noise level, for "els" or "ls".
 
-    ValueError for another machine, no trajectory, and a `largest` that is even or below 3; the
-    errors of `load_network`, `training_images` and `ResumeLog`.
+    Along `steps` times of a sampler. Runs that are kept go on with more trajectories, and with more
+    windows. ValueError for another machine, no trajectory, and a `largest` that is even or below 3;
+    the errors of `load_network`, `training_images` and `ResumeLog`.
     """
 
-    def __init__(self, network: str, machine: str, trajectories: int = 16, largest: int = 17):
+    def __init__(
+        self,
+        network: str,
+        machine: str,
+        trajectories: int = 16,
+        largest: int = 17,
+        device: str = "cpu",
+        steps: int = 20,
+        sampler: str = "ddim",
+    ):
         _check_positive("trajectories", trajectories)
         check_machine(machine)
         if largest < 3 or largest % 2 == 0:
             raise ValueError(
                 f"largest must be odd, as every window is, and at least 3, got {largest}."
             )
-        self.denoiser, self.images = store.load_network(network), store.training_images(network)
-        self.network, self.machine = network, machine
-        self.windows = list(range(3, largest + 1, 2))
-        made_of = store.made_of(network, self.images)
+        self.denoiser, self.images = load_on(network, device)
+        self.network, self.machine, self.sampler = network, machine, SAMPLERS[sampler]
+        self.times, self.windows = uniform_times(steps), list(range(3, largest + 1, 2))
+        changed = _changed(steps=(steps, 20), sampler=(sampler, "ddim"))
+        made_of = {**store.made_of(network, self.images), **changed}
         config = {**made_of, "machine": machine, "windows": self.windows}
         self.path = store.scale_path(network, machine)
-        self.kept = ResumeLog(self.path.parent / ".state" / self.path.name, config)
+        self.kept = ResumeLog(_log_path(self.path, changed), config, grows=("windows",))
         self.seeds = [calibration.FIRST_SEED + i for i in range(trajectories)]
         self.name, self.files = f"calibrate {network}", [self.path]
         self.config, self.parts = {**config, "seeds": self.seeds}, trajectories
         self.made = _is_made(self.path, self)
-        self.done = trajectories if self.made else min(len(self.kept.items), trajectories)
+        self.done = trajectories if self.made else trajectories - len(self._todo())
+
+    def _todo(self) -> list[tuple[int, list[int]]]:
+        """The numbers of the runs that lack windows, and the windows that they lack."""
+        kept = [item["windows"] for item in self.kept.items[: len(self.seeds)]]
+        kept += [[]] * (len(self.seeds) - len(kept))
+        lacking = [[w for w in self.windows if w not in windows] for windows in kept]
+        return [(i, windows) for i, windows in enumerate(lacking) if windows]
 
     def run(self) -> Iterator[str]:
         if self.made:
             return
-        denoiser, images, n = self.denoiser, self.images, len(self.seeds)
-        rest, clock = self.seeds[len(self.kept.items) :], Stopwatch()
-        classes = denoiser.config.classes
-        for trajectory in calibration.calibrate(
-            denoiser,
-            lambda side: theory_of(denoiser, images, constant_scale(side), self.machine),
-            self.windows,
-            initial_noise(rest, images.pixels.shape[1:]) if rest else images.pixels[:0],
-            None if classes is None else [seed % classes for seed in rest],
-        ):
-            self.kept.add({**trajectory.json(), "seconds": clock.seconds})
+        n = len(self.seeds)
+        for i, windows in self._todo():
             clock = Stopwatch()
+            (run,) = calibration.calibrate(
+                self.denoiser, self.images, self.machine, windows, [self.seeds[i]],
+                times=self.times, sampler=self.sampler,
+            )  # fmt: skip
+            seconds = clock.seconds
+            if i < len(self.kept.items):
+                run = calibration.Trajectory.from_json(self.kept.items[i]).joined(run)
+                seconds += self.kept.items[i]["seconds"]
+            self.kept.put(i, {**run.json(), "seconds": seconds})
             yield ""
-        chosen = [calibration.Trajectory.from_json(item) for item in self.kept.items[:n]]
+        runs = [calibration.Trajectory.from_json(item) for item in self.kept.items[:n]]
+        chosen = [run.of(self.windows) for run in runs]
         about = f"{self.machine} on {self.network}, {n} trajectories"
-        table = calibration.scale_table(chosen, about)
+        table, judged = calibration.scale_table(chosen, about), calibration.quality(chosen)
         seconds = self.kept.seconds(n)
-        record = RunRecord("elslib calibrate", self.config, images.sha256, seconds).json()
-        runs = [trajectory.json() for trajectory in chosen]
-        write_json(self.path, {**table.json(), "record": record, "trajectories": runs})
+        record = RunRecord("elslib calibrate", self.config, self.images.sha256, seconds).json()
+        write_json(self.path, {
+            **table.json(),
+            "record": record,
+            "quality": asdict(judged),
+            "trajectories": [run.json() for run in chosen],
+        })  # fmt: skip
 
     def summary(self) -> dict:
-        windows = list(store.load_scale(self.network, self.machine).windows)
-        return {"windows": windows, "minutes": _minutes(self.path)}
+        table = store.load_scale(self.network, self.machine)
+        runs = json.loads(self.path.read_text(encoding="utf-8"))["trajectories"]
+        judged = calibration.quality([calibration.Trajectory.from_json(run) for run in runs])
+        return {
+            "times": list(table.times),
+            "windows": list(table.windows),
+            "cosine": list(judged.cosine),
+            "spread": list(judged.spread),
+            "warnings": list(judged.warnings) or ["none"],
+            "minutes": _minutes(self.path),
+        }
 
 
 class Agreement(Task):
-    """Compare a network with every theory on the seeds 0, 1, ..., and keep the pictures.
+    """Compare a network with theories on the seeds 0, 1, ..., and keep the pictures.
 
-    Needs its windows, for "els" and for "ls". ValueError for no seeds; the errors of
-    `load_network`, `training_images`, `load_scale` and `ResumeLog`.
+    Needs its windows for the local ones. Both sides go along `steps` times of the sampler, or, by
+    default, theories in 20, the network in 20 and 150. ValueError for no seeds and no theories; the
+    errors of `load_network`, `training_images`, `load_scale` and `ResumeLog`.
     """
 
-    def __init__(self, network: str, seeds: int = 100):
+    def __init__(
+        self,
+        network: str,
+        seeds: int = 100,
+        names: Sequence[str] = THEORIES,
+        device: str = "cpu",
+        steps: int | None = None,
+        sampler: str = "ddim",
+    ):
         _check_positive("seeds", seeds)
-        self.denoiser, self.images = store.load_network(network), store.training_images(network)
-        self.scales = {machine: store.load_scale(network, machine) for machine in ("ls", "els")}
+        check_theories(names)
+        self.denoiser, self.images = load_on(network, device)
+        self.names, self.sampler = names, SAMPLERS[sampler]
+        self.times = None if steps is None else uniform_times(steps)
+        self.scales = {
+            machine: store.load_scale(network, machine)
+            for machine in ("ls", "els")
+            if machine.upper() in names
+        }
+        changed = _changed(
+            theories=(list(names), list(THEORIES)),
+            steps=(steps, None),
+            sampler=(sampler, "ddim"),
+        )
         config = {
             **store.made_of(network, self.images),
+            **changed,
             "windows": {machine: list(scale.windows) for machine, scale in self.scales.items()},
-            "pictures": list(agreement.SHOWN),
+            "pictures": [name for name in agreement.SHOWN if name in names],
         }
         self.network, self.seeds = network, seeds
         self.record = store.result_path("agreement", network)
-        self.kept = ResumeLog(self.record.parent / ".state" / self.record.name, config)
+        self.kept = ResumeLog(_log_path(self.record, changed), config)
         self.name, self.config = f"agree {network}", {**config, "seeds": seeds}
         self.files = [self.record.with_suffix(suffix) for suffix in (".csv", ".npz", ".json")]
         self.made = _is_made(self.record, self)
@@ -154,16 +227,19 @@ class Agreement(Task):
 
     def _todo(self) -> list[tuple[int | None, list[int]]]:
         missing = sorted(set(range(self.seeds)).difference(self.kept.gathered("seeds")))
-        return agreement.batches(missing, self.denoiser.config.classes)
+        return agreement.batches(missing, classes_of(self.denoiser))
 
     def run(self) -> Iterator[str]:
         if self.made:
             return
         network, shape = self.denoiser, self.images.pixels.shape[1:]
-        machines = theories(network, self.images, self.scales)
+        machines = theories(network, self.images, self.scales, self.names)
         for label, some in self._todo():
             clock = Stopwatch()
-            drawn = agreement.draw(network, machines, some, label, shape)
+            drawn = agreement.draw(
+                network, machines, some, label, shape,
+                times=self.times, sampler=self.sampler, device=self.images.pixels.device,
+            )  # fmt: skip
             self.kept.add({
                 "rows": agreement.compare(drawn).to_dict("records"),
                 "seeds": some,
@@ -197,17 +273,38 @@ class Agreement(Task):
 
     def summary(self) -> dict:
         rows = agreement_results.read_rows(self.network)
-        found = {
-            theory: {
-                **{
-                    f"r_at_{steps}_steps": agreement.median(rows, theory, steps)
-                    for steps in agreement.NETWORK_STEPS
-                },
-                "share_above_IS": agreement.share_above(rows, theory),
+        found = {}
+        for theory in sorted(rows.theory.unique()):
+            steps = sorted(rows.network_steps.unique())
+            found[theory] = {
+                f"r_at_{n}_steps": agreement.median(rows, theory, int(n)) for n in steps
             }
-            for theory in sorted(rows.theory.unique())
-        }
+            if "IS" in self.names:
+                found[theory]["share_above_IS"] = agreement.share_above(
+                    rows, theory, steps=int(steps[-1])
+                )
         return {"theories": found, "minutes": _minutes(self.record)}
+
+
+def load_on(network: str, device: str = "cpu") -> tuple[NetworkDenoiser, ImageSet]:
+    """A network and its training images on a device; the errors of `sharded.device`, too."""
+    place = sharded.device(device)
+    denoiser, images = store.load_network(network), store.training_images(network)
+    denoiser.module.to(place)
+    return denoiser, images if place.type == "cpu" else images.to(place)
+
+
+def _changed(**options: tuple[object, object]) -> dict[str, object]:
+    """Those options, each with its usual value, that differ from it: what is made with the usual
+    ones does not say so, as nothing did before there were others."""
+    return {name: value for name, (value, usual) in options.items() if value != usual}
+
+
+def _log_path(result: Path, changed: Mapping[str, object]) -> Path:
+    """Where the parts of a result are kept: of other options elsewhere, so that neither is lost."""
+    digest = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8]
+    name = f"{result.stem}-{digest}{result.suffix}" if changed else result.name
+    return result.parent / ".state" / name
 
 
 def _check_positive(name: str, value: int) -> None:

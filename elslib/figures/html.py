@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from elslib.data.image_set import to_uint8
+from elslib.data.pixels import to_uint8
 
 _number = itertools.count()
 

@@ -16,7 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from elslib.data.image_set import ImageSet, to_uint8
+from elslib.data.image_set import ImageSet
+from elslib.data.pixels import to_uint8
 from elslib.denoisers.machines import Denoiser, EquivariantLocalScore
 from elslib.figures.html import asset, check_channels, fill, own_name, png, sheet
 from elslib.samplers import initial_noise, sample, schedule_of, uniform_times
@@ -137,7 +138,7 @@ class LiveMachine:
             "NAME": own_name("live"),
             "LAST": str(STEPS - 1),
             "STILL": png(sheet(_still(sets[name]), 3)),
-            "STILL_TEXT": html.escape(
+            "ALT": html.escape(
                 f"Noise, what the formula draws from it, and what a trained network draws: {about}."
             ),
             "DATA": json.dumps(data, separators=(",", ":")),

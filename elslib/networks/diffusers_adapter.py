@@ -1,6 +1,8 @@
-"""Networks of others: a saved diffusers `UNet2DModel` as a Denoiser. Needs its own extra."""
+"""Networks of others: a diffusers `UNet2DModel` as a Denoiser. Needs its own extra."""
 
 import json
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -10,18 +12,31 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from elslib.networks.network_denoiser import check_input
+from elslib.networks.wrapped import WrappedNetwork, wrap
 from elslib.schedules import (
     Schedule,
     angle_from_log_alpha,
     cosine,
     denoised_from_noise,
     denoised_from_velocity,
+    edm,
+    flow,
     times_of,
 )
+from elslib.windows import Border
 
 Prediction = Literal["epsilon", "sample", "v_prediction"]
-# Those that add noise as we do, `x = alpha x_0 + sigma eps` with alpha^2 + sigma^2 = 1.
-SCHEDULERS = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler")
+# Those whose networks see `x = alpha x_0 + sigma eps` with alpha^2 + sigma^2 = 1, at the steps of
+# their betas: whatever coordinates they sample in, they bring x to these before they ask.
+BY_STEPS = (
+    "DDPMScheduler", "DDIMScheduler", "PNDMScheduler", "EulerDiscreteScheduler",
+    "EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler", "LMSDiscreteScheduler",
+    "DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler", "DEISMultistepScheduler",
+    "UniPCMultistepScheduler", "KDPM2DiscreteScheduler",
+)  # fmt: skip
+BY_SIGMA = ("EDMEulerScheduler", "EDMDPMSolverMultistepScheduler")
+BY_FLOW = ("FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler")
+SCHEDULERS = (*BY_STEPS, *BY_SIGMA, *BY_FLOW)
 # Angles this close to the first or last one are the same: a scheduler computes in float32.
 SLACK = 1e-6
 
@@ -68,6 +83,11 @@ class DiffusersDenoiser:
         self.classes: int | None = about.num_class_embeds
         self.side_multiple: int = 2 ** (len(about.block_out_channels) - 1)
 
+    @property
+    def edges(self) -> Border:
+        """The border rule of its ELS machine: diffusers pads with zeros."""
+        return "aware"
+
     def __repr__(self) -> str:
         about = f"{type(self.module).__name__}, {len(self.angles)} steps, {self.prediction!r}"
         return f"DiffusersDenoiser({about}, schedule={self.schedule})"
@@ -108,7 +128,7 @@ class DiffusersDenoiser:
         times = times_of(t).expand(len(x))
         steps = self.timestep(times).to(x.device, torch.float32)
         with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
-            predicted = self.module(x, steps, class_labels=label).sample
+            predicted = _answer(self.module, x, steps, label)
         alpha, sigma = self.schedule.batch_levels(times, x)
         if self.prediction == "sample":
             return predicted
@@ -117,15 +137,18 @@ class DiffusersDenoiser:
 
 
 def load_diffusers(
-    folder: Path, *, scheduler: Path | None = None, schedule: Schedule | None = None
-) -> DiffusersDenoiser:
-    """The Denoiser of a diffusers pipeline saved in `folder`, or of the UNet saved there.
+    source: Any, *, scheduler: Any = None, schedule: Schedule | None = None
+) -> DiffusersDenoiser | WrappedNetwork:
+    """The Denoiser of a diffusers pipeline, or of a UNet: saved in a folder, or in memory.
 
-    `scheduler` is a scheduler_config.json or the folder that holds it; by default scheduler/ in
-    `folder`, beside unet/. Nothing is downloaded. Raises ImportError without diffusers,
-    FileNotFoundError for a missing file, and ValueError for a broken one or a network of another
-    kind: not a `UNet2DModel`, one that does not take a step number and at most a class, or that
-    predicts neither noise, image, nor velocity.
+    `scheduler` is a scheduler_config.json, the folder that holds it, or a scheduler; by default
+    scheduler/ in the folder, beside unet/, or that of the pipeline. Its betas or noise levels are
+    read, not how it samples: those of DDPM, DDIM, Euler, DPM-Solver and their like give steps (`t`
+    is that of the cosine schedule, if no other is given), those of EDM `schedules.edm`, those of
+    flow matching `schedules.flow`. A learned variance is left out. Nothing is downloaded. Raises
+    ImportError without diffusers, FileNotFoundError for a missing file, and ValueError for a broken
+    one or a network of another kind: not a `UNet2DModel`, one that does not take a step number and
+    at most a class, or that predicts neither noise, image, nor velocity.
     """
     try:
         import diffusers
@@ -134,14 +157,31 @@ def load_diffusers(
             f"networks of diffusers need that library ({error}); install the extra: "
             f"pip install 'elslib[diffusers]'."
         ) from error
-    module = _load_unet(folder, diffusers.UNet2DModel)  # pyright: ignore[reportPrivateImportUsage]
-    about = _scheduler_config(folder / "scheduler" if scheduler is None else scheduler)
+    if isinstance(source, str | Path):
+        folder, kind = Path(source), diffusers.UNet2DModel  # pyright: ignore
+        config, place = _unet_config(folder)
+        about = _scheduler_config(folder / "scheduler" if scheduler is None else scheduler)
+        _check_unet(config, place, about)
+        module = _load_unet(place, kind)
+    else:
+        module: Any = getattr(source, "unet", source)
+        given = getattr(source, "scheduler", None) if scheduler is None else scheduler
+        about = _scheduler_config(given)
+        config = {**getattr(module, "config", {}), "_class_name": type(module).__name__}
+        _check_unet(config, "memory", about)
+    if about["_class_name"] in BY_FLOW:
+        n = about.get("num_train_timesteps", 1000)
+        classes = module.config.num_class_embeds
+        call = partial(_flow, steps=n)
+        return wrap(module, "flow", schedule or flow(), classes=classes, call=call)
     prediction = about.get("prediction_type", "epsilon")
     if prediction not in get_args(Prediction):
         raise ValueError(
             f"prediction_type must be one of {', '.join(get_args(Prediction))}, got "
             f"{prediction!r}; the posterior mean of other predictions is not known here."
         )
+    if about["_class_name"] in BY_SIGMA:
+        return _edm(module, about, prediction, schedule)
     try:
         betas = getattr(diffusers, about["_class_name"]).from_config(about).betas.double()
     except (NotImplementedError, TypeError) as error:
@@ -151,30 +191,49 @@ def load_diffusers(
     return DiffusersDenoiser(module, angles, prediction, schedule)
 
 
+def _answer(module: Any, x: Tensor, time: Tensor, label: Tensor | None) -> Tensor:
+    """What the UNet predicts; without the variance, which stands behind it if it is learned."""
+    return module(x, time, class_labels=label).sample[:, : x.shape[1]]
+
+
+def _flow(module: Any, x: Tensor, s: Tensor, label: Tensor | None, steps: int) -> Tensor:
+    return _answer(module, x, s * steps, label)
+
+
+def _edm(
+    module: Any, about: Mapping, prediction: Prediction, schedule: Schedule | None
+) -> WrappedNetwork:
+    """The network F of `D = c_skip x + c_out F(c_in x, log(sigma) / 4)` (Karras et al.)."""
+    if prediction == "sample":
+        raise ValueError("prediction_type of EDM must be epsilon or v_prediction, got 'sample'.")
+    data, sign = about.get("sigma_data", 0.5), 1 if prediction == "epsilon" else -1
+
+    def call(module: Any, x: Tensor, sigma: Tensor, label: Tensor | None) -> Tensor:
+        level = sigma.reshape(-1, 1, 1, 1)
+        whole = (level**2 + data**2).sqrt()
+        found = _answer(module, x / whole, sigma.log() / 4, label)
+        return (data / whole) ** 2 * x + sign * level * data / whole * found
+
+    path = schedule or edm(about.get("sigma_max", 80.0))
+    return wrap(module, "edm", path, classes=module.config.num_class_embeds, call=call)
+
+
 def _levels(angle: float) -> str:
     return f"({np.cos(angle):.5f}, {np.sin(angle):.5f})"
 
 
-def _load_unet(folder: Path, kind: Any) -> nn.Module:
+def _unet_config(folder: Path) -> tuple[dict, Path]:
+    """What a UNet says of itself, and where it lies."""
     place = folder / "unet" if (folder / "unet").is_dir() else folder
     about = _read(
         place / "config.json",
         f"folder must hold a UNet2DModel, as config.json and weights or as unet/ with both, got "
         f"{folder}; save_pretrained() writes one",
     )
-    rules = {
-        "_class_name": ("UNet2DModel", about.get("_class_name")),
-        # Noise levels instead of steps, and a table of the integer ones, cannot be interpolated.
-        "time_embedding_type": ("positional", about.get("time_embedding_type", "positional")),
-        "class_embed_type": (None, about.get("class_embed_type")),
-        "out_channels": (about.get("in_channels", 3), about.get("out_channels", 3)),
-    }
-    for name, (rule, value) in rules.items():
-        if value != rule:
-            raise ValueError(
-                f"{name} of the network must be {rule!r}, got {value!r} in {place}; networks of "
-                f"another kind need an adapter of their own."
-            )
+    return about, place
+
+
+def _load_unet(place: Path, kind: Any) -> nn.Module:
     try:
         # Building draws the weights that are then replaced.
         with torch.random.fork_rng(devices=[]):
@@ -197,18 +256,55 @@ def _load_unet(folder: Path, kind: Any) -> nn.Module:
     return module
 
 
-def _scheduler_config(path: Path) -> dict:
-    file = path / "scheduler_config.json" if path.suffix != ".json" else path
-    about = _read(
-        file,
-        f"scheduler must be a scheduler_config.json or the folder that holds it, got {path}; "
-        f"it says which noise belongs to which step",
-    )
+def _check_unet(about: Mapping, place: object, scheduler: Mapping) -> None:
+    """Raise ValueError unless a configuration is of a network that answers as we ask."""
+    learned = str(scheduler.get("variance_type", "")).startswith("learned")
+    rules = {
+        "_class_name": ("UNet2DModel", about.get("_class_name")),
+        # Noise levels instead of steps, and a table of the integer ones, cannot be interpolated.
+        "time_embedding_type": ("positional", about.get("time_embedding_type", "positional")),
+        "class_embed_type": (None, about.get("class_embed_type")),
+        "out_channels": (
+            about.get("in_channels", 3) * (2 if learned else 1),
+            about.get("out_channels", 3),
+        ),
+    }
+    for name, (rule, value) in rules.items():
+        if value != rule:
+            raise ValueError(
+                f"{name} of the network must be {rule!r}, got {value!r} in {place}; networks of "
+                f"another kind need an adapter of their own."
+            )
+
+
+def _scheduler_config(scheduler: Any) -> dict:
+    """What a scheduler, or the file or folder that it is saved in, says of itself."""
+    if scheduler is None:
+        raise ValueError(
+            "scheduler must be given beside a UNet in memory: a scheduler of diffusers, or where "
+            "its scheduler_config.json is; it says which noise belongs to which step."
+        )
+    if isinstance(scheduler, str | Path):
+        path = Path(scheduler)
+        file = path / "scheduler_config.json" if path.suffix != ".json" else path
+        about = _read(
+            file,
+            f"scheduler must be a scheduler_config.json or the folder that holds it, got {path}; "
+            f"it says which noise belongs to which step",
+        )
+    else:
+        config = dict(getattr(scheduler, "config", {}))
+        file, about = "memory", {**config, "_class_name": type(scheduler).__name__}
     if about.get("_class_name") not in SCHEDULERS:
         raise ValueError(
             f"_class_name of the scheduler must be one of {', '.join(SCHEDULERS)}, got "
             f"{about.get('_class_name')!r} in {file}; others scale signal and noise otherwise."
         )
+    for name in ("use_flow_sigmas", "invert_sigmas"):
+        if about.get(name):
+            raise ValueError(
+                f"{name} of the scheduler must be false, got {about[name]!r} in {file}."
+            )
     return about
 
 

@@ -28,6 +28,11 @@ class NetworkDenoiser:
         """The kind of border that the network's padding makes, which its ELS machine needs."""
         return "aware" if self.config.padding == "zeros" else "circular"
 
+    @property
+    def classes(self) -> int | None:
+        """How many classes it is told apart, None if it takes no label."""
+        return self.config.classes
+
     def __call__(
         self,
         x: Float[Tensor, "b c h w"],

@@ -71,7 +71,8 @@ def _folded(
     window = query.window
     assert window is not None
     if is_coarse(whole.log_sum):
-        return reference_posterior(x, dictionary, query)
+        exact = reference_posterior(x.double(), PatchDictionary(dictionary.images.double()), query)
+        return replace(exact, mean=exact.mean.to(x.dtype))
     (h, w), problem = x.shape[2:], problem_of(query, dictionary, x)
 
     def part(piece: Tensor) -> Tensor:

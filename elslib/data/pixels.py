@@ -1,0 +1,109 @@
+"""What the pixels of a set must be, their sha256, and bytes as floats and back."""
+
+import hashlib
+import math
+import warnings
+from collections.abc import Sequence
+from operator import index
+from typing import SupportsIndex
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+
+def check_pixels(pixels: Tensor) -> None:
+    """Raise ValueError unless these are images [n, c, h, w] of a type that sums are exact in."""
+    if not isinstance(pixels, Tensor):
+        raise ValueError(
+            f"pixels must be a torch tensor, got {type(pixels).__name__}; numpy arrays go to "
+            f"ImageSet.from_arrays, folders to ImageSet.from_folder."
+        )
+    if not pixels.is_floating_point():
+        raise ValueError(
+            f"pixels must be floating point, in [-1, 1], got {pixels.dtype}; give bytes 0..255 to "
+            f"ImageSet.from_uint8."
+        )
+    if pixels.ndim != 4 or len(pixels) == 0:
+        raise ValueError(
+            f"pixels must be floating point of shape [n, c, h, w] with n >= 1, got "
+            f"{pixels.dtype} {tuple(pixels.shape)}; add axes with .reshape()."
+        )
+    _, c, h, w = pixels.shape
+    if w <= 4 < min(c, h):
+        raise ValueError(
+            f"pixels must have the axes [n, c, h, w], got {tuple(pixels.shape)}, which look like "
+            f"[n, h, w, c]; write ImageSet.from_arrays(x, layout='NHWC')."
+        )
+    if pixels.dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"pixels must be float32 or float64, got {pixels.dtype}; convert with .float()."
+        )
+    if pixels.requires_grad:
+        raise ValueError("pixels must not require gradients; give pixels.detach().")
+
+
+def check_range(
+    pixels: Tensor, bounds: tuple[float, float] | None, made_here: bool = False
+) -> None:
+    """Raise ValueError unless all pixels are finite and within the bounds; warn of those that
+    seem to lie in [0, 1] if they are just made.
+
+    No step here copies them: they may be a file larger than the memory.
+    """
+    low, high = (float(bound) for bound in pixels.aminmax())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError("pixels must be finite, got NaN or infinity; drop the broken images.")
+    if bounds is None:
+        return
+    least, most = bounds
+    if low < least - 1e-6 or high > most + 1e-6:
+        raise ValueError(
+            f"pixels must lie in [{least:g}, {most:g}], got [{low:.4g}, {high:.4g}]; scale pixels "
+            f"in 0..255 by / 127.5 - 1, and give latents with bounds=None."
+        )
+    if made_here and least < 0 <= low < high <= 1:
+        warnings.warn(
+            f"pixels lie in [{low:.3g}, {high:.3g}]: those of [0, 1], as ToTensor() makes them, "
+            f"must be brought to [-1, 1] by * 2 - 1.",
+            stacklevel=4,
+        )
+
+
+def numbers_of(which: Sequence[SupportsIndex] | Tensor, n: int, name: str) -> Int[Tensor, " k"]:
+    """The numbers in 0..n-1 that a choice of n images names: `ImageSet.select`."""
+    if isinstance(which, Tensor) and which.dtype == torch.bool:
+        if which.shape != (n,):
+            raise ValueError(f"which must be a mask of {n} images, got shape {tuple(which.shape)}.")
+        return which.cpu().nonzero()[:, 0]
+    try:
+        numbers = [index(i) for i in which]
+    except TypeError as error:
+        raise ValueError(
+            f"which must be numbers of images, or a mask, got {which!r}; images[3] and images[2:5] "
+            f"take one number and a range."
+        ) from error
+    if wrong := [i for i in numbers if not -n <= i < n]:
+        raise ValueError(
+            f"which must hold numbers in 0..{n - 1}, the images of {name!r}, got {wrong[0]}."
+        )
+    return torch.tensor(numbers, dtype=torch.int64, device="cpu") % n
+
+
+def to_uint8(images: Float[Tensor, "*n c h w"]) -> UInt8[Tensor, "*n c h w"]:
+    """Bytes 0..255 of images in [-1, 1], on the CPU; values beyond count as the nearest inside."""
+    return ((images.detach().cpu().clamp(-1, 1) + 1) * 127.5).round().byte()
+
+
+def from_uint8(pixels: UInt8[Tensor, "*n c h w"]) -> Float[Tensor, "*n c h w"]:
+    """Images in [-1, 1] of bytes 0..255: what `to_uint8` undoes."""
+    return pixels.float() / 127.5 - 1
+
+
+def sha256_of(pixels: Tensor, labels: Tensor | None) -> str:
+    """Of the shape, the pixels and the labels."""
+    digest = hashlib.sha256(str(tuple(pixels.shape)).encode())
+    for part in (pixels, labels):
+        if part is not None:
+            digest.update(part.detach().cpu().contiguous().numpy().data)
+    return digest.hexdigest()

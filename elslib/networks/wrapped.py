@@ -1,0 +1,187 @@
+"""`wrap`: any network of one's own as a Denoiser."""
+
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from elslib.denoisers.machines import check_times_and_labels
+from elslib.networks.architectures import Padding
+from elslib.schedules import (
+    Coordinates,
+    Schedule,
+    cosine,
+    denoised_from_noise,
+    denoised_from_velocity,
+    edm,
+    flow,
+)
+from elslib.windows import Border
+
+Predicts = Literal["eps", "x0", "v", "flow", "edm"]
+Call = Callable[[Any, Tensor, Tensor, Tensor | None], Tensor]
+
+
+def wrap(
+    module: Callable[..., Any],
+    predicts: Predicts = "eps",
+    schedule: Schedule | None = None,
+    *,
+    padding: Padding = "zeros",
+    classes: int | None = None,
+    integer_steps: bool = False,
+    call: Call | None = None,
+) -> "WrappedNetwork":
+    """A network of one's own as a Denoiser, with `.schedule` and `.edges`.
+
+    It is called as `module(x, time)`, or `module(x, time, label)` if it has classes, with x in the
+    coordinates of its path and time [b] as networks of that path are told it: x_t and the step of a
+    schedule `from_alphas_cumprod`, fractional between two; `x_0 + s eps` and s of `edm`; `(1 - s)
+    x_0 + s eps` and s of `flow`; else x_t and t.
+
+    Parameters
+    ----------
+    module
+        a torch module, put into evaluation mode, or any function
+    predicts
+        "eps", the noise; "x0", the image; "v", `alpha eps - sigma x_0`; "flow", `eps - x_0`; "edm",
+        D(x; sigma) of Karras et al., their preconditioning included
+    schedule
+        by default `edm()` for "edm", `flow()` for "flow", else `cosine()`
+    padding
+        of its convolutions, "zeros" or "circular": which border rule its ELS machine needs
+    classes
+        how many it is told apart; None if it takes no label
+    integer_steps
+        of a network that knows whole steps only: others are refused, not rounded
+    call
+        `call(module, x, time, label)`, for a network that is called in another way
+
+    Raises ValueError for other words, and for steps of a schedule without any.
+    """
+    for name, value, kinds in (("predicts", predicts, Predicts), ("padding", padding, Padding)):
+        if value not in get_args(kinds):
+            raise ValueError(f"{name} must be one of {', '.join(get_args(kinds))}, got {value!r}.")
+    if not callable(module):
+        raise ValueError(
+            f"module must be a torch module or a function, got {type(module).__name__}; load "
+            f"weights into their network first."
+        )
+    if schedule is None:
+        schedule = {"edm": edm, "flow": flow}.get(predicts, cosine)()
+    if not isinstance(schedule, Schedule):
+        raise ValueError(
+            f"schedule must be a Schedule, got {type(schedule).__name__}; elslib.edm(), flow(), "
+            f"cosine() and from_alphas_cumprod(values) make them."
+        )
+    if integer_steps and schedule.steps is None:
+        raise ValueError(
+            f"integer_steps must be False for {schedule}, which has no steps; "
+            f"from_alphas_cumprod(values) has."
+        )
+    return WrappedNetwork(module, predicts, schedule, padding, classes, integer_steps, call)
+
+
+class WrappedNetwork:
+    """What `wrap` makes, which see: a network of one's own as a Denoiser."""
+
+    def __init__(
+        self,
+        module: Callable[..., Any],
+        predicts: Predicts,
+        schedule: Schedule,
+        padding: Padding,
+        classes: int | None,
+        integer_steps: bool,
+        call: Call | None,
+    ):
+        self.module = module.eval() if isinstance(module, nn.Module) else module
+        self.predicts: Predicts = predicts
+        self.schedule, self.classes, self.integer_steps = schedule, classes, integer_steps
+        self.edges: Border = "aware" if padding == "zeros" else "circular"
+        self.call = call
+
+    def __repr__(self) -> str:
+        name = type(self.module).__name__
+        return f"WrappedNetwork({name}, predicts={self.predicts!r}, schedule={self.schedule})"
+
+    def __call__(
+        self,
+        x: Float[Tensor, "b c h w"],
+        t: float | Float[Tensor, " b"],
+        label: Int[Tensor, " b"] | None = None,
+    ) -> Float[Tensor, "b c h w"]:
+        """Posterior mean of x_0; t in (0, 1]; a conditional network needs labels [b].
+
+        Gradients flow to an x that requires them, never to the weights alone. Raises ValueError
+        for a label where none is taken, or none where one is, for one out of range, for a step that
+        the network does not know, and for an answer of another shape than x.
+        """
+        check_times_and_labels(x, t, label)
+        self._check_label(label)
+        times = torch.as_tensor(t, dtype=torch.float64, device="cpu").expand(len(x))
+        alpha, sigma = self.schedule.batch_levels(times, x)
+        scale = {"vp": torch.ones_like(alpha), "ve": 1 / alpha, "flow": 1 / (alpha + sigma)}
+        own = x * scale[self._coordinates]
+        with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
+            found = self._ask(own, self._told(times, x), label)
+        if not isinstance(found, Tensor) or found.shape != x.shape:
+            what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            raise ValueError(
+                f"module must answer with a tensor of the shape of x, {tuple(x.shape)}, got "
+                f"{what}; take it out with call=lambda module, x, time, label: ..."
+            )
+        if self.predicts in ("x0", "edm"):
+            return found
+        if self.predicts == "flow":
+            return own - sigma / (alpha + sigma) * found
+        convert = denoised_from_noise if self.predicts == "eps" else denoised_from_velocity
+        return convert(x, found, alpha, sigma)
+
+    @property
+    def _coordinates(self) -> Coordinates:
+        """How the network has x."""
+        fixed: dict[str, Coordinates] = {"edm": "ve", "flow": "flow"}
+        return fixed.get(self.predicts, self.schedule.coordinates)
+
+    def _told(self, times: Tensor, x: Tensor) -> Tensor:
+        """What the network is told of the time: [b], float as x, or int64 steps."""
+        if self.schedule.steps is not None:
+            return self._steps(times, x)
+        alpha, sigma = self.schedule.alpha(times), self.schedule.sigma(times)
+        told = {"vp": times, "ve": sigma / alpha, "flow": sigma / (alpha + sigma)}
+        return told[self._coordinates].to(x)
+
+    def _steps(self, times: Tensor, x: Tensor) -> Tensor:
+        n = self.schedule.steps
+        assert n is not None
+        steps = times * n - 1
+        if bool((steps < -1e-6).any()):
+            raise ValueError(
+                f"t must be at least 1 / {n}, the network's first step, got {float(times.min())}."
+            )
+        steps = steps.clamp(min=0)
+        if not self.integer_steps:
+            return steps.to(x)
+        whole = steps.round()
+        if bool(((steps - whole).abs() > 1e-6).any()):
+            raise ValueError(
+                f"t must be (k + 1) / {n} for a whole step k of this network, got "
+                f"{times.tolist()}; give times, such as uniform_times of a divisor of {n}."
+            )
+        return whole.long().to(x.device)
+
+    def _ask(self, x: Tensor, time: Tensor, label: Tensor | None) -> Any:
+        if self.call is not None:
+            return self.call(self.module, x, time, label)
+        return self.module(x, time) if label is None else self.module(x, time, label)
+
+    def _check_label(self, label: Tensor | None) -> None:
+        if self.classes is None:
+            if label is not None:
+                raise ValueError("label must be None: this network is wrapped without classes.")
+        elif label is None or bool(((label < 0) | (label >= self.classes)).any()):
+            got = None if label is None else label.tolist()
+            raise ValueError(f"label must hold one class in 0..{self.classes - 1} each, got {got}.")
