@@ -25,7 +25,7 @@ photographs: int = 30  # photographs of CIFAR10 likewise
 n_seeds: int = 10  # noise images that each network is asked about, at least 1
 
 # %% tags=["hide-input"]
-from elslib import load, load_network, load_scale, published_scale
+from elslib import load, load_network, load_scale
 from elslib.book.glue import glue_all
 from elslib.figures.live_machine import LiveMachine, LiveSet
 
@@ -40,7 +40,7 @@ chosen = {  # images, network, its windows, images of each class
     "CIFAR10": (
         "cifar10_10k",
         "cifar10-resnet",
-        published_scale("cifar10-resnet-zeros"),
+        load_scale("cifar10-resnet", "els"),
         photographs,
     ),
 }
@@ -57,7 +57,7 @@ live
 # *Of each class the page holds {glue:text}`clothes:d` pieces of clothing, {glue:text}`emoji:d` emoji or
 # {glue:text}`photographs:d` photographs; each network was trained on all of its images. Both take twenty
 # steps. r is Pearson's correlation of the two pictures. The windows are those that the networks were found
-# to use; for CIFAR10, those that the authors published.*
+# to use.*
 #
 # ## What to try
 #
