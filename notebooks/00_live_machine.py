@@ -19,6 +19,7 @@
 # drew from the same noise.
 
 # %% tags=["parameters"]
+seed: int = 0  # of the first noise image that the networks are asked about; the others count up
 clothes: int = 100  # pieces of clothing that the page holds of each class
 emoji: int = 40  # emoji likewise
 photographs: int = 30  # photographs of CIFAR10 likewise
@@ -46,7 +47,9 @@ chosen = {  # images, network, its windows, images of each class
 }
 live = LiveMachine(
     {
-        title: LiveSet(load(data), windows, load_network(network), range(n_seeds), per_class)
+        title: LiveSet(
+            load(data), windows, load_network(network), range(seed, seed + n_seeds), per_class
+        )
         for title, (data, network, windows, per_class) in chosen.items()
     }
 )

@@ -15,16 +15,16 @@ import torch
 
 matplotlib.use("agg")
 
-# Triton compiles plain functions, not ones wrapped in checks: import that module as it is, forget
-# the others, and let the hook see these when they are imported again.
+hook = jaxtyping.install_import_hook("elslib", "typecheck.check")
+# Triton compiles plain functions, not ones wrapped in checks: that module is imported as it is,
+# after the modules that it needs.
 if importlib.util.find_spec("triton"):
     if not torch.cuda.is_available():
         os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is declared
+    importlib.import_module("elslib.posterior")
+    hook.uninstall()
     importlib.import_module("elslib.posterior.triton_backend")
-for name in [name for name in sys.modules if name.split(".")[0] == "elslib"]:
-    if name != "elslib.posterior.triton_backend":
-        del sys.modules[name]
-jaxtyping.install_import_hook("elslib", "typecheck.check")
+    hook = jaxtyping.install_import_hook("elslib", "typecheck.check")
 
 
 def pytest_generate_tests(metafunc):

@@ -18,6 +18,7 @@ from elslib.denoisers.machines import (
 from elslib.posterior import PatchDictionary, dictionary, patch_posterior
 from elslib.posterior.query import Query
 from elslib.scales import constant_scale
+from elslib.windows import Window
 
 IMAGES = image_set(7, 2, 6, 6)
 X = noisy(IMAGES, 0.3, 2)
@@ -96,7 +97,7 @@ def test_a_broken_image_is_noticed():
 )
 def test_a_query_that_cannot_be_answered(change, message):
     """Argument, rule, value and remedy."""
-    good = {"alpha": 0.8, "sigma": 0.6, "window": 3, "border": "aware"}
+    good = {"alpha": 0.8, "sigma": 0.6, "window": Window(3), "border": "aware"}
     with pytest.raises(ValueError, match=message):
         Query(**{**good, **change})
 

@@ -21,13 +21,20 @@ WORDS = ["", "nobody", "ELS ", "é", "{x}", "%s", "--", "None"]
 NAMES = [
     "", "nobody", "{n}", "%s", "../x", "/", ".", "a/b/c", "x" * 5000, "{here}", "{here}/broken.npy",
     "{here}/none.npy", "{here}/text.npy", "{here}/flat.npy", "{here}/many.npz", "noto_emoji/none",
-    "noto_emoji/", "/noto_emoji", "mnist/train/x", "cifar10/validation", "{here}/ints.npy",
+    "noto_emoji/", "/noto_emoji", "mnist/train/x", "cifar10/validation",
 ]  # fmt: skip
 NETWORKS = [
     "", "nobody", "{n}", "%s", "../x", "/", "a/b", "x" * 5000, "{here}", "{here}/broken",
     "{here}/empty", "{here}/listed", "{here}/other", "{here}/moved",
 ]  # fmt: skip
+PROJECTS = ["", "{here}/file"]
 OWN = {
+    ("train", "--project"): PROJECTS,
+    ("calibrate", "--project"): PROJECTS,
+    ("agree", "--project"): PROJECTS,
+    ("sample", "--project"): PROJECTS,
+    ("sweep", "--project"): PROJECTS,
+    ("agree", "--theories"): ["", "nobody", "ELS,", "ELS,ELS", "els", "{n}"],
     ("sample", "--dataset"): NAMES,
     ("sample", "--scale"): ["", "nobody", "{n}", "../x", "x" * 5000],
     ("sample", "--window"): [*NUMBERS, "2", "0"],

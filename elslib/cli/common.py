@@ -9,6 +9,7 @@ from functools import wraps
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 from tqdm.auto import tqdm
 
 from elslib.analysis.intervals import Interval
@@ -32,6 +33,8 @@ def _set_project(ctx: click.Context, _param, folder: str | None) -> None:
     """For this command, and for the processes that it starts."""
     if folder is None:
         return
+    if not folder:
+        raise click.BadParameter("must name a folder, got ''.")
     before = os.environ.get("ELSLIB_PROJECT")
 
     def back() -> None:
@@ -101,6 +104,10 @@ def work(command: Callable[..., tasks.Task]):
     @plain_errors
     @wraps(command)
     def wrapped(dry_run, machine_readable, **options):
+        given = click.get_current_context().get_parameter_source
+        for name, value in options.items():
+            if value in ("", Path()) and given(name) == ParameterSource.COMMANDLINE:
+                raise ValueError(f"--{name.replace('_', '-')} must not be empty; leave it out.")
         task = command(**options)
         first = sharded.current_rank().rank == 0  # of several processes one speaks
         files = {"files": [str(file) for file in task.files]}

@@ -67,14 +67,14 @@ def _pictures_in(folder: Path) -> tuple[list[Path], list[int] | None, tuple[str,
             f"{folder} must hold pictures, or one subfolder for each class, got both, such as "
             f"{loose[0].name} and {classes[0].name}/; move one of them away."
         )
+    if not classes and not loose:
+        raise ValueError(f"{folder} must hold pictures ({', '.join(SUFFIXES)}), got none.")
     if others:
         warnings.warn(
             f"{len(others)} files in {folder} are passed over, such as {others[0].name}; pictures "
             f"end in {', '.join(SUFFIXES)}.",
             stacklevel=4,
         )
-    if not classes and not loose:
-        raise ValueError(f"{folder} must hold pictures ({', '.join(SUFFIXES)}), got none.")
     if not classes:
         return loose, None, ()
     labels = [y for y, pictures in enumerate(by_class) for _ in pictures]
