@@ -37,6 +37,8 @@ class Window:
     Gaussian. So `||x - alpha p||^2` becomes `sum q (x - alpha p)^2`. Outside the image are zeros,
     in the noisy image and in the training images; where the border is circular, both go round.
 
+    Raises ValueError for other numbers.
+
     Attributes
     ----------
     side
@@ -50,8 +52,6 @@ class Window:
         it; 1 asks its own window alone
     edge
         odd side of the hard window whose border rule holds; None: `side`
-
-    Raises ValueError for other numbers.
     """
 
     side: int
@@ -93,7 +93,7 @@ class Window:
 
     @property
     def is_hard(self) -> bool:
-        """Whether a number says it all: a square with the border rule of its own side."""
+        """Whether its side says it all, of a square with the border rule of that side."""
         return self == Window(self.side)
 
     @property
@@ -112,7 +112,7 @@ class Window:
 
 
 Side = int | Window | None
-"""A window: a hard one by its odd side, any by its description, or None, the whole image."""
+"""A hard window by its odd side, any window by its description, or None, the whole image."""
 
 
 def as_window(window: Side) -> Window | None:

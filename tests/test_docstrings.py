@@ -54,7 +54,10 @@ def complaints(text):
     config: Any = Config(napoleon_use_ivar=True)  # read like one of Sphinx
     rst = str(NumpyDocstring(text, config, what="class"))
     publish_doctree(rst, settings_overrides={"warning_stream": said, "report_level": 1})
-    return said.getvalue() + "\n".join(re.findall(r"^\w+(?:, \w+)* {2,}\S.*", rst, re.MULTILINE))
+    listed = re.findall(r"^\w+(?:, \w+)* {2,}\S.*", rst, re.MULTILINE)
+    # What follows the last field of a section is read as one more field, named by a sentence.
+    sentences = re.findall(r"^:(?:ivar|vartype|param|type) \w+ [^:]*:", rst, re.MULTILINE)
+    return said.getvalue() + "\n".join(listed + sentences)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +71,30 @@ def test_docstrings_are_read_as_they_are_meant(path):
         assert not complaints(text), name
 
 
-@pytest.mark.parametrize("text", ["Of `x`s.", "Images [*shape].", "One.\n\na, b  both\nc  one"])
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "elslib").rglob("*.py")),
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_no_property_is_told_a_type_by_its_first_line(path):
+    """Napoleon takes what stands before a colon there for one."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+            continue
+        kinds = {ast.unparse(decorator) for decorator in node.decorator_list}
+        if kinds & {"property", "cached_property"} and (text := ast.get_docstring(node)):
+            assert ": " not in text.splitlines()[0], node.name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Of `x`s.",
+        "Images [*shape].",
+        "One.\n\na, b  both\nc  one",
+        "One.\n\nAttributes\n----------\na\n    one\n\nRaises ValueError for others.",
+    ],
+)
 def test_what_would_be_misread_is_noticed(text):
-    """A letter right after code, a star outside it, a list without a section."""
+    """A letter right after code, a star outside it, a list without a section, what follows one."""
     assert complaints(text)

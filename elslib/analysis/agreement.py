@@ -114,6 +114,8 @@ def agree(
 ) -> pd.DataFrame:
     """How well theories predict a network: the table of `compare` over many seeds.
 
+    Raises ValueError for what `theories` and `draw` refuse.
+
     Parameters
     ----------
     network
@@ -126,8 +128,6 @@ def agree(
         of theories, see `theories`
     times, sampler
         of both sides, see `draw`
-
-    Raises ValueError for what `theories` and `draw` refuse.
     """
     machines, shape = theories(network, images, scales, names), images.pixels.shape[1:]
     tables = [

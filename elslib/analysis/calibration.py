@@ -87,6 +87,9 @@ def calibrate(
     window's by uncentred cosine over all channels and pixels. Yields one Trajectory a seed;
     `scale_table` sums them up, `quality` judges them.
 
+    Raises ValueError for windows that do not increase, labels that are not one a seed, a network
+    without schedule or edges, and an estimate that is not finite.
+
     Parameters
     ----------
     network
@@ -103,9 +106,6 @@ def calibrate(
         from 1 to the last, as `sampler` takes them; by default twenty equal steps
     sampler
         how the network walks back
-
-    Raises ValueError for windows that do not increase, labels that are not one a seed, a network
-    without schedule or edges, and an estimate that is not finite.
     """
     if not windows or any(b <= a for a, b in zip(windows, windows[1:], strict=False)):
         raise ValueError(f"windows must increase and hold at least one, got {list(windows)}.")

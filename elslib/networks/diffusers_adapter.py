@@ -85,7 +85,7 @@ class DiffusersDenoiser:
 
     @property
     def edges(self) -> Border:
-        """The border rule of its ELS machine: diffusers pads with zeros."""
+        """The border rule of its ELS machine; diffusers pads with zeros."""
         return "aware"
 
     def __repr__(self) -> str:

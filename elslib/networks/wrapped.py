@@ -41,6 +41,8 @@ def wrap(
     schedule `from_alphas_cumprod`, fractional between two; `x_0 + s eps` and s of `edm`; `(1 - s)
     x_0 + s eps` and s of `flow`; else x_t and t.
 
+    Raises ValueError for other words, and for steps of a schedule without any.
+
     Parameters
     ----------
     module
@@ -58,8 +60,6 @@ def wrap(
         of a network that knows whole steps only: others are refused, not rounded
     call
         `call(module, x, time, label)`, for a network that is called in another way
-
-    Raises ValueError for other words, and for steps of a schedule without any.
     """
     for name, value, kinds in (("predicts", predicts, Predicts), ("padding", padding, Padding)):
         if value not in get_args(kinds):
