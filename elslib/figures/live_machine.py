@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from elslib.data.image_set import ImageSet
-from elslib.data.pixels import to_uint8
+from elslib.data.pixels import from_uint8, to_uint8
 from elslib.denoisers.machines import Denoiser, EquivariantLocalScore
 from elslib.figures.html import asset, check_channels, fill, own_name, png, sheet
 from elslib.samplers import initial_noise, sample, schedule_of, uniform_times
@@ -75,7 +75,10 @@ class LiveSet:
         assert whole.labels is not None
         some = [whole.of_class(int(y))[: self.per_class] for y in whole.labels.unique()]
         kept = torch.cat(some).sort().values
-        images = ImageSet(whole.pixels[kept], whole.labels[kept], whole.class_names, whole.name)
+        held = to_uint8(
+            whole.pixels[kept]
+        )  # what the page holds, and so what its theory is made of
+        images = ImageSet(from_uint8(held), whole.labels[kept], whole.class_names, whole.name)
         assert images.labels is not None
         labels = torch.tensor(
             [seed % len(images.class_names) for seed in self.seeds], dtype=torch.int64, device="cpu"
@@ -88,7 +91,7 @@ class LiveSet:
         }
         return {
             "shape": [len(images), c, h, w],
-            "images": _packed(to_uint8(images.pixels).numpy().tobytes()),
+            "images": _packed(held.numpy().tobytes()),
             "labels": images.labels.tolist(),
             "classes": list(images.class_names),
             "windows": [self.scale.window_at(t) for t in uniform_times(STEPS)[:-1]],
