@@ -75,9 +75,7 @@ class LiveSet:
         assert whole.labels is not None
         some = [whole.of_class(int(y))[: self.per_class] for y in whole.labels.unique()]
         kept = torch.cat(some).sort().values
-        held = to_uint8(
-            whole.pixels[kept]
-        )  # what the page holds, and so what its theory is made of
+        held = to_uint8(whole.pixels[kept])  # in bytes, as the page has them
         images = ImageSet(from_uint8(held), whole.labels[kept], whole.class_names, whole.name)
         assert images.labels is not None
         labels = torch.tensor(
