@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from elslib.data.image_set import ImageSet
-from elslib.data.pixels import from_uint8, to_uint8
+from elslib.data.pixels import to_uint8
 from elslib.denoisers.machines import Denoiser, EquivariantLocalScore
 from elslib.figures.html import asset, check_channels, fill, own_name, png, sheet
 from elslib.samplers import initial_noise, sample, schedule_of, uniform_times
@@ -76,7 +76,7 @@ class LiveSet:
         some = [whole.of_class(int(y))[: self.per_class] for y in whole.labels.unique()]
         kept = torch.cat(some).sort().values
         held = to_uint8(whole.pixels[kept])  # in bytes, as the page has them
-        images = ImageSet(from_uint8(held), whole.labels[kept], whole.class_names, whole.name)
+        images = ImageSet.from_uint8(held, whole.labels[kept], whole.class_names, whole.name)
         assert images.labels is not None
         labels = torch.tensor(
             [seed % len(images.class_names) for seed in self.seeds], dtype=torch.int64, device="cpu"

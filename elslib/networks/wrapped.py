@@ -17,6 +17,7 @@ from elslib.schedules import (
     denoised_from_velocity,
     edm,
     flow,
+    times_of,
 )
 from elslib.windows import Border
 
@@ -121,7 +122,7 @@ class WrappedNetwork:
         """
         check_times_and_labels(x, t, label)
         self._check_label(label)
-        times = torch.as_tensor(t, dtype=torch.float64, device="cpu").expand(len(x))
+        times = times_of(t).expand(len(x))
         alpha, sigma = self.schedule.batch_levels(times, x)
         scale = {"vp": torch.ones_like(alpha), "ve": 1 / alpha, "flow": 1 / (alpha + sigma)}
         own = x * scale[self._coordinates]

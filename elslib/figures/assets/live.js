@@ -10,6 +10,7 @@ let worker, ready, run = 0, asked = 0, steps = [], pixel = null, patches = null,
 const bytes = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
 const unzip = async text =>
   new Uint8Array(await new Response(new Blob([bytes(text)]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
+const toPixels = raw => Float32Array.from(raw, value => value / 127.5 - 1); // from -1 to 1
 const floats = text => new Float32Array(bytes(text).buffer);
 
 /** Normal numbers, the same for the same seed everywhere. */
@@ -46,7 +47,7 @@ async function load(set) {
   const one = data.sets[set];
   one.loading ??= (async () => {
     const raw = await unzip(one.images);
-    one.pixels = Float32Array.from(raw, value => value / 127.5 - 1);
+    one.pixels = toPixels(raw);
     await machine();
     worker.postMessage({ kind: "images", set, pixels: one.pixels, shape: one.shape });
   })();
@@ -137,7 +138,7 @@ function show() {
   part("network").style.visibility = network ? "visible" : "hidden";
   part("verdict").textContent = "a trained network: press a number above to compare";
   if (network) {
-    const drawn = Float32Array.from(bytes(network), value => value / 127.5 - 1);
+    const drawn = toPixels(bytes(network));
     paint(part("network"), drawn, one.shape);
     const r = steps[last] && pearson(steps[last].x0, drawn);
     part("verdict").textContent = `a trained network${r === undefined ? "" : `; r = ${r.toFixed(2)}`}`;
@@ -277,8 +278,8 @@ function still() {
   state.class = first.label;
   controls();
   paint(part("noisy"), floats(first.noise), one.shape);
-  paint(part("theory"), Float32Array.from(bytes(first.theory), value => value / 127.5 - 1), one.shape);
-  paint(part("network"), Float32Array.from(bytes(first.picture), value => value / 127.5 - 1), one.shape);
+  paint(part("theory"), toPixels(bytes(first.theory)), one.shape);
+  paint(part("network"), toPixels(bytes(first.picture)), one.shape);
   say("Press a number, or draw from new noise: the formula runs here, in your browser.");
 }
 
