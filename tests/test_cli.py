@@ -141,6 +141,20 @@ def test_agree(folder):
     assert refused.exit_code == 2 and "must belong to the weights of 'tiny'" in refused.output
 
 
+def test_copies_of_images_that_may_not_be_shown_are_not_kept(folder, monkeypatch):
+    """Of IS, which draws training images, the numbers only."""
+    monkeypatch.setattr(named, "PRIVATE", ("noto_emoji",))
+    assert run(*TRAIN, "--steps", 1).exit_code == 0
+    done = run("agree", "--network", "tiny", "--seeds", 1, "--theories", "IS,Wiener")
+    assert done.exit_code == 0, done.output
+    assert set(agreement_results.read_rows("tiny").theory) == {"IS", "Wiener"}
+    assert set(agreement_results.read_pictures("tiny")) == {"network"}
+    kept = (folder / "results" / ".state").glob("agreement-tiny*.json")
+    assert [set(json.loads(path.read_text())["items"][0]["pictures"]) for path in kept] == [
+        {"network"}
+    ]
+
+
 def test_a_network_at_a_path_needs_no_checkout(tmp_path, monkeypatch, as_installed):
     """As after `pip install`: windows and agreement of one's own network, trained on a file of
     one's own, go beside it, and are found there."""

@@ -34,8 +34,8 @@ THEORY_STEPS, NETWORK_STEPS = 20, (20, 150)
 
 COLUMNS = ["seed", "label", "theory", "network_steps", "r", "r2", "R2"]
 
-# Theories whose pictures are kept beside the network's.
-SHOWN = ("ELS", "LS", "IS")
+# Theories whose pictures are kept beside the network's; those of them that draw training images.
+SHOWN, COPIES = ("ELS", "LS", "IS"), ("IS",)
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,10 @@ class Drawn:
     network: Mapping[int, Float[Tensor, "b c h w"]]
     theories: Mapping[str, Float[Tensor, "b c h w"]]
 
-    @property
-    def pictures(self) -> dict[str, Float[Tensor, "b c h w"]]:
-        """Those that are kept, of the network after most steps, and of the theories in SHOWN."""
-        theories = {name: self.theories[name] for name in SHOWN if name in self.theories}
-        return {"network": self.network[max(self.network)], **theories}
+    def pictures(self, theories: Sequence[str]) -> dict[str, Float[Tensor, "b c h w"]]:
+        """Those of the network after most steps, "network", and of some theories."""
+        shown = {name: self.theories[name] for name in theories}
+        return {"network": self.network[max(self.network)], **shown}
 
 
 def draw(

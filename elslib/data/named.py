@@ -19,6 +19,8 @@ from elslib.data.image_set import ImageSet, resized_set
 SHEET_COLUMNS = 100
 BROKEN_NPZ = (ValueError, EOFError, TypeError, AttributeError, OSError, zipfile.BadZipFile)
 FILES = (".npy", ".npz")
+# Their terms forbid passing them on.
+PRIVATE = ("celeba", "celeba_10k")
 
 
 def manifest() -> dict[str, dict]:
@@ -78,6 +80,11 @@ def is_path(name: str) -> bool:
     """Whether a name means a file or a folder of one's own, rather than a set."""
     of = name.partition("/")[0]
     return name.endswith(FILES) or not (of in FULL_SETS or _listed(of))
+
+
+def may_be_shown(name: str) -> bool:
+    """Whether pictures of a set may be kept in results, committed and put on pages."""
+    return name.partition("/")[0] not in PRIVATE
 
 
 def second_split(name: str) -> str | None:

@@ -24,6 +24,7 @@ from elslib.analysis.theories import (
     theories,
 )
 from elslib.data.image_set import ImageSet
+from elslib.data.named import may_be_shown
 from elslib.data.pixels import to_uint8
 from elslib.denoisers import sharded
 from elslib.experiments import agreement_results, recipes, store
@@ -205,6 +206,10 @@ class Agreement(Task):
             for machine in ("ls", "els")
             if machine.upper() in names
         }
+        shown = agreement.SHOWN
+        if not may_be_shown(self.images.name):
+            shown = [name for name in shown if name not in agreement.COPIES]
+        self.shown = [name for name in shown if name in names]
         changed = _changed(
             theories=(list(names), list(THEORIES)),
             steps=(steps, None),
@@ -214,7 +219,7 @@ class Agreement(Task):
             **store.made_of(network, self.images),
             **changed,
             "windows": {machine: list(scale.windows) for machine, scale in self.scales.items()},
-            "pictures": [name for name in agreement.SHOWN if name in names],
+            "pictures": self.shown,
         }
         self.network, self.seeds = network, seeds
         self.record = store.result_path("agreement", network)
@@ -240,10 +245,11 @@ class Agreement(Task):
                 network, machines, some, label, shape,
                 times=self.times, sampler=self.sampler, device=self.images.pixels.device,
             )  # fmt: skip
+            pictures = drawn.pictures(self.shown)
             self.kept.add({
                 "rows": agreement.compare(drawn).to_dict("records"),
                 "seeds": some,
-                "pictures": {name: to_uint8(x).tolist() for name, x in drawn.pictures.items()},
+                "pictures": {name: to_uint8(x).tolist() for name, x in pictures.items()},
                 "seconds": clock.seconds,
             })  # fmt: skip
             yield ""
