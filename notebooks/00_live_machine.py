@@ -18,7 +18,7 @@
 # noise, as an average of small patches of training images. Beside it stands what a trained network
 # drew from the same noise.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 seed: int = 0  # of the first noise image that the networks are asked about; the others count up
 clothes: int = 100  # pieces of clothing that the page holds of each class
 emoji: int = 40  # emoji likewise

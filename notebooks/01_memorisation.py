@@ -22,7 +22,7 @@
 # what was shown in training. We need not train to find out what it would do. The best possible guess
 # can be written down. What would this perfect student draw?
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 seed: int = 0  # chooses the noise: image i starts from noise seed 1000 * seed + i, at least 0
 n_seeds: int = 40  # noise images, at least 8; their classes take turns
 n_steps: int = 20  # steps of the reverse process, at least 8

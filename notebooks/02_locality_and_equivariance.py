@@ -19,7 +19,7 @@
 # it is *equivariant*: it does not know where in the picture it is, so what it has learned in one
 # place it applies everywhere. Which of the two makes new pictures? And what are these made of?
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 seed: int = 0  # seed of the first noise image; the others count up from it
 n_seeds: int = 8  # noise images, at least 2
 n_toy: int = 30  # noise images of the toy, at least 2

@@ -25,7 +25,7 @@
 # noise level that side which brings the two closest. *r* is the correlation of two pictures, 1 if they are the
 # same.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 network: str = "fashion-resnet"  # a zero-padded network with calibrated windows, in data/networks
 seed: int = 0  # seed of the first noise image; the others count up from it
 n_seeds: int = 6  # number of noise images, at least 2

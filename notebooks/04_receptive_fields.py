@@ -20,7 +20,7 @@
 # in the middle moves. If the theory is right, the two must have to do with each other. Both should
 # be wide when there is much noise, and narrow when there is little.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 networks: str = ""  # names in data/networks, separated by commas; empty for all with results
 seed: int = 0  # seed of the first noise image; the others count up from it
 n_seeds: int = 16  # noise images that are averaged, at least 1

@@ -24,7 +24,7 @@
 # picture. The theory, the equivariant local score machine (ELS), turns the same noise into its
 # own picture. If the theory is right, the two must match: not in style, but pixel by pixel.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 network: str = "fashion-resnet"  # a network of the project with calibrated windows, or its path
 seed: int = 0  # seed of the first noise image; the others count up from it
 n_seeds: int = 8  # number of noise images, at least 1

@@ -20,7 +20,7 @@
 # the theory should make such mistakes as often as the network does, and on the *same* noise images.
 # And they should go away if its windows are made larger, late, when details are decided.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 network: str = "fashion-resnet"  # drawn by benchmarks/limb_samples.py
 n_live: int = 2  # pictures that are drawn anew as a check, at least 0
 seed: int = 0  # which photographs are counted, which pictures checked

@@ -20,7 +20,7 @@
 # objects where the theory leaves a mosaic. We ask three questions. How well is a UNet with attention predicted? Does it
 # draw fewer shoes in pieces, and is it attention that joins them? And where does it look?
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 network: str = "fashion-unet-attention"  # one with attention, drawn by benchmarks/limb_samples.py
 plain: str = "fashion-unet"  # a network without attention, likewise
 local: str = "fashion-resnet"  # one that sees little, likewise

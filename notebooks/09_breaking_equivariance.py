@@ -27,7 +27,7 @@
 # that learned clothes, which are centred and fill their frame, and ask in three ways: move a picture and see whom it
 # disturbs; see whether knowing the place would help; and compare what is drawn. Then come digits, emoji and faces.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 resnet: str = "fashion-resnet"  # a zero-padded ResNet in data/networks with an agreement table
 unet: str = "fashion-unet"  # a UNet trained on the same images, with an agreement table
 label: int = 2  # class of the pictures in the grid

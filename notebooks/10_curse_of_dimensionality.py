@@ -28,7 +28,7 @@
 # machine must look at fewer and fewer pixels. The windows measured on networks do shrink. Do they
 # shrink fast enough?
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 seed: int = 0  # chooses the held-out images and the noise, at least 0
 n_images: int = 10  # held-out images, at least 2; their classes take turns
 n_map: int = 300  # training images of a class for the map, 20 to 900

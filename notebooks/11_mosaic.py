@@ -18,7 +18,7 @@
 # patches of which training images count. So one can ask of each pixel: where are you from? Here you
 # can.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 network: str = "fashion-resnet"  # a network in data/networks with calibrated windows
 emoji_network: str = "emoji-resnet"  # the same, trained on emoji
 seed: int = 1  # seed of the noise image; the next one follows

@@ -19,7 +19,7 @@
 # steps. The windows were measured on the network, the images are all that the network saw, twenty
 # steps are the paper's choice. What if we turn them? `elslib sweep` ran this page over three grids.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 network: str = "fashion-resnet"  # a network in data/networks with calibrated windows
 machine: str = "els"  # the theory, els or ls
 window_factor: float = 1.0  # every calibrated side times this, above 0

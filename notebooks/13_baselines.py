@@ -22,7 +22,7 @@
 # So we ask two questions. Who is best at the task itself, taking the noise off images that nobody has seen? And who
 # draws what the network draws?
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 network: str = "fashion-resnet"  # a network in data/networks with an agreement table
 circular: str = "mnist-resnet-circular"  # one with circular padding and no classes, likewise
 n_images: int = 24  # held-out images, at least 2

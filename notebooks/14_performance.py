@@ -20,7 +20,7 @@
 #
 # How many comparisons is it, and how can a laptop do them all in seconds, leaving none out?
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 seed: int = 0  # seed of the noise in the picture and in the live check
 training_class: int = 3  # class of fashion_mnist_10k for the picture and the live check, 0 to 9
 t_picture: float = 0.3  # noise level of the picture, in (0, 1]

@@ -18,7 +18,7 @@
 # generators are not. Is the formula then a toy? Here is what a million and a billion images would
 # take: measured where we could, worked out where we could not.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 schedule_of: str = "fmnist-resnet-zeros"  # the published windows that are used
 machine: str = "aware"  # borders of ELS, aware or circular
 cores: int = 1000  # cores of the cluster that is imagined, at least 2

@@ -19,7 +19,7 @@
 # then grow out of it. To see this one needs one network at many ages. So we kept the weights of a UNet with
 # attention after ever more updates, and let each draw from the same noise.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 network: str = "fashion-unet-attention"  # a network that benchmarks/early_training.py was run on
 plain: str = "fashion-unet"  # one without attention that stood beside it there
 local: str = "fashion-resnet"  # one that sees little, likewise

@@ -20,7 +20,7 @@
 # The test is to *hand over*. The theory draws down to some time t. There the network gets the noisy image and finishes it. The
 # later that is, the more of the way is common, and the more alike the ends must be. What tells is *where* they become alike.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 first: str = "mnist-resnet-plain"  # a network without classes, plain errors; has results
 other: str = "fashion-resnet"  # another one with windows, for the tables
 fast: str = "mnist-resnet-fast"  # the first one again, with relative errors; has results

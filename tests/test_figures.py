@@ -15,6 +15,7 @@ from PIL import Image
 
 from elslib.analysis.intervals import Interval
 from elslib.figures import plots
+from elslib.figures.dots import dot_plot
 from elslib.figures.html import fill
 
 ROOT = Path(__file__).parents[1]
@@ -63,6 +64,28 @@ def test_a_scatter_holds_its_points():
     assert np.allclose(offsets, [[0.1, 0.8], [0.5, -0.2]])
     low, high = scatter.axes[0].get_ylim()
     assert low < -0.2 and high > 1
+
+
+def test_dots_stand_where_their_numbers_are():
+    """One dot and one interval for each entry, hollow ones beside them; rows from top to bottom."""
+    sure = Interval(0.8, 0.7, 0.9)
+    plot = dot_plot(
+        {"a": {"ELS": sure, "IS": Interval(0.2, 0.1, 0.3)}, "b": {}}, "r", {"b": {"ELS": 0.6}}
+    )
+    axis = plot.axes[0]
+    drawn = [(np.asarray(one.get_xdata()).tolist(), one) for one in axis.lines]
+    marks = [(x[0], one) for x, one in drawn if len(x) == 1]
+    assert [x for x, _ in marks] == [0.8, 0.2, 0.6]
+    assert marks[2][1].get_markerfacecolor() == "white" != marks[0][1].get_markerfacecolor()
+    assert marks[0][1].get_color() == marks[2][1].get_color() == plots.COLOURS["ELS"]
+    bars = [x for x, _ in drawn]
+    assert [0.7, 0.9] in bars and [0.1, 0.3] in bars
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b"]
+    assert axis.yaxis_inverted()
+    with pytest.raises(ValueError, match="hollow must be of rows, got c"):
+        dot_plot({"a": {}}, "r", {"c": {"ELS": 0.6}})
+    with pytest.raises(ValueError, match="at most 6 kinds of dots, got 7"):
+        dot_plot({"a": dict.fromkeys("abcdefg", sure)}, "r")
 
 
 def test_lines_have_their_band_and_colour():

@@ -148,7 +148,7 @@ def test_notebooks_are_short_and_define_no_algorithm(path):
     code = "\n".join(line for line in text.splitlines() if not line.startswith("# "))
     kinds = (ast.FunctionDef, ast.ClassDef)
     assert not [node for node in ast.walk(ast.parse(code)) if isinstance(node, kinds)]
-    assert "kernelspec" in text and 'tags=["parameters"]' in text
+    assert "kernelspec" in text and 'tags=["parameters", "hide-input"]' in text
 
 
 def test_readme_links_and_pictures_exist():

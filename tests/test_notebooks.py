@@ -298,7 +298,7 @@ def test_foreign_resources_are_found(tmp_path):
 )
 def test_every_parameter_can_be_set(path):
     """Papermill reads each line of the parameters cell, with its type; every chapter has a seed."""
-    cell = path.read_text().split('tags=["parameters"]')[1].split("# %%")[0]
+    cell = path.read_text().split('tags=["parameters"')[1].split("# %%")[0]
     names = re.findall(r"^(\w+):", cell, re.MULTILINE)
     known = papermill.inspect_notebook(jupytext.read(path))
     assert list(known) == names and "seed" in names

@@ -36,7 +36,7 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def _styled():
+def styled():
     """Within it matplotlib is as it comes, in our style: a user's settings, which might turn
     pictures upside down, do not count."""
     return style.context(["default", STYLE])
@@ -47,12 +47,12 @@ class Figure(mpl.Figure):
     whatever backend matplotlib has there."""
 
     def draw(self, renderer):
-        with _styled():
+        with styled():
             super().draw(renderer)
 
     def savefig(self, fname, **options):
         """As matplotlib's, in our style."""
-        with _styled():
+        with styled():
             super().savefig(fname, **options)
 
     def _repr_png_(self) -> bytes:
@@ -61,12 +61,12 @@ class Figure(mpl.Figure):
         return picture.getvalue()
 
 
-def _words(text: str) -> str:
+def words(text: str) -> str:
     """A name as it is: between two dollar signs matplotlib would read a formula."""
     return text.replace("$", r"\$")
 
 
-def _subplots(
+def subplots(
     rows: int, columns: int, size: tuple[float, float], **options: Any
 ) -> tuple[Figure, Any]:
     """A figure of inches `size`, and its axes."""
@@ -91,17 +91,17 @@ def image_grid(
         check_channels(f"row {name!r}", images)
     n, notes = lengths.pop(), notes or {}
     extra = 0.16 * sum(name in notes for name in rows)
-    with _styled():
+    with styled():
         size = (0.68 * n + 0.8, 0.68 * len(rows) + 0.3 + extra)
-        figure, axes = _subplots(len(rows), n, size, squeeze=False)
+        figure, axes = subplots(len(rows), n, size, squeeze=False)
         for line, (name, images) in zip(axes, rows.items(), strict=True):
             for column, (axis, image) in enumerate(zip(line, images, strict=True)):
                 _show(axis, image)
                 if name in notes:
-                    axis.set_xlabel(_words(notes[name][column]), fontsize=7, labelpad=2)
-            line[0].set_ylabel(_words(name), rotation=0, ha="right", va="center")
+                    axis.set_xlabel(words(notes[name][column]), fontsize=7, labelpad=2)
+            line[0].set_ylabel(words(name), rotation=0, ha="right", va="center")
         for axis, title in zip(axes[0], titles, strict=bool(titles)):
-            axis.set_title(_words(title), fontsize=7)
+            axis.set_title(words(title), fontsize=7)
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01)  # pyright: ignore
     return figure
 
@@ -130,15 +130,15 @@ def agreement_scatter(
 ) -> Figure:
     """Agreement with the network of a baseline (x) and of a machine (y), one dot a seed.
 
-    `pairs` maps the title of a panel, at most three in a row, to its two lists.
+    `pairs` maps the title of a panel, at most four in a row, to its two lists.
     """
     low = min(0.0, *(float(values.min()) for pair in pairs.values() for values in pair)) - 0.05
-    columns = 2 if len(pairs) == 4 else min(len(pairs), 3)
+    columns = 2 if len(pairs) == 4 else min(len(pairs), 3 if len(pairs) <= 6 else 4)
     rows = -(-len(pairs) // columns)
-    side = 3.8 if columns == 1 else 2.5
-    with _styled():
+    side = {1: 3.8, 2: 2.5, 3: 2.5, 4: 1.9}[columns]
+    with styled():
         size = (side * columns + 0.4, side * rows)
-        figure, axes = _subplots(rows, columns, size, squeeze=False, sharex=True, sharey=True)
+        figure, axes = subplots(rows, columns, size, squeeze=False, sharex=True, sharey=True)
         for axis in axes.flat[len(pairs) :]:
             axis.set_visible(False)
         for axis in axes.flat[len(pairs) - columns : len(pairs)]:
@@ -148,7 +148,8 @@ def agreement_scatter(
             axis.annotate("equal", (0.06, 0.1), xycoords="axes fraction", color="0.4", rotation=40)
             size = 36 if len(baseline) < 20 else 14
             axis.scatter(baseline, machine, s=size, color=COLOURS["ELS"], edgecolor="white", lw=0.5)
-            axis.set(xlim=(low, 1.02), ylim=(low, 1.02), aspect="equal", title=_words(title))
+            axis.set(xlim=(low, 1.02), ylim=(low, 1.02), aspect="equal")
+            axis.set_title(words(title), fontsize=9 if columns < 4 else 7)
         figure.supxlabel(f"{names[0]} and network, Pearson's r", fontsize=9)
         figure.supylabel(f"{names[1]} and network, Pearson's r", fontsize=9)
     return figure
@@ -189,11 +190,11 @@ def lines(
     y axis; with `xticks` the x axis is logarithmic and has these.
     """
     looks = zip(COLOURS.values(), ("-o", "--s", ":^", "-.D", "-v", "--P"), strict=True)
-    with _styled():
-        figure, axis = _subplots(1, 1, (5.6, 3.2))
+    with styled():
+        figure, axis = subplots(1, 1, (5.6, 3.2))
         for (label, line), (colour, look) in zip(series.items(), looks, strict=False):
             colour = COLOURS.get(label, colour)
-            axis.plot(line.x, line.y, look, color=colour, label=_words(label), ms=4, lw=1.4)
+            axis.plot(line.x, line.y, look, color=colour, label=words(label), ms=4, lw=1.4)
             if line.low is not None and line.high is not None:
                 axis.fill_between(line.x, line.low, line.high, color=colour, alpha=0.18, lw=0)
         if level is not None:
@@ -235,16 +236,16 @@ def heat_map(
     edges = [2 * x[0] - inner[0], *inner, 2 * x[-1] - inner[-1]]
     looks = zip(("white", COLOURS["IS"], COLOURS["PCA"]), ("-o", "--s", ":^"), strict=True)
     outline = [patheffects.withStroke(linewidth=3, foreground="black")]
-    with _styled():
-        figure, axis = _subplots(1, 1, (5.9, 3.4))
+    with styled():
+        figure, axis = subplots(1, 1, (5.9, 3.4))
         borders = [i - 0.5 for i in range(len(rows) + 1)]
         mesh = axis.pcolormesh(
             edges, borders, numbers.numpy(), cmap="cividis", norm=LogNorm(vmin=1)
         )
         for (label, line), (colour, look) in zip(over.items(), looks, strict=False):
-            label = _words(label)
+            label = words(label)
             axis.plot(line.x, line.y, look, color=colour, label=label, ms=4, path_effects=outline)
-        axis.set_yticks(range(len(rows)), [_words(row) for row in rows])
+        axis.set_yticks(range(len(rows)), [words(row) for row in rows])
         axis.set(xlim=(edges[0], edges[-1]), xlabel=labels[0], ylabel=labels[1])
         figure.colorbar(mesh, label=labels[2])
         axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
@@ -259,8 +260,8 @@ def panels(images: Mapping[str, Float[Tensor, "_ _"]], box: tuple[int, int, int]
     """
     row, column, side = box
     height = next(iter(images.values())).shape[0]
-    with _styled():
-        figure, axes = _subplots(1, len(images), (7.2, 2.1), squeeze=False)
+    with styled():
+        figure, axes = subplots(1, len(images), (7.2, 2.1), squeeze=False)
         for axis, (title, image) in zip(axes[0], images.items(), strict=True):
             axis.imshow(image.numpy(), cmap="gray", interpolation="nearest")
             if image.shape[0] == height:
@@ -268,7 +269,7 @@ def panels(images: Mapping[str, Float[Tensor, "_ _"]], box: tuple[int, int, int]
                 axis.add_patch(Rectangle(corner, side, side, fill=False, ec=COLOURS["IS"], lw=1.6))
             else:
                 axis.plot(column, row, "o", color=COLOURS["IS"], ms=6)
-            axis.set_title(_words(title))
+            axis.set_title(words(title))
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
     return figure
