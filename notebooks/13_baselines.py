@@ -17,10 +17,10 @@
 # A sceptic has an easier explanation. Images are smooth. Whoever knows how strongly neighbouring pixels go together can
 # already remove much noise, without a single patch. The best that can be done with means and covariances alone is the
 # *Wiener filter*: it treats the training images as draws from one Gaussian cloud, and its answer is linear in the noisy
-# image. If it predicts the network as well as the theory does, then the theory tells us nothing new.
+# image. Does it predict what a network draws as well as the theory of this book does?
 #
-# So we ask two questions. Who is best at the task itself, taking the noise off images that nobody has seen? And who
-# draws what the network draws?
+# **It does not, unless the network sees nearly everything.** A ResNet's picture is predicted far better by patches than
+# by any linear filter. For UNets the lead is small, and with attention it is gone.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 network: str = "fashion-resnet"  # a network in data/networks with an agreement table
@@ -33,7 +33,7 @@ seed: int = 0  # which held-out images, and which noise
 import torch
 
 from elslib.analysis.agreement import median, values
-from elslib.analysis.intervals import median_interval, share_interval
+from elslib.analysis.intervals import mean_interval, median_interval, share_interval
 from elslib.analysis.metrics import pearson_r
 from elslib.analysis.theories import theories
 from elslib.book.glue import glue_all
@@ -42,6 +42,8 @@ from elslib.denoisers.baselines import StationaryWienerFilter
 from elslib.experiments import recipes
 from elslib.experiments.agreement_results import read_pictures, read_rows, with_results
 from elslib.experiments.store import load_network, load_scale, training_images
+from elslib.experiments.titles import title
+from elslib.figures.dots import dot_plot
 from elslib.figures.plots import Line, image_grid, lines
 from elslib.samplers import initial_noise, sample
 
@@ -58,17 +60,79 @@ eps = torch.randn(clean.shape, generator=generator)
 steps = torch.linspace(0, len(scales["els"].times) - 2, n_levels).round().int().tolist()
 times = [scales["els"].times[step] for step in steps]
 
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-linear", "caption": "Who draws what the network draws: median of r between the network's picture and that of each theory from the same noise, with its 95% interval. The Wiener filter is linear. PCA locality is a local theory whose windows are read off the filter rather than measured on a network."}, "image": {"alt": "Dot plot, one line for each network, with dots for ELS, Wiener filter, PCA locality and IS. For ResNets ELS is far to the right of all others; for UNets the dots of ELS, Wiener and PCA are near each other."}}
+agreed = {name: read_rows(name) for name in with_results()}
+dot_plot(
+    {
+        title(n): {t: median(r, t) for t in ("ELS", "Wiener", "PCA", "IS")}
+        for n, r in agreed.items()
+    },
+    "median of Pearson's r with the network's picture",
+)
+
+# %% tags=["remove-cell"]
+for name, rows in agreed.items():
+    key = name.replace("-", "_")
+    ahead = values(rows, "ELS") - values(rows, "Wiener")
+    share = share_interval(int((ahead > 0).sum()), len(ahead))
+    glue_all({f"{key}_gap": median_interval(ahead), f"{key}_share": share})
+    glue_all({f"{key}_PCA": median_interval(values(rows, "ELS") - values(rows, "PCA"))})
+    if name == "fashion-unet-attention":
+        r2 = [values(rows, theory, measure="R2") for theory in ("ELS", "Wiener")]
+        glue_all({"attention_R2": median_interval(r2[0] - r2[1])})
+    if name == network:
+        glue_all({"gap": median_interval(ahead), "share": share, "n_seeds": len(ahead)})
+glue_all({"network": title(network)})
+
 # %% [markdown]
+# ## What we see
+#
+# *A filter removes noise, but it does not choose.* For the network "{glue:text}`network:s`" ELS is closer than the
+# filter on {glue:text}`share:.2f` of all seeds.
+#
+# *The wider a network looks, the less patches add.* A UNet's windows in strong noise hold nearly the whole picture. There
+# a theory of patches and one of covariances see the same thing, and what is usual at each place says much of what will be
+# drawn. For the UNet with attention PCA locality predicts the network as well as ELS does. Here the sceptic is almost
+# right.
+#
+# ## Others found the reverse
+#
+# {cite:t}`shang2026fast` compared the same theories with networks on coloured photographs, and there ELS came last.
+# Their measure is *R²*: 1 for the same picture, 0 for one no closer than the network's own mean grey, and less for
+# worse. So here are our samples once more, in their measure, and theirs beside them.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-linear-r2", "caption": "Means of R² over the samples, since theirs were published as means without intervals; ours with 95% bootstrap intervals. Below the line, hollow: theirs, UNets without attention or classes, 128 samples in 10 steps."}, "image": {"alt": "Dot plot of R squared for ELS, PCA and Wiener. On our lines ELS is to the right of the others or next to them. On the three lines of others ELS is to the left of both."}}
+# Published for CIFAR10, CelebA-HQ and AFHQ, 64 pixels wide the latter two.
+THEORIES = ("ELS", "PCA", "Wiener")
+PUBLISHED = {
+    "theirs: CIFAR10": (0.411, 0.670, 0.553),
+    "theirs: CelebA-HQ": (0.720, 0.802, 0.781),
+    "theirs: AFHQ": (0.576, 0.703, 0.687),
+}
+means = {
+    title(n): {t: mean_interval(values(rows, t, measure="R2")) for t in THEORIES}
+    for n, rows in agreed.items()
+}
+theirs = {name: dict(zip(THEORIES, row, strict=True)) for name, row in PUBLISHED.items()}
+dot_plot(
+    means | dict.fromkeys(theirs, {}),
+    "mean of R²",
+    theirs,
+    hollow_is="published by others",
+    rules=(len(means),),
+)
+
+# %% [markdown]
+# In our rows without attention ELS comes first or shares the first place, in colour as in grey; in theirs it comes last.
+# Much differs. Our ELS has windows measured on the very network that it predicts; how theirs were chosen we do not know.
+# Ours knows the class where the network does. Their networks take 10 steps, ours 150. Now that our networks, too, learned
+# photographs, it is not the photographs that make the difference.
+#
 # ## Removing noise from new images
 #
-# We take {glue:text}`n_images` images of {glue:text}`held_out:s` that no network and no theory has seen, add noise, and
-# ask everybody for their estimate of the clean image. All know the class. The error is the mean square over the pixels,
-# which run from -1 to 1.
-#
-# Five denoisers are compared with the network. *ELS*, *LS* and *IS* are the machines of the theory. *Wiener* is the
-# linear filter. *PCA* is a local machine whose windows are not measured on a network, but read off the Wiener filter:
-# each pixel looks where the filter has large weights. All five are computed from exactly the images the network learned
-# from.
+# There is a second question: who is best at the task itself? We take {glue:text}`n_images` images of
+# {glue:text}`held_out:s` that no network and no theory has seen, add noise, and ask everybody for their estimate of the
+# clean image. All know the class. The error is the mean square over the pixels, which run from -1 to 1.
 
 # %% tags=["hide-input"]
 estimates = {name: [] for name in denoisers}
@@ -132,67 +196,18 @@ markdown_table(table, ".4f")
 # *Mean squared error on new images at the lowest, a middle and the highest noise: median over {glue:text}`n_images`
 # images with 95% bootstrap interval.*
 #
-# As a denoiser, ELS is not better than a linear filter throughout. Count a noise level only if the whole interval lies
-# on one side. Then ELS is better at these t: {glue:text}`ELS_better:s`; and worse at these: {glue:text}`ELS_worse:s`.
-# In strong noise a filter that knows the place of every pixel beats a machine that does not. LS knows it. At t =
-# {glue:text}`t_top:.2f` its error is {glue:text}`LS_top:.2f` [{glue:text}`LS_top_low:.2f`,
-# {glue:text}`LS_top_high:.2f`] times that of the filter, the error of ELS {glue:text}`ELS_top:.2f`
-# [{glue:text}`ELS_top_low:.2f`, {glue:text}`ELS_top_high:.2f`] times. But its windows are a little wider there, too,
-# {glue:text}`LS_side` pixels against {glue:text}`ELS_side`. So far the sceptic is right about ELS.
+# As a denoiser, ELS is not better than a linear filter throughout. It is better at these noise levels:
+# {glue:text}`ELS_better:s`; and worse at these: {glue:text}`ELS_worse:s`. (A level counts if its whole band lies on one
+# side.) In strong noise a filter that knows the place of every pixel beats a machine that does not. LS knows it, and is
+# less far behind. So far the sceptic is right about ELS.
 #
-# But look at the black line. The *network* is better than the linear filter at these t: {glue:text}`network_better:s`;
-# and worse at these: {glue:text}`network_worse:s`. Like the theory it is good in weak noise and beaten in strong noise.
-# The ratio of the two errors, ELS over network, lies between {glue:text}`least:.2f` [{glue:text}`least_low:.2f`,
-# {glue:text}`least_high:.2f`] and {glue:text}`most:.2f` [{glue:text}`most_low:.2f`, {glue:text}`most_high:.2f`] over the
-# noise levels. A theory of the network need not be good at the task. It should be as good, and as bad, as the network is,
-# and at these levels it nearly is. Between them, at t = .15, [the network is better](09_breaking_equivariance).
-#
-# ## Who draws what the network draws?
-#
-# Being good at the task is one thing. The theory claims more: that it makes the *network's* choices, also wrong ones.
-# Here every denoiser goes from the network's noise to a picture. The samples are those of `elslib agree`.
-
-# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = [["network", "ELS", "Wiener", "PCA", "IS", "ELS above Wiener", "ELS minus Wiener"]]
-for name in with_results():
-    rows = read_rows(name)
-    cells = [median(rows, theory) for theory in ("ELS", "Wiener", "PCA", "IS")]
-    ahead = values(rows, "ELS") - values(rows, "Wiener")
-    gap, n = median_interval(ahead), len(ahead)
-    share = share_interval(int((ahead > 0).sum()), n)
-    table.append([name, *cells, share.estimate, f"{gap:+.2f}"])
-    key = name.replace("-", "_")
-    glue_all({f"{key}_gap": gap, f"{key}_share": share})
-    glue_all({f"{key}_PCA": median_interval(values(rows, "ELS") - values(rows, "PCA"))})
-    if name == "fashion-unet-attention":
-        r2 = [values(rows, theory, measure="R2") for theory in ("ELS", "Wiener")]
-        glue_all({"attention_R2": median_interval(r2[0] - r2[1])})
-    if name == network:
-        glue_all({"gap": gap, "share": share, "n_seeds": n})
-glue_all({"network": network})
-markdown_table(table, ".2f")
+# But look at the black line. The *network* is better than the filter at these levels: {glue:text}`network_better:s`; and
+# worse at these: {glue:text}`network_worse:s`. Like the theory it is good in weak noise and beaten in strong noise. A
+# theory of the network need not be good at the task. It should be as good, and as bad, as the network is: and the errors
+# of the two stay within a factor of {glue:text}`most:.2f` of each other. Where they differ most, at t = .15, [the network
+# is better](09_breaking_equivariance).
 
 # %% [markdown]
-# *Median r with the network's 150-step samples from the same noise, with 95% bootstrap interval; share of the seeds on
-# which ELS is closer to the network than the Wiener filter; median of the difference in r, seed by seed.*
-#
-# Here the answer is clear. For {glue:text}`network:s` ELS is closer to the network than the Wiener filter on a share of
-# {glue:text}`share:.2f` [{glue:text}`share_low:.2f`, {glue:text}`share_high:.2f`] of {glue:text}`n_seeds` seeds, by
-# {glue:text}`gap:.2f` [{glue:text}`gap_low:.2f`, {glue:text}`gap_high:.2f`] in the median. A linear filter removes
-# noise well, but it does not draw what this network draws.
-#
-# The wider the windows, it seems, the less ELS adds. For the UNet of digits it is ahead of the filter by
-# {glue:text}`mnist_unet_gap:.2f` [{glue:text}`mnist_unet_gap_low:.2f`, {glue:text}`mnist_unet_gap_high:.2f`], of PCA
-# locality by {glue:text}`mnist_unet_PCA:.2f` [{glue:text}`mnist_unet_PCA_low:.2f`, {glue:text}`mnist_unet_PCA_high:.2f`].
-# For the UNet of clothes, whose windows in strong noise hold nearly the whole picture, it is
-# {glue:text}`fashion_unet_gap:.3f` [{glue:text}`fashion_unet_gap_low:.3f`, {glue:text}`fashion_unet_gap_high:.3f`] and
-# {glue:text}`fashion_unet_PCA:.3f` [{glue:text}`fashion_unet_PCA_low:.3f`, {glue:text}`fashion_unet_PCA_high:.3f`], with
-# attention {glue:text}`fashion_unet_attention_gap:.3f` [{glue:text}`fashion_unet_attention_gap_low:.3f`,
-# {glue:text}`fashion_unet_attention_gap_high:.3f`] and {glue:text}`fashion_unet_attention_PCA:.3f`
-# [{glue:text}`fashion_unet_attention_PCA_low:.3f`, {glue:text}`fashion_unet_attention_PCA_high:.3f`]: there PCA locality
-# predicts the network as well as ELS does. The one without attention [goes by places](09_breaking_equivariance), the other
-# may, and means and covariances of every place say much of what is usual there. Here the sceptic is almost right.
-#
 # ## A filter that knows no places
 #
 # For {glue:text}`circular:s` the filter looks hopeless: {glue:text}`circular_fixed:.2f`
@@ -229,55 +244,15 @@ image_grid(
 )
 
 # %% [markdown]
-# It does far better: median r {glue:text}`circular_linear:.2f` [{glue:text}`circular_linear_low:.2f`,
-# {glue:text}`circular_linear_high:.2f`] over {glue:text}`n_circular` noise images. Most of the filter's deficit came
-# from knowing places. ELS, with {glue:text}`circular_ELS:.2f` [{glue:text}`circular_ELS_low:.2f`,
-# {glue:text}`circular_ELS_high:.2f`], stays ahead by {glue:text}`circular_ahead:.2f`
-# [{glue:text}`circular_ahead_low:.2f`, {glue:text}`circular_ahead_high:.2f`], on a share of
-# {glue:text}`circular_won:.2f` [{glue:text}`circular_won_low:.2f`, {glue:text}`circular_won_high:.2f`] of them. That is
-# what patches add to covariances here.
-#
-# ## Others found the reverse
-#
-# {cite:t}`shang2026fast` compared the same theories with networks on coloured photographs, and there ELS came last.
-# Their measure is *R²*: 1 for the same picture, 0 for one no closer than the network's own mean grey, and less for
-# worse. So here are our samples once more, in their measure.
-
-# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-compared = ("ELS", "PCA", "Wiener")
-table = [["network", *compared]]
-for name in with_results():
-    rows = read_rows(name)
-    cells = []
-    for theory in compared:
-        mean = float(values(rows, theory, measure="R2").mean())
-        cells.append(f"{median(rows, theory, measure='R2'):.2f}, mean {mean:.2f}")
-    table.append([name, *cells])
-# Published as means without intervals: CIFAR10, CelebA-HQ and AFHQ, 64 pixels wide the latter two.
-PUBLISHED = {
-    "*theirs: CIFAR10*": (0.411, 0.670, 0.553),
-    "*theirs: CelebA-HQ*": (0.720, 0.802, 0.781),
-    "*theirs: AFHQ*": (0.576, 0.703, 0.687),
-}
-table += [[name, *row] for name, row in PUBLISHED.items()]
-markdown_table(table, ".2f")
-
-# %% [markdown]
-# *R² of theory and network from the same noise. Ours: medians with 95% bootstrap intervals, and means. Theirs: means,
-# without intervals; 128 samples of UNets without attention or classes, 10 steps.*
-#
-# In our rows without attention ELS comes first, in means, too; theirs have none, and there it comes last. With attention
-# ours cannot be told from the filter, with a median of the differences of {glue:text}`attention_R2:.3f`
-# [{glue:text}`attention_R2_low:.3f`, {glue:text}`attention_R2_high:.3f`]. Much differs. Our ELS has windows measured on the
-# very network that it predicts; how theirs were chosen we do not know. Ours knows the class. Their images are photographs,
-# and their networks take 10 steps, ours 150. Which of these it is we cannot tell without their networks.
+# It does far better. Most of the filter's deficit came from knowing places. But ELS stays ahead, by
+# {glue:text}`circular_ahead:.2f` in the median, and on nearly every seed. That is what patches add to covariances here.
 #
 # ## What it means
 #
 # To be a good denoiser and to be a good account of a network are two things. Where noise is strong a linear filter is the
 # better denoiser. But ELS draws more nearly what our networks draw than the filter does: by far for those that see little,
 # by little for those that see nearly everything. How much of that is in the patches and not in knowing places we know for
-# circular padding alone: {glue:text}`circular_ahead:.2f`.
+# circular padding alone.
 #
 # ## What could be wrong
 #
@@ -285,7 +260,6 @@ markdown_table(table, ".2f")
 # - **Denoising is not drawing.** Small errors early in a drawing decide what is drawn.
 # - **The windows of ELS and LS were fitted to the network.** The baselines' were not; they have no number to fit,
 #   except the threshold of PCA locality: a pixel is out of sight if its relative weight in the filter is below that
-#   share of the largest. Its authors take .02 to .05, we .005, the better of two values that we tried.
-# - **One class at a time.** All denoisers know the class. Without it a single Gaussian would have to cover ten kinds of
-#   things, and the Wiener filter would do worse.
-# - **These images are small and plain.** On them much can be said with covariances.
+#   share of the largest. Its authors take .02 to .05, we .005, the better of two values that we tried on grey images.
+# - **One class at a time.** Where a network is told the class, all denoisers know it. Without it a single Gaussian would
+#   have to cover ten kinds of things, and the Wiener filter would do worse.

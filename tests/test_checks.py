@@ -40,6 +40,7 @@ CALLS: dict[Any, dict[str, Any]] = {
     metrics.nearest_image: {"x": X, "images": IMAGES.pixels},
     metrics.nearest_shift: {"x": X, "images": IMAGES.pixels},
     metrics.near_copies: {"x": X, "images": IMAGES.pixels, "ratio": 0.5},
+    intervals.mean_interval: {"values": torch.ones(3), "level": 0.9, "draws": 10, "seed": 0},
     intervals.median_interval: {"values": torch.ones(3), "level": 0.9, "draws": 10, "seed": 0},
     intervals.share_interval: {"hits": 1, "n": 2, "level": 0.9},
     Query: {"alpha": 0.5, "sigma": 0.5, "window": 3, "border": "fixed", "top": 0, "chunk": None},

@@ -60,6 +60,17 @@ def test_the_interval_covers_the_median_as_often_as_it_says():
     assert abs(hits / 200 - 0.95) < 6 * (0.95 * 0.05 / 200) ** 0.5
 
 
+def test_the_mean_has_its_interval():
+    """Of the mean, with about twice the standard error to each side."""
+    values = torch.randn(400, generator=torch.Generator().manual_seed(1)) + 5
+    interval = intervals.mean_interval(values)
+    error = float(values.std()) / 20
+    assert interval.estimate == pytest.approx(float(values.mean()), abs=1e-6)
+    assert (interval.high - interval.low) / 2 == pytest.approx(1.96 * error, rel=0.05)
+    with pytest.raises(ValueError, match="values must be finite"):
+        intervals.mean_interval(torch.tensor([float("nan")]))
+
+
 def test_the_interval_of_a_share():
     """Against published values of Wilson's interval; symmetric; open to what was never seen."""
     assert astuple(intervals.share_interval(40, 40)) == pytest.approx((1, 0.9124, 1.0), abs=1e-4)

@@ -29,12 +29,18 @@ def median_interval(
 
     Raises ValueError for no values, NaN, or a level outside (0, 1).
     """
-    if values.numel() == 0 or not bool(torch.isfinite(values).all()):
-        raise ValueError(f"values must be finite and hold at least one, got {values.tolist()}.")
-    _check_level(level)
-    v = values.double().cpu()
+    v = _checked_values(values, level)
     medians = torch.quantile(v[_resamples(len(v), draws, seed)], 0.5, dim=1)
     return _bootstrap(float(torch.quantile(v, 0.5)), medians, level)
+
+
+@checked
+def mean_interval(
+    values: Float[Tensor, " n"], level: float = 0.95, draws: int = 10_000, seed: int = 0
+) -> Interval:
+    """The same of the mean."""
+    v = _checked_values(values, level)
+    return _bootstrap(float(v.mean()), v[_resamples(len(v), draws, seed)].mean(1), level)
 
 
 @checked
@@ -97,6 +103,13 @@ def _bootstrap(estimate: float, resampled: Tensor, level: float) -> Interval:
     tail = (1 - level) / 2
     low, high = torch.quantile(resampled, resampled.new_tensor([tail, 1 - tail]))
     return Interval(estimate, float(low), float(high))
+
+
+def _checked_values(values: Tensor, level: float) -> Tensor:
+    if values.numel() == 0 or not bool(torch.isfinite(values).all()):
+        raise ValueError(f"values must be finite and hold at least one, got {values.tolist()}.")
+    _check_level(level)
+    return values.double().cpu()
 
 
 def _check_level(level: float) -> None:
