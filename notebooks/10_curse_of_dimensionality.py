@@ -45,7 +45,7 @@ from elslib import cosine, initial_noise, load, published_scale
 from elslib.analysis.intervals import median_interval, share_interval
 from elslib.analysis.memorisation import nested_entropies, onset
 from elslib.book.glue import glue_all
-from elslib.book.tables import markdown_table
+from elslib.figures.one_pixel import OnePixel, Subject, busiest
 from elslib.figures.plots import Line, heat_map, lines
 
 images, held_out = load("fashion_mnist_10k"), load("fashion_mnist_test_1k")
@@ -112,6 +112,7 @@ for y in label.unique().tolist():
 
 # %% tags=["remove-cell"]
 path = [windows.index(scale.window_at(t)) for t in times]
+typical_number = entropy[2].quantile(0.5, dim=2).exp()
 on_path = (slice(None), path, range(len(times)))
 sets_in = [onset(times, entropy[s].movedim(1, 0), math.log(threshold)) for s in range(3)]
 typical = [[median_interval(row) for row in per_size] for per_size in sets_in]
@@ -121,7 +122,7 @@ collapse = [median_interval(onset(times, e, math.log(threshold))) for e in entro
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-map", "caption": "How many training patches are effectively in play, for each window and noise level: median over the images. Squares: where memorisation sets in as the noise falls; to the left of them pixels are memorised. Circles: the published windows of a real network. They stay on the undecided side all the way down. In the top row whole images are counted instead of patches."}, "image": {"alt": "Colour map of window against time. Bright at small windows and at high noise, dark at wide windows and low noise. A line of squares runs from the lower left to the upper right; a line of circles stays to the right of it and below."}}
 heat_map(
-    entropy[2].quantile(0.5, dim=2).exp(),
+    typical_number,
     times,
     names,
     ("time t (0 = image, 1 = noise)", "window side, pixels", "effective number of patches"),
@@ -132,7 +133,18 @@ heat_map(
 )
 
 # %% [markdown]
-# Take the top row first. Comparing whole images, the machine has memorised once the noise has fallen
+# Here is one pixel of such an image. Take the noise away, or let the window grow: the weights of the
+# training patches gather on fewer and fewer, and at last on one.
+
+# %% tags=["hide-input"]
+subjects = [
+    Subject(images.class_name(y), x, n, images.subset(y).pixels[:n_map], *busiest(x, 8))
+    for x, n, y in zip(clean[:3], noise, label.tolist(), strict=False)
+]
+OnePixel(subjects, schedule, times, windows, typical_number, [windows[k] for k in path])
+
+# %% [markdown]
+# Take the top row of the map first. Comparing whole images, the machine has memorised once the noise has fallen
 # to t = {glue:text}`collapse_map:.2f` [{glue:text}`collapse_map_low:.2f`,
 # {glue:text}`collapse_map_high:.2f`] (median over the images, 95% bootstrap interval). Further down
 # memorisation sets in later. With a window of {glue:text}`largest` it is at
@@ -247,19 +259,7 @@ lines(
     ticks=sides,
 )
 
-# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = [["window", *(f"n = {size}" for size in sizes[:3])]]
-columns = list(zip(*drawn, strict=True))
-for k, name in enumerate(names):
-    cells = [f"{row[k]:.2f}".replace("[0.00", f"[below {times[0]}") for row in typical]
-    cells = [c if d == d else f"below {times[0]}" for c, d in zip(cells, columns[k], strict=True)]
-    table.append([name, *cells])
-markdown_table(table)
-
 # %% [markdown]
-# *Time at which memorisation sets in, as the noise falls: median over {glue:text}`n_images` images
-# with 95% bootstrap interval.*
-#
 # For whole images the onset moves from t = {glue:text}`collapse_few:.2f`
 # [{glue:text}`collapse_few_low:.2f`, {glue:text}`collapse_few_high:.2f`] with {glue:text}`n_few` images
 # to {glue:text}`collapse_all:.2f` [{glue:text}`collapse_all_low:.2f`,

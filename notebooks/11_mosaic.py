@@ -14,16 +14,18 @@
 # %% [markdown]
 # # Point at a pixel
 #
-# Every pixel of a picture by the theory is a weighted mean of training pixels. The weights say which
-# patches of which training images count. So one can ask of each pixel: where are you from? Here you
-# can.
+# Where does a pixel come from? Every pixel of a picture by the theory is a weighted mean of training
+# pixels. The weights say which patches of which training images count, and here you can ask each
+# pixel for its own.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
-network: str = "fashion-resnet"  # a network in data/networks with calibrated windows
-emoji_network: str = "emoji-resnet"  # the same, trained on emoji
-seed: int = 1  # seed of the noise image; the next one follows
-label: int = 1  # class of both pictures, 0 to 9
-emoji_label: int = 1  # class of the emoji, 0 to 7
+network: str = "emoji-resnet"  # a network in data/networks with calibrated windows
+clothes_network: str = "fashion-resnet"  # the same, trained on clothes
+photo_network: str = "cifar10-resnet"  # the same, trained on photographs
+seed: int = 1  # seed of the noise image, the same for all
+label: int = 1  # class of the emoji, 0 to 7
+other_label: int = 1  # class of the clothes and of the photographs, 0 to 9
+photo_steps: int = 10  # of the photographs' explorer, at least 1; each makes the page heavier
 
 # %% tags=["hide-input"]
 import json
@@ -38,99 +40,113 @@ from elslib.experiments.live import Live
 from elslib.experiments.store import scale_path
 from elslib.figures.plots import in_colours
 
-images, emoji = training_images(network), training_images(emoji_network)
-what = images.class_name(label).lower()
+sets = {name: training_images(name) for name in (network, clothes_network, photo_network)}
+images, clothes, photos = sets.values()
 live = Live(explorer, FigureConfig(images.name, network, label, seed))
-figures = [live.figure, explorer(FigureConfig(images.name, network, label, seed + 1))]
-emoji_scale = load_scale(emoji_network, "els")
-live_emoji = Live(explorer, FigureConfig(emoji.name, emoji_network, emoji_label, seed))
+live_clothes = Live(explorer, FigureConfig(clothes.name, clothes_network, other_label, seed))
+some_steps = FigureConfig(photos.name, photo_network, other_label, seed, n_steps=photo_steps)
+live_photos = Live(explorer, some_steps)
 
-# %% [markdown]
-# ## A picture and its pieces
-#
-# Left to right: what the theory draws from seed {glue:text}`first_seed`, the pieces it is made of, and
-# the network's picture from the same noise. A piece is a set of neighbouring pixels that come from
-# one training image and stand beside each other there as they do here.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-mosaic", "caption": "One picture, taken apart. From left to right: theory, pieces (one colour a piece), network, and the four training images that give it most pixels."}, "image": {"alt": "A row of small pictures: a garment by theory, a patchwork of coloured pieces with the same outline on black, the network's garment, and four training images."}}
-last = figures[0].frames[-1]
-uses = last.image[last.piece >= 0].bincount(minlength=len(figures[0].sources))
-most = uses.argsort(descending=True)[:4]
-shown = [last.theory, last.network, *figures[0].sources[most]]
-row = torch.stack([picture.expand(3, -1, -1) for picture in shown])
-row = torch.cat([row[:1], in_colours(last.piece[None]), row[1:]])
-numbers = [f"image {int(figures[0].numbers[i])}\n{int(uses[i])} pixels" for i in most]
-weights = 100 * last.weight[last.piece >= 0]
-trajectories = json.loads(scale_path(emoji_network, "els").read_text())["trajectories"]
-drawn = live_emoji.figure.frames[-1]
+trajectories = json.loads(scale_path(network, "els").read_text())["trajectories"]
+scale, drawn = load_scale(network, "els"), live.figure.frames[-1]
+quartiles = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)
+weights = [
+    (100 * one.figure.frames[-1].weight[0].double()).quantile(quartiles).tolist()
+    for one in (live, live_clothes)
+]
+low, middle, high = weights[0]
 glue_all(
     {
-        "first_seed": seed,
-        "n_pieces": int(last.piece.max()) + 1,
-        "n_sources": int((uses > 0).sum()),
-        "what": what,
-        "emoji_class": emoji.class_name(emoji_label),
-        "n_emoji": len(emoji.subset(emoji_label)),
+        "seed": seed,
+        "what": images.class_name(label),
+        "n_class": len(images.subset(label)),
+        "n_all": f"{len(images):,}",
         "n_trajectories": len(trajectories),
-        "emoji_cosine": statistics.median(max(run["cosine"][0]) for run in trajectories),
-        "emoji_least": min(emoji_scale.windows),
-        "emoji_most": max(emoji_scale.windows),
-        "n_all_emoji": f"{len(emoji):,}",
-        "emoji_r": float(pearson_r(drawn.theory[None], drawn.network[None])),
-        "weight_low": float(weights.quantile(0.25)),
-        "weight_middle": float(weights.quantile(0.5)),
-        "weight_high": float(weights.quantile(0.75)),
+        "cosine": statistics.median(max(run["cosine"][0]) for run in trajectories),
+        "least": min(scale.windows),
+        "most": max(scale.windows),
+        "r": float(pearson_r(drawn.theory[None], drawn.network[None])),
+        "weight_low": low,
+        "weight_middle": middle,
+        "weight_high": high,
+        "settled": 100 * drawn.settled,
+        "n_clothes": f"{len(clothes.subset(other_label)):,}",
+        "clothes": clothes.class_name(other_label).lower(),
+        "clothes_weight": weights[1][1],
+        "n_photos": f"{len(photos.subset(other_label)):,}",
+        "photo": photos.class_name(other_label),
+        "photo_steps": photo_steps,
     }
 )
-image_grid({"": row}, ["theory", "pieces", "network", *numbers])
-
-# %% [markdown]
-# Name for each pixel its most probable patch in the last step. Then this picture, of the class
-# {glue:text}`what:s`, has {glue:text}`n_pieces` pieces from {glue:text}`n_sources` training images. The plain background is left out: there one source is as
-# good as another. Even so the most probable patch of a pixel has a weight of only
-# {glue:text}`weight_middle:.0f`% in the median (quartiles {glue:text}`weight_low:.0f`% and
-# {glue:text}`weight_high:.0f`%): after 20 steps there is still some noise, and several patches share
-# a pixel. The theorem's mosaic, one patch a pixel, is what remains when the noise is gone.
-#
-# ## See for yourself
-#
-# Touch the picture on the left, or click on it and use the arrow keys. Beside it appears the
-# training image that the pixel most probably comes from, with the patch that matched. The slider
-# goes back in time, towards the noise. Then the window grows, the weights spread over many patches,
-# and the "most probable" one says less and less.
-#
-# In a notebook that is running, not on this page, there are controls above the figure: other images,
-# another network, class, seed or window. Each change computes the picture again.
-
-# %% tags=["hide-input"]
 live
 
 # %% [markdown]
-# The same for the next noise image.
+# *The theory drew this from noise, out of {glue:text}`n_class` emoji of the class
+# "{glue:text}`what:s`". Point at a pixel of any picture: below stand the training patches that it is
+# made of, the likeliest first, each framed in its image, with its share of the weight. A click or a
+# tap, or the arrow keys, choose a pixel that stays chosen; the slider goes back in time, towards the
+# noise.*
+#
+# In a notebook that is running, not on this page, there are controls above the figure: other images,
+# another network, class, seed or window. Each change computes the picture again.
+#
+# ## A picture and its pieces
+#
+# A *piece* is a set of neighbouring pixels that come from one training image and stand beside each other
+# there as they do here. Only pixels with a source are counted: one patch must have at least half of
+# the weight. The plain background, where one patch is as good as another, is left out.
 
-# %% tags=["hide-input"]
-figures[1]
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-mosaic", "caption": "One picture, taken apart. From left to right: theory, pieces (one colour a piece), network, and the four training images that give it most pixels."}, "image": {"alt": "A row of small pictures: a colourful patchwork by theory, the same cut into coloured pieces on black, the network's patchwork, nearly the same, and four emoji."}}
+sources = live.figure.sources
+uses = drawn.image[0][drawn.piece >= 0].bincount(minlength=len(sources))
+top = uses.argsort(descending=True)[:4]
+shown = [drawn.theory, drawn.network, *sources[top]]
+row = torch.stack([picture.expand(3, -1, -1) for picture in shown])
+row = torch.cat([row[:1], in_colours(drawn.piece[None]), row[1:]])
+numbers = [f"image {int(live.figure.numbers[i])}\n{int(uses[i])} pixels" for i in top]
+glue_all({"n_pieces": int(drawn.piece.max()) + 1, "n_sources": int((uses > 0).sum())})
+image_grid({"": row}, ["theory", "pieces", "network", *numbers])
 
 # %% [markdown]
-# ## In colour
+# This picture from seed {glue:text}`seed` has {glue:text}`n_pieces` pieces from {glue:text}`n_sources` emoji;
+# {glue:text}`settled:.0f`% of its pixels, plain ones aside, have a source. The likeliest patch of a
+# pixel has {glue:text}`weight_middle:.0f`% of the weight in the median (quartiles {glue:text}`weight_low:.0f`%
+# and {glue:text}`weight_high:.0f`%). Go back in time and the windows grow, from {glue:text}`least` to
+# {glue:text}`most` pixels, the weights spread over many patches, and no pixel has a source any more. The theorem's
+# mosaic, one patch a pixel, is what remains when the noise is gone.
 #
-# The same with emoji. The network learned {glue:text}`n_all_emoji:s` of them; the theory draws from the
-# {glue:text}`n_emoji` of the class "{glue:text}`emoji_class:s`", with windows calibrated on this network.
-# The windows narrow with the noise, from {glue:text}`emoji_most` to {glue:text}`emoji_least` pixels. This pair has an r of
-# {glue:text}`emoji_r:.2f`; it is one example, [a hundred](06_agreement) are counted elsewhere. In the last step no
-# window fits well: the best has a cosine of {glue:text}`emoji_cosine:.2f` with the network's noise estimate, the
-# median over {glue:text}`n_trajectories` trajectories. That there are so few images of the
-# class may be why.
+# The network learned {glue:text}`n_all:s` emoji and was asked for the same class. Its picture and the
+# theory's have an r of {glue:text}`r:.2f`; that is one example, [a hundred](06_agreement) are counted
+# elsewhere. In the last step no window fits well: the best has a cosine of {glue:text}`cosine:.2f` with the
+# network's noise estimate, the median over {glue:text}`n_trajectories` trajectories. That there are so few
+# images of the class may be why.
+#
+# ## Clothes
+#
+# With {glue:text}`n_clothes:s` images of the class "{glue:text}`clothes:s`" many patches are alike. Even at the
+# last step the likeliest patch of a pixel has only {glue:text}`clothes_weight:.0f`% of the weight in the
+# median. So there is no map of pieces here: hardly any pixel has *one* source. Twenty steps leave some
+# noise, and several patches share a pixel.
 
 # %% tags=["hide-input"]
-live_emoji
+live_clothes
+
+# %% [markdown]
+# ## Photographs
+#
+# The same with {glue:text}`n_photos:s` photographs of the class "{glue:text}`photo:s`" from CIFAR10, in
+# {glue:text}`photo_steps` steps. Look for an edge or a patch of sky, and for the photograph that it was taken from.
+
+# %% tags=["hide-input"]
+live_photos
 
 # %% [markdown]
 # ## What could be wrong
 #
-# - **One source stands for many.** The explorer names the most probable patch. Where its weight is
-#   small, others count about as much. The weight is given for each pixel.
 # - **Near ties.** The training images resemble each other. The piece next door may come from another
 #   image only because that one is nearer by a hair.
+# - **A dozen of thousands.** The figure shows the twelve likeliest patches. Where the weights are spread they
+#   are a small part of what a pixel is made of; the sentence above them says of how many.
 # - **This is the theory, not the network.** The network stores no images. That it draws nearly the
 #   same picture is what makes the theory's sources worth looking at.

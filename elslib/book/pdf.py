@@ -22,7 +22,7 @@ FLAGS = [
 STILL = """() => document.querySelectorAll('main noscript').forEach(still => {
   const figure = still.parentElement;
   figure.insertAdjacentHTML('afterbegin', still.textContent);
-  figure.querySelectorAll('.mosaic-panels').forEach(panels => panels.remove());
+  [...figure.children].forEach(part => part.matches('style, img') || part.remove());
 })"""
 READY = """async () => {
   if (window.MathJax && MathJax.startup) await MathJax.startup.promise;

@@ -1,19 +1,48 @@
 """What figures for a browser are put together from: pixels as data URLs, and templates."""
 
 import base64
+import gzip
+import html
 import io
 import itertools
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
 from elslib.data.pixels import to_uint8
+from elslib.io import write_whole
 
 _number = itertools.count()
+
+# Light or dark as the reader's system is; the figure itself brings all the rest.
+DOCUMENT = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark"><title>{title}</title>
+<style>body {{ font-family: sans-serif; max-width: 52rem; margin: auto; padding: 1rem; }}</style>
+</head><body><main><h1>{title}</h1>
+{figure}
+</main></body></html>
+"""
+
+
+class Page(ABC):
+    """A figure for a browser: one piece of HTML, which a notebook shows."""
+
+    title: str
+
+    @abstractmethod
+    def _repr_html_(self) -> str: ...
+
+    def save(self, path: str | Path) -> None:
+        """Write it as a file that any browser opens, without a server. OSError if that fails."""
+        page = DOCUMENT.format(title=html.escape(self.title), figure=self._repr_html_())
+        write_whole(Path(path), page.encode())
 
 
 def check_channels(name: str, images: Tensor) -> None:
@@ -55,12 +84,30 @@ def png(picture: np.ndarray) -> str:
     if (picture == picture[..., :1]).all():
         image = image.convert("L")
     image.save(file, format="png", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return "data:image/png;base64," + text(file.getvalue())
+
+
+def webp(picture: np.ndarray) -> str:
+    """Bytes [h, w, 3] as a data URL: as lossless as a PNG, smaller for many images, but slower."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, format="webp", lossless=True, quality=100, method=4)
+    return "data:image/webp;base64," + text(file.getvalue())
+
+
+def packed(content: bytes) -> str:
+    """Compressed, as text; always the same for the same content."""
+    return text(gzip.compress(content, mtime=0))
+
+
+def text(content: bytes) -> str:
+    """Bytes in letters that JSON and HTML leave alone."""
+    return base64.b64encode(content).decode()
 
 
 def fill(figure: str, parts: Mapping[str, str]) -> str:
     """The page `figure`.html with its style, the parts in place of `@PART@`, and its program."""
-    known = {"STYLE": asset(f"{figure}.css"), "PROGRAM": asset(f"{figure}.js"), **parts}
+    style, program = (asset(f"common.{kind}") + asset(f"{figure}.{kind}") for kind in ("css", "js"))
+    known = {"STYLE": style, "PROGRAM": program, **parts}
     # In one pass: a title that holds @DATA@ is a title.
     return re.sub("@([A-Z]+)@", lambda place: known[place[1]], asset(f"{figure}.html"))
 

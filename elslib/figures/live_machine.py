@@ -5,7 +5,6 @@ HTML, which needs no server and works from disk. Nothing runs before the reader 
 """
 
 import base64
-import gzip
 import html
 import json
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,17 @@ from torch import Tensor
 from elslib.data.image_set import ImageSet
 from elslib.data.pixels import to_uint8
 from elslib.denoisers.machines import Denoiser, EquivariantLocalScore
-from elslib.figures.html import asset, check_channels, fill, own_name, png, sheet
+from elslib.figures.html import (
+    Page,
+    asset,
+    check_channels,
+    fill,
+    own_name,
+    packed,
+    png,
+    sheet,
+    text,
+)
 from elslib.samplers import initial_noise, sample, schedule_of, uniform_times
 from elslib.scales import ScaleTable
 
@@ -89,15 +98,15 @@ class LiveSet:
         }
         return {
             "shape": [len(images), c, h, w],
-            "images": _packed(held.numpy().tobytes()),
+            "images": packed(held.numpy().tobytes()),
             "labels": images.labels.tolist(),
             "classes": list(images.class_names),
             "windows": [self.scale.window_at(t) for t in uniform_times(STEPS)[:-1]],
             "seeds": [
                 {
                     "label": int(labels[i]),
-                    "noise": _text(noise[i].numpy().tobytes()),
-                    **{name: _text(to_uint8(x[i]).numpy().tobytes()) for name, x in drawn.items()},
+                    "noise": text(noise[i].numpy().tobytes()),
+                    **{name: text(to_uint8(x[i]).numpy().tobytes()) for name, x in drawn.items()},
                 }
                 for i in range(len(self.seeds))
             ],
@@ -105,16 +114,19 @@ class LiveSet:
 
 
 @dataclass(frozen=True)
-class LiveMachine:
+class LiveMachine(Page):
     """The figure: machines that draw from any noise, while the reader looks.
 
     Attributes
     ----------
     sets
         name to images, in the order of the menu; all networks share one schedule
+    title
+        what the figure is, for a file of its own
     """
 
     sets: Mapping[str, LiveSet]
+    title: str = "The machine, running in this page"
 
     def __post_init__(self):
         if len({schedule_of(one.network) for one in self.sets.values()}) != 1:
@@ -130,7 +142,7 @@ class LiveMachine:
         levels = [schedule.levels(t) for t in uniform_times(STEPS)[:-1]] + [(1.0, 0.0)]
         sets = {name: one.data() for name, one in self.sets.items()}
         data = {
-            "kernel": _packed(kernel()),
+            "kernel": packed(kernel()),
             "levels": [{"alpha": alpha, "sigma": sigma} for alpha, sigma in levels],
             "sets": sets,
         }
@@ -162,12 +174,3 @@ def _still(one: dict) -> Float[Tensor, "3 c h w"]:
         for name in ("theory", "picture")
     ]
     return torch.stack([x.reshape(c, h, w) for x in (noise.clamp(-1, 1), *drawn)])
-
-
-def _packed(content: bytes) -> str:
-    """Compressed, as text; always the same for the same content."""
-    return _text(gzip.compress(content, mtime=0))
-
-
-def _text(content: bytes) -> str:
-    return base64.b64encode(content).decode()

@@ -12,12 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from elslib.figures.html import check_channels, fill, own_name, png, sheet
+from elslib.figures.html import Page, check_channels, fill, own_name, png, sheet
 from elslib.samplers import Step
 
 
 @dataclass(frozen=True)
-class Player:
+class Player(Page):
     """Rows of pictures over time.
 
     Attributes

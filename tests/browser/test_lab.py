@@ -98,12 +98,11 @@ def test_live_figures(page):
     drawn(page, "food & drink, seed 3")
     assert "computed in" in explorer.get_by_role("status").inner_text()
 
-    picture = page.locator(".mosaic canvas.theory")
-    box = picture.bounding_box()
+    box = page.locator(".mosaic [data-role=theory]").bounding_box()
     assert box
     page.mouse.move(box["x"] + 10.5 * box["width"] / 32, box["y"] + 20.5 * box["height"] / 32)
     page.locator(".mosaic[data-row='20'][data-col='10']").wait_for()
-    picture.focus()
+    page.locator(".mosaic-panels").focus()
     page.keyboard.press("ArrowLeft")
     page.locator(".mosaic[data-row='20'][data-col='9']").wait_for()
     page.screenshot(path=SHOTS / "lab.png")

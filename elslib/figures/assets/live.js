@@ -1,29 +1,11 @@
-const data = JSON.parse(root.querySelector("script[type='application/json']").textContent);
-const part = name => root.querySelector(`[data-role='${name}']`);
 const BORDERS = { ELS: "aware", LS: "fixed", ES: "circular", IS: "fixed" };
 const WHOLE = ["ES", "IS"]; // compare whole images
-const ZOOM = 8; // canvas pixels of one of the picture's, for thin frames
 const TOP = 12, last = data.levels.length - 2;
 const state = { set: Object.keys(data.sets)[0], class: 0, machine: "ELS", window: "network", images: Infinity, seed: 0, noise: null };
-let worker, ready, run = 0, asked = 0, steps = [], pixel = null, patches = null, waiting = null;
+let worker, ready, run = 0, asked = 0, steps = [], patches = null, waiting = null;
 
-const bytes = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
-const unzip = async text =>
-  new Uint8Array(await new Response(new Blob([bytes(text)]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
 const toPixels = raw => Float32Array.from(raw, value => value / 127.5 - 1); // from -1 to 1
 const floats = text => new Float32Array(bytes(text).buffer);
-
-/** Normal numbers, the same for the same seed everywhere. */
-function normals(seed, n) {
-  let a = seed >>> 0;
-  const uniform = () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return (((t ^ (t >>> 14)) >>> 0) + 0.5) / 4294967296;
-  };
-  return Float32Array.from({ length: n }, () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform()));
-}
 
 /** The worker, which is made when something is asked of it for the first time. */
 function machine() {
@@ -86,37 +68,17 @@ function heard(message) {
   if (message.kind === "step" && message.run === run) {
     steps[message.step] = message;
     part("step").value = message.step;
-    show();
+    showStep();
   } else if (message.kind === "done" && message.run === run) {
     root.dataset.state = "drawn";
     root.estimate = steps[last].x0; // for whoever wants the numbers
     root.dataset.seconds = (performance.now() - root.dataset.started) / 1000;
-    show();
+    showStep();
     say("Point at a pixel of the estimate to see the training patches it is made of.");
   } else if (message.kind === "patches" && message.ask === asked) {
     patches = { ...message.patches, of: waiting };
     waiting = null;
     point();
-  }
-}
-
-function paint(canvas, values, [, c, h, w], from = 0) {
-  const picture = new ImageData(w, h), small = document.createElement("canvas");
-  for (let i = 0; i < h * w; i++)
-    for (let ch = 0; ch < 4; ch++)
-      picture.data[4 * i + ch] = ch === 3 ? 255 : 127.5 * (values[from + (ch % c) * h * w + i] + 1);
-  Object.assign(small, { width: w, height: h }).getContext("2d").putImageData(picture, 0, 0);
-  const pen = Object.assign(canvas, { width: ZOOM * w, height: ZOOM * h }).getContext("2d");
-  pen.imageSmoothingEnabled = false;
-  pen.drawImage(small, 0, 0, ZOOM * w, ZOOM * h);
-}
-
-/** A frame around the pixels within r of a place. */
-function frame(canvas, row, column, r) {
-  const pen = canvas.getContext("2d"), side = ZOOM * (2 * r + 1);
-  for (const [width, colour] of [[5, "#ffffff"], [3, "#D55E00"]]) {
-    Object.assign(pen, { lineWidth: width, strokeStyle: colour });
-    pen.strokeRect(ZOOM * (column - r), ZOOM * (row - r), side, side);
   }
 }
 
@@ -128,7 +90,7 @@ function pearson(a, b) {
   return ab / Math.sqrt(aa * bb);
 }
 
-function show() {
+function showStep() {
   const step = steps[+part("step").value], one = data.sets[state.set];
   if (!step) return;
   paint(part("noisy"), step.x, one.shape);
@@ -144,14 +106,14 @@ function show() {
     part("verdict").textContent = `a trained network${r === undefined ? "" : `; r = ${r.toFixed(2)}`}`;
     root.dataset.r = r ?? "";
   }
-  if (pixel) point();
+  if (pick.at) point();
 }
 
 /** Show what the chosen pixel is made of, at the chosen step. */
 function point() {
   const step = steps[+part("step").value], [, c, h, w] = shape(), box = part("patches");
-  if (!step || !pixel || root.dataset.state !== "drawn") return;
-  const [i, j] = pixel, level = levels()[step.step];
+  if (!step || !pick.at || root.dataset.state !== "drawn") return;
+  const [i, j] = pick.at, level = levels()[step.step];
   mark();
   if (level.window === null) { box.replaceChildren(); return say("This machine compares whole images: every pixel is made of the same ones."); }
   if (patches?.of !== step) {
@@ -170,25 +132,19 @@ function point() {
   box.replaceChildren(...enough.map(m => thumbnail(patches.image[m], Math.floor(patches.at[m] / w), patches.at[m] % w, r, patches.weight[m])));
 }
 
-const percent = weight => (weight >= 0.01 ? `${Math.round(100 * weight)} %` : "under 1 %");
-
 function thumbnail(image, row, column, r, weight) {
-  const one = data.sets[state.set], [, c, h, w] = one.shape, figure = document.createElement("figure");
-  const canvas = document.createElement("canvas"), caption = document.createElement("figcaption");
+  const one = data.sets[state.set], [, c, h, w] = one.shape, canvas = document.createElement("canvas");
   paint(canvas, one.pixels, one.shape, image * c * h * w);
   frame(canvas, row, column, r);
-  caption.textContent = percent(weight);
-  canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", `Training image ${image}, patch around row ${row + 1}, column ${column + 1}, weight ${percent(weight)}`);
-  figure.append(canvas, caption);
-  return figure;
+  return captioned(canvas, percent(weight),
+    `Training image ${image}, patch around row ${row + 1}, column ${column + 1}, weight ${percent(weight)}`);
 }
 
 /** The chosen pixel and its window, on the estimate. */
 function mark() {
   const step = steps[+part("step").value], level = levels()[step.step];
   paint(part("theory"), step.x0, shape());
-  frame(part("theory"), ...pixel, (level.window ?? 1) >> 1);
+  frame(part("theory"), ...pick.at, (level.window ?? 1) >> 1);
 }
 
 /** Fill the choices, and show what is chosen. */
@@ -214,7 +170,7 @@ function controls() {
   }));
   const { images, ...rest } = state, asText = { ...rest, ...(images < most ? { images } : {}) };
   if (state.noise === null) delete asText.noise; else delete asText.seed;
-  part("link").href = `#${root.id}?${new URLSearchParams(asText)}`;
+  link(asText);
 }
 
 function fillSelect(name, options, chosen) {
@@ -225,7 +181,7 @@ function fillSelect(name, options, chosen) {
 function choose(name, change) {
   part(name).addEventListener("change", () => { change(part(name).value); draw(); });
 }
-choose("set", value => { Object.assign(state, { set: value, class: data.sets[value].seeds[0].label, seed: 0, noise: null, images: Infinity }); pixel = null; });
+choose("set", value => { Object.assign(state, { set: value, class: data.sets[value].seeds[0].label, seed: 0, noise: null, images: Infinity }); pick.clear(); });
 choose("class", value => {
   state.class = +value;
   // A network drew each noise as one class; another class of the same noise has no answer of its.
@@ -235,35 +191,16 @@ choose("machine", value => { state.machine = value; });
 choose("window", value => { state.window = value; });
 choose("images", value => { state.images = +value; });
 part("images").addEventListener("input", () => { part("count").textContent = part("images").value; });
-const fresh = () => Math.floor(Math.random() * 2 ** 31);
 part("draw").addEventListener("click", () => { state.noise = fresh(); draw(); });
-part("step").addEventListener("input", show);
+part("step").addEventListener("input", showStep);
 
-function pointed(event) {
-  const box = part("theory").getBoundingClientRect(), [, , h, w] = shape();
-  const at = [Math.floor((event.clientY - box.top) / box.height * h), Math.floor((event.clientX - box.left) / box.width * w)];
-  choosePixel(at);
-}
-for (const kind of ["pointermove", "pointerdown"]) part("theory").addEventListener(kind, pointed);
-part("theory").addEventListener("keydown", event => {
-  const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-  if (!move) return;
-  event.preventDefault();
-  const [, , h, w] = shape(), [i, j] = pixel ?? [h >> 1, w >> 1];
-  choosePixel([i + move[0], j + move[1]]);
-});
-function choosePixel([i, j]) {
-  const [, , h, w] = shape(), at = [Math.min(Math.max(i, 0), h - 1), Math.min(Math.max(j, 0), w - 1)];
-  if (pixel && at[0] === pixel[0] && at[1] === pixel[1]) return;
-  pixel = at;
-  point();
-}
+const pick = picker([part("theory")], part("theory"), () => shape().slice(2), () => { if (steps.length) showStep(); });
 
 /** What a link says, if it is one to this figure. */
 function restore() {
-  const [name, query] = location.hash.slice(1).split("?");
-  if (name !== root.id || !query) return false;
-  for (const [key, value] of new URLSearchParams(query)) {
+  const wanted = linked();
+  if (!wanted) return false;
+  for (const [key, value] of Object.entries(wanted)) {
     if (key === "set" && !(value in data.sets)) return false;
     if (key in state) state[key] = ["set", "machine", "window"].includes(key) ? value : +value;
   }

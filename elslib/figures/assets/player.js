@@ -1,11 +1,11 @@
-const { times, frames } = JSON.parse(root.querySelector("script[type='application/json']").textContent);
+const { times, frames } = data;
 const slider = root.querySelector("input");
 const button = root.querySelector("button");
 const pictures = [...root.querySelectorAll("img")];
 const last = times.length - 1;
 let timer = 0;
 
-function show() {
+function draw() {
   pictures.forEach((picture, row) => { picture.src = frames[row][+slider.value]; });
   root.querySelector(".when").textContent = `t = ${times[+slider.value]}`;
   root.dataset.step = slider.value;
@@ -20,13 +20,13 @@ function stop() {
 button.addEventListener("click", () => {
   if (timer) return stop();
   if (+slider.value === last) slider.value = 0;
-  show();
+  draw();
   button.textContent = "pause";
   timer = setInterval(() => {
     slider.value = +slider.value + 1;
-    show();
+    draw();
     if (+slider.value === last) stop();
   }, 250);
 });
-slider.addEventListener("input", () => { stop(); show(); });
-show();
+slider.addEventListener("input", () => { stop(); draw(); });
+draw();
