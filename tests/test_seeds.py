@@ -88,7 +88,7 @@ def test_faces_of_the_training_set_are_not_shown(monkeypatch):
 def test_what_cannot_be_shown():
     """Other seeds, no pictures, other channels, no network."""
     with pytest.raises(ValueError, match="must hold the same seeds, got"):
-        Seeds(R[1:], R[1:], PICTURES)
+        Seeds(R, R, PICTURES, ["one class"])
     with pytest.raises(ValueError, match="pictures must hold ELS and network, got none of ELS"):
         Seeds(R, R, {"network": PICTURES["network"]})
     with pytest.raises(ValueError, match="pictures of IS must have 1 channel"):
