@@ -340,6 +340,13 @@ def test_other_images_are_not_cifar10(root, monkeypatch, what):
     named.load("cifar10/test")
 
 
+def test_classes_are_named_without_the_images(root):
+    """Of embedded sets by their manifest, of full ones by heart; nobody names those of faces."""
+    assert named.class_names("noto_emoji/train") == list(named.load("noto_emoji").class_names)
+    assert named.class_names("cifar10/train")[5] == "dog"
+    assert tuple(named.class_names("celeba")) == ()
+
+
 def test_celeba_loads_from_photographs(root, monkeypatch):
     """CelebA comes through from its jpegs: split, order, gray values, no labels."""
     write_celeba(root, monkeypatch)

@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -64,17 +63,16 @@ def kept(monkeypatch, name: str):
             for theory in ("ELS", "IS")
         ]
     )
-    images = SimpleNamespace(name=name, class_name=lambda y: "coat")
     monkeypatch.setattr(module, "read_rows", lambda network: rows)
     monkeypatch.setattr(module, "read_pictures", lambda network: {**PICTURES, "LS": PICTURES["IS"]})
-    monkeypatch.setattr(module, "training_images", lambda network: images)
+    monkeypatch.setattr(module, "images_of", lambda network: {"name": name})
 
 
 def test_kept_results(monkeypatch):
     """Of the pictures those three, by seed."""
     kept(monkeypatch, "fashion_mnist_10k/train")
     one = held(seed_browser({"net": "a title"}))["networks"][0]
-    assert one["name"] == "a title" and one["classes"] == ["coat"] * N
+    assert one["name"] == "a title" and one["classes"] == ["T-shirt/top"] * N
     assert one["theory"] == pytest.approx([s / N for s in range(N)], abs=1e-4)
     assert list(one["sheets"]) == ["ELS", "network", "IS"]
 

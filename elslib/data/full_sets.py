@@ -34,6 +34,7 @@ CIFAR10_CLASSES = (
 )  # fmt: skip
 
 DIGITS = tuple(str(digit) for digit in range(10))
+CLASS_NAMES = {"fashion_mnist": FASHION_CLASSES, "cifar10": CIFAR10_CLASSES, "mnist": DIGITS}
 
 CIFAR10_SHA256 = {
     # Of the bytes of the images, [n, 3, 32, 32] in the original order, and of their labels.

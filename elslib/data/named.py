@@ -4,6 +4,7 @@ import hashlib
 import json
 import warnings
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from elslib.data.folders import cache_folder, data_folder
-from elslib.data.full_sets import FULL_SETS, _load_full, is_here
+from elslib.data.full_sets import CLASS_NAMES, FULL_SETS, _load_full, is_here
 from elslib.data.image_set import ImageSet, resized_set
 
 SHEET_COLUMNS = 100
@@ -80,6 +81,14 @@ def is_path(name: str) -> bool:
     """Whether a name means a file or a folder of one's own, rather than a set."""
     of = name.partition("/")[0]
     return name.endswith(FILES) or not (of in FULL_SETS or _listed(of))
+
+
+def class_names(name: str) -> Sequence[str]:
+    """Names of the classes of a set, which need not be here if it is a full one; none if nobody
+    says them."""
+    of = name.partition("/")[0]
+    listed = _listed(of)
+    return listed[1]["class_names"] if listed else CLASS_NAMES.get(of, ())
 
 
 def may_be_shown(name: str) -> bool:

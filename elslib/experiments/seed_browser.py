@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 
-from elslib.analysis.agreement import values
+from elslib.analysis.agreement import COPIES, values
+from elslib.data.named import class_names, may_be_shown
 from elslib.experiments.agreement_results import read_pictures, read_rows
-from elslib.experiments.store import training_images
+from elslib.experiments.store import images_of
 from elslib.figures.seeds import SHOWN, SeedBrowser, Seeds
-
-FACES = "celeba"  # IS returns training images, and these may not be shown
 
 
 def seed_browser(networks: Mapping[str, str]) -> SeedBrowser:
@@ -16,13 +15,9 @@ def seed_browser(networks: Mapping[str, str]) -> SeedBrowser:
 
 
 def _seeds(network: str) -> Seeds:
-    rows, images = read_rows(network), training_images(network)
-    hidden = {"IS"} if images.name.startswith(FACES) else set()
-    pictures = {
-        kind: x
-        for kind, x in read_pictures(network).items()
-        if kind in SHOWN and kind not in hidden
-    }
-    labels = rows.drop_duplicates("seed").sort_values("seed").label
-    classes = () if labels.isna().any() else [images.class_name(int(y)) for y in labels]
+    rows, images = read_rows(network), images_of(network)["name"]
+    shown = [kind for kind in SHOWN if kind not in COPIES or may_be_shown(images)]
+    pictures = {kind: x for kind, x in read_pictures(network).items() if kind in shown}
+    labels, names = rows.drop_duplicates("seed").sort_values("seed").label, class_names(images)
+    classes = () if labels.isna().any() or not names else [names[int(y)] for y in labels]
     return Seeds(values(rows, "ELS"), values(rows, "IS"), pictures, classes)
