@@ -172,8 +172,8 @@ dot_plot(measured, f"median over {len(values(rows[names[0]], 'ELS'))} seeds: {ti
 # ## More steps
 #
 # Theories take 20 steps here, and the network 150. A network that takes 150 steps is closer to the theory than one that
-# takes 20, seed by seed. [One chapter](12_sweep) asks which of the two sides is unfinished at 20, and [the
-# next](17_where_they_part) what goes wrong there.
+# takes 20, seed by seed. [The chapter on sweeps](12_sweep) asks which of the two sides is unfinished at 20, and [that on
+# where they part](17_where_they_part) what goes wrong there.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-more-steps", "caption": "How well ELS, with 20 steps, predicts the network with 20 and with 150: medians with 95% intervals."}, "image": {"alt": "Dot plot, one line for each network, with two dots each. The dot of 150 steps is to the right of that of 20 steps, most of all for a network trained with plain errors."}}
 dot_plot(

@@ -124,7 +124,7 @@ markdown_table(table, ".2f")
 #
 # ## Whole objects?
 #
-# [Another chapter](07_limb_counts) counts legs, sleeves and pieces of shoes, and finds that its counter can be trusted
+# [The chapter on mistakes](07_limb_counts) counts legs, sleeves and pieces of shoes, and finds that its counter can be trusted
 # on shoes, if at all. So here it looks at shoes: by three networks, and by the theory with the windows of each of them.
 # The third is our ResNet, whose windows are narrow, up to {glue:text}`largest_local` pixels. And we ask
 # whether a network's picture is *like the theory's*. It is if it agrees better with the theory's picture from the same

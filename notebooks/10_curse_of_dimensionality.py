@@ -279,7 +279,7 @@ lines(
 #   is 3 pixels wide, and whoever copies 3 x 3 pixels from here and 3 x 3 from there makes a mosaic.
 # - **Held-out images, not drawings.** The machine meets these images with fresh noise. Along its own
 #   drawing it meets images that it has made, which fit better: so it decided earlier in
-#   [the first chapter](01_memorisation), where the limit is stricter, too.
+#   [the chapter on perfect denoisers](01_memorisation), where the limit is stricter, too.
 # - **Few images, ten classes.** The medians are over {glue:text}`n_images` images, and garments
 #   differ. The intervals show how much.
 # - **Many patches need not be many values.** On plain fabric thousands of patches are nearly equal,

@@ -233,7 +233,7 @@ lines(
 # {glue:text}`gap_least:+.3f` [{glue:text}`gap_least_low:+.3f`, {glue:text}`gap_least_high:+.3f`].
 #
 # So only very few steps of the theory go better with few of the network. At twenty the theory is as good as finished,
-# and the network is not: with more its pictures move towards the theory. [Another chapter](17_where_they_part) finds,
+# and the network is not: with more its pictures move towards the theory. [The chapter on where they part](17_where_they_part) finds,
 # for a network trained with plain errors, that it is the first step which has to be short.
 #
 # ## The commands
