@@ -14,13 +14,12 @@
 # %% [markdown]
 # # What would a perfect denoiser draw?
 #
-# A diffusion network learns one thing: to take the noise off a noisy image. It practises on its
-# training images, with fresh noise each time. Afterwards it is used to draw. We give it an image of
-# pure noise and let it remove that noise in small steps until a picture is left.
+# A diffusion network learns one thing: to take the noise off a noisy image. It practises on its training images, with
+# fresh noise each time. Afterwards it is used to draw: we give it an image of pure noise and let it remove that noise in
+# small steps until a picture is left. Now suppose the network were perfect, so that nobody could guess the clean image
+# better, on average, from what was shown in training. What would this perfect student draw?
 #
-# Now suppose the network were perfect. Nobody could guess the clean image better, on average, from
-# what was shown in training. We need not train to find out what it would do. The best possible guess
-# can be written down. What would this perfect student draw?
+# **Its training images, and nothing else.** We need not train to find out: the best possible guess can be written down.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 seed: int = 0  # chooses the noise: image i starts from noise seed 1000 * seed + i, at least 0
@@ -48,49 +47,6 @@ schedule = ideal.schedule
 noise = initial_noise([1000 * seed + i for i in range(n_seeds)], images.pixels.shape[1:])
 label = torch.arange(n_seeds) % len(images.class_names)
 
-# %% [markdown]
-# ## Forward: an image drowns in noise
-#
-# Noise is added in a way that can be dosed. At time $t$ a training image $x_0$ has become
-#
-# $$x_t = \alpha_t\, x_0 + \sigma_t\, \epsilon .$$
-#
-# Here $\epsilon$ is an image of pure noise, one random number a pixel. The factor $\alpha_t$ fades
-# the image out, from 1 to almost 0, while $\sigma_t$ brings the noise up, so that
-# $\alpha_t^2 + \sigma_t^2 = 1$. At $t = 0$ we have the image, at $t = 1$ noise.
-
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-forward", "caption": "Forward: three training images, each with one fixed noise image, at rising noise from left to right. At t = 0.8 the eye finds little; at t = 1 there is nothing to find."}, "image": {"alt": "Grid of three garments in eight columns. From left to right the pictures fade into grey noise."}}
-shown, forward_times = [0, 1, 9], [0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0]
-forward = {}
-for y in shown:
-    x0 = images.subset(y).pixels[0]
-    levels = [schedule.levels(t) for t in forward_times]
-    forward[images.class_names[y]] = torch.stack(
-        [alpha * x0 + sigma * noise[y % n_seeds] for alpha, sigma in levels]
-    )
-image_grid(forward, [f"t = {t:.2f}" for t in forward_times])
-
-# %% [markdown]
-# ## The best guess
-#
-# Somebody shows us $x_t$ and says: this was made from one of the {glue:text}`n_class:s` training
-# images of the class {glue:text}`example:s`. Which one? Each of these images gets
-# a weight: the probability that it, and not another, lies under this noise. The closer the noisy image
-# is to the faded training image, the larger the weight:
-#
-# $$w_i \;\propto\; \exp\!\left(-\frac{\lVert x_t - \alpha_t x_0^{(i)}\rVert^2}{2\sigma_t^2}\right).$$
-#
-# These weights are called the *posterior*. The guess with the least mean square error is the average
-# of the training images with these weights. A machine that always gives this guess is the *ideal
-# score machine*, IS for short. No network, no training: it is a formula with the training images in
-# it. It reaches the lowest error that is possible on the training task.
-#
-# ## Backward: the ideal machine draws
-#
-# To draw, we start with noise at $t = 1$ and go down in {glue:text}`n_steps` steps. In each step the
-# machine guesses the clean image. We keep as much of the guess as belongs to the next, lower time, and
-# as much of the noise.
-
 # %% tags=["hide-input"]
 times = uniform_times(n_steps)[:-1]  # of the steps, noise first
 seen, guessed = (torch.empty(n_steps, *noise.shape) for _ in range(2))
@@ -112,22 +68,6 @@ for y in label.unique().tolist():
     yardstick.append(nearest_image(held_out.subset(y).pixels[:20], candidates)[1])
 yardstick = torch.cat(yardstick)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-reverse", "caption": "Backward, from noise at the left to the finished picture at the right. Upper row of each pair: the noisy image. Lower row: the machine's guess at the clean image. At first the guess is a blur, the average of a whole class. A few steps later it is one sharp training image, while the row above it is still mostly noise."}, "image": {"alt": "Grid of small pictures in three pairs of rows. In the upper row of a pair noise turns into a garment; in the lower row a blurred garment soon becomes a sharp one."}}
-marks = sorted({round(i * (n_steps - 1) / 7) for i in range(8)})
-reverse = {}
-for y in shown:
-    name = images.class_names[y]
-    for row, along in ((name, seen), (f"guess ({name})", guessed)):
-        reverse[row] = torch.cat([along[marks, y % n_seeds], samples[y % n_seeds][None]])
-image_grid(reverse, [f"t = {times[i]:.2f}" for i in marks] + ["end"])
-
-# %% [markdown]
-# ## What it draws: training images
-#
-# Is the finished picture new? For each of {glue:text}`n_seeds` noise images we look for the training
-# image nearest to the result. The distance is the root mean square over the pixels, which run from -1
-# (black) to 1 (white).
-
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-copies", "caption": "First row: what the ideal machine drew from ten noise images. Second row: the nearest training image, with its distance. The eye finds no difference."}, "image": {"alt": "Two rows of small pictures of clothes. Each picture in the second row looks the same as the one above it."}}
 few = min(10, n_seeds)
 image_grid(
@@ -137,6 +77,7 @@ image_grid(
 )
 
 # %% tags=["remove-cell"]
+shown = [0, 1, 9]  # classes of the examples
 copies = int((distance < copy_limit).sum())
 copied = share_interval(copies, n_seeds)
 rising = times[::-1]  # low noise first
@@ -178,23 +119,68 @@ glue_all(
 )
 
 # %% [markdown]
-# {glue:text}`copies` of the {glue:text}`n_seeds` pictures are copies, nearer than
-# {glue:text}`copy_limit` to a training image. With so many noise images, the true share lies
-# between {glue:text}`share_low:.0f`% and {glue:text}`share_high:.0f`% (95% interval). The median
-# distance is {glue:text}`distance:.1e`, the largest {glue:text}`distance_high:.1e`.
+# {glue:text}`copies` of {glue:text}`n_seeds` pictures are copies: nearer than {glue:text}`copy_limit` to a training image
+# (root mean square over the pixels, which run from -1 for black to 1 for white). That is no accident. Garments that are
+# *not* in the training set are never nearer than {glue:text}`yardstick_least:.2f` to one that is. The noise decides which
+# training image is returned, {glue:text}`different` different ones here, and that is all it decides.
 #
-# For comparison, take {glue:text}`n_yardstick` garments that are *not* in the training set. The
-# training image nearest to such a garment, of the same class, is {glue:text}`yardstick:.2f` away in the
-# median [{glue:text}`yardstick_low:.2f`, {glue:text}`yardstick_high:.2f`], and never less than
-# {glue:text}`yardstick_least:.2f`. So being as near as the drawn pictures are is no accident. They are
-# {glue:text}`different` different training images: the noise decides which one is returned, and that
-# is all it decides.
+# ## Forward: an image drowns in noise
 #
+# How much noise there is depends on the time $t$. A training image $x_0$ becomes
+#
+# $$x_t = \alpha_t\, x_0 + \sigma_t\, \epsilon .$$
+#
+# Here $\epsilon$ is an image of pure noise, one random number for each pixel. The factor $\alpha_t$ fades
+# the image out, from 1 to almost 0, while $\sigma_t$ brings the noise up, so that
+# $\alpha_t^2 + \sigma_t^2 = 1$. At $t = 0$ we have the image, at $t = 1$ noise.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-forward", "caption": "Forward: three training images, each with one fixed noise image, at rising noise from left to right. At t = 0.8 the eye finds little; at t = 1 there is nothing to find."}, "image": {"alt": "Grid of three garments in eight columns. From left to right the pictures fade into grey noise."}}
+forward_times = [0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0]
+forward = {}
+for y in shown:
+    x0 = images.subset(y).pixels[0]
+    levels = [schedule.levels(t) for t in forward_times]
+    forward[images.class_names[y]] = torch.stack(
+        [alpha * x0 + sigma * noise[y % n_seeds] for alpha, sigma in levels]
+    )
+image_grid(forward, [f"t = {t:.2f}" for t in forward_times])
+
+# %% [markdown]
+# ## The best guess
+#
+# Somebody shows us $x_t$ and says: this was made from one of the {glue:text}`n_class:s` training
+# images of the class {glue:text}`example:s`. Which one? Each of these images gets
+# a weight: the probability that it, and not another, lies under this noise. The closer the noisy image
+# is to the faded training image, the larger the weight:
+#
+# $$w_i \;\propto\; \exp\!\left(-\frac{\lVert x_t - \alpha_t x_0^{(i)}\rVert^2}{2\sigma_t^2}\right).$$
+#
+# These weights are called the *posterior*. The guess with the least mean square error is the average
+# of the training images with these weights. A machine that always gives this guess is the *ideal
+# score machine*, IS for short. No network, no training: it is a formula with the training images in
+# it. It reaches the lowest error that is possible on the training task.
+#
+# ## Backward: the ideal machine draws
+#
+# To draw, we start with noise at $t = 1$ and go down in {glue:text}`n_steps` steps. In each step the
+# machine guesses the clean image. We keep as much of the guess as belongs to the next, lower time, and
+# as much of the noise. When do you expect it to have made up its mind?
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-reverse", "caption": "Backward, from noise at the left to the finished picture at the right. Upper row of each pair: the noisy image. Lower row: the machine's guess at the clean image. At first the guess is a blur, the average of a whole class. A few steps later it is one sharp training image, while the row above it is still mostly noise."}, "image": {"alt": "Grid of small pictures in three pairs of rows. In the upper row of a pair noise turns into a garment; in the lower row a blurred garment soon becomes a sharp one."}}
+marks = sorted({round(i * (n_steps - 1) / 7) for i in range(8)})
+reverse = {}
+for y in shown:
+    name = images.class_names[y]
+    for row, along in ((name, seen), (f"guess ({name})", guessed)):
+        reverse[row] = torch.cat([along[marks, y % n_seeds], samples[y % n_seeds][None]])
+image_grid(reverse, [f"t = {times[i]:.2f}" for i in marks] + ["end"])
+
+# %% [markdown]
 # ## When the choice is made
 #
-# How many training images are in play at a given time? The *entropy* of the posterior says. Its unit
-# is the nat, which goes with the natural logarithm. It is easier to read as a number of images: $\exp(\text{entropy})$ is how many
-# equally likely images would leave one as much in doubt. We call it the effective number.
+# How many training images are in play at a given time? The *entropy* of the posterior says. It is easiest to read as a
+# number of images: $\exp(\text{entropy})$ equally likely images would leave one as much in doubt. We call it the
+# effective number.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-entropy", "caption": "Effective number of training images in the posterior along the way: median over the noise images, quartiles as a band. Time runs from right to left. Dashed: the limit below which we call the posterior collapsed. It drops from a whole class to one image while most of the picture is still noise."}, "image": {"alt": "Line plot with logarithmic vertical axis: the effective number of images stays at one for low times and rises to about a thousand at time one."}}
 lines(
@@ -205,36 +191,31 @@ lines(
 )
 
 # %% [markdown]
-# At $t = 1$ the median entropy is {glue:text}`entropy_start:.1f` nats, that is
-# {glue:text}`number_start:.0f` images: nearly the whole class. We call the posterior collapsed when
-# the effective number is below {glue:text}`limit`. That happens at t = {glue:text}`collapse:.2f`
-# [{glue:text}`collapse_low:.2f`, {glue:text}`collapse_high:.2f`] (median over the noise images with
-# 95% bootstrap interval). The first to collapse does so at t = {glue:text}`collapse_first:.2f`, the
-# last at t = {glue:text}`collapse_last:.2f`. The posterior opened again later for
-# {glue:text}`reopened` of the {glue:text}`n_seeds` noise images.
-#
-# At the median time of collapse the noise is {glue:text}`sigma_collapse:.2f` strong and the image is
-# scaled by {glue:text}`alpha_collapse:.2f`. From there on nothing is decided any more. The machine has
-# recognised a training image, or thinks so, and goes straight to it.
+# At first it is nearly the whole class. We call the posterior collapsed when the effective number is below
+# {glue:text}`limit`. In the median that happens at t = {glue:text}`collapse:.2f`, while most of the picture is still
+# noise. From there on nothing is decided any more. The machine has recognised a training image, or thinks so, and goes
+# straight to it.
 #
 # ## What it means
 #
-# **A perfect denoiser only memorises.** It wins the training game by knowing the training images by
-# heart. Yet trained networks draw pictures that they were never shown. So they cannot be perfect.
-# Something keeps them from the best guess, and that something makes them creative. The paper's
-# answer is the architecture: a convolutional network sees only a small window, and does the same in
-# every place. The next chapters put exactly these two limits into the formula and look what happens.
+# A perfect denoiser wins the training game by knowing the training images by heart. Yet trained networks draw pictures
+# that they were never shown. So they cannot be perfect. Something keeps them from the best guess, and that something
+# makes them creative. The paper's answer is the architecture: a convolutional network sees only a small window, and does
+# the same in every place. [The chapter on locality and equivariance](02_locality_and_equivariance) puts exactly these two
+# limits into the formula.
 #
 # ## What could be wrong
 #
-# - **Perfect at what?** The machine is perfect on the training images. On new images it
-#   answers with an old one; the chapter on baselines counts what that costs. A perfect denoiser for *all* garments would draw new
+# - **Perfect at what?** The machine is perfect on the training images. On new images it answers with an old one; [the
+#   chapter on linear filters](13_baselines) counts what that costs. A perfect denoiser for *all* garments would draw new
 #   ones; nobody has it.
-# - **The limits are ours.** A copy is nearer than {glue:text}`copy_limit`, collapse is an effective
-#   number below {glue:text}`limit`. The distances above leave little room for argument. The time of
-#   collapse moves somewhat with the limit.
+# - **The limits are ours.** A copy is nearer than {glue:text}`copy_limit`, collapse is an effective number below
+#   {glue:text}`limit`. The distances above leave little room for argument: the largest is {glue:text}`distance_high:.1e`.
+#   The time of collapse moves somewhat with the limit.
+# - **{glue:text}`n_seeds` pictures.** With so many, the true share of copies lies above {glue:text}`share_low:.0f`% (95%
+#   interval).
 # - **{glue:text}`n_steps` steps.** Large steps carry the noise past points where a finer flow would
 #   have turned. That may change which training image is returned.
-# - **A small training set, one class at a time.** With more images the collapse comes later, but
-#   only slowly, as [the chapter on memorising](10_curse_of_dimensionality) measures. Small garments of 32 x 32 pixels are not
-#   photographs; larger images have more dimensions and should collapse earlier.
+# - **A small training set, one class at a time.** With more images the collapse comes later, but only slowly, as [the
+#   chapter on memorising](10_curse_of_dimensionality) measures. Small garments of 32 x 32 pixels are not photographs;
+#   larger images have more dimensions and should collapse earlier.

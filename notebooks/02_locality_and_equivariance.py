@@ -14,10 +14,12 @@
 # %% [markdown]
 # # What locality and equivariance do
 #
-# The ideal machine of the last chapter only gives back what it was shown. Two limits of a
-# convolutional network change that. It is *local*: a pixel is judged by the window around it. And
-# it is *equivariant*: it does not know where in the picture it is, so what it has learned in one
-# place it applies everywhere. Which of the two makes new pictures? And what are these made of?
+# A perfect denoiser only [gives back what it was shown](01_memorisation). Two limits of a convolutional network change
+# that. It is *local*: a pixel is judged by the window around it. And it is *equivariant*: it does not know where in the
+# picture it is, so what it has learned in one place it applies everywhere. Which of the two makes new pictures? And what
+# are these made of?
+#
+# **Locality makes them, out of small pieces of many training images; equivariance gives it more pieces to choose from.**
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 seed: int = 0  # seed of the first noise image; the others count up from it
@@ -28,6 +30,7 @@ fine_steps: int = 40  # steps they take, at least 20
 
 # %% tags=["hide-input"]
 import torch
+import torch.nn.functional as F
 
 from elslib import EquivariantLocalScore, EquivariantScore, IdealScore, ImageSet, LocalScore, load
 from elslib.analysis.intervals import median_interval, share_interval
@@ -47,21 +50,6 @@ seeds = list(range(seed, seed + n_seeds))
 label = torch.tensor([s % len(images.class_names) for s in seeds])
 noise = initial_noise(seeds, images.pixels.shape[1:])
 of_class = [images.subset(int(y)).pixels for y in label]
-
-# %% [markdown]
-# ## Four machines, one noise
-#
-# All four answer with weighted means of training pixels, of {glue:text}`n_images:s` images. They
-# differ in what they compare.
-#
-# - The *ideal* machine (IS) compares whole images.
-# - The *equivariant* machine (ES) compares whole images with all cyclic shifts of all images.
-# - The *local* machine (LS) compares the window around a pixel with the same place in all images.
-# - The *equivariant local* machine (ELS) compares the window with all places of all images where
-#   the borders look the same.
-#
-# The windows are those that the authors published for a network on these images: from
-# {glue:text}`widest` pixels at high noise down to {glue:text}`narrowest`.
 
 # %% tags=["hide-input"]
 machines = {
@@ -83,34 +71,63 @@ distance = {
 notes = {name: [f"{d:.2f}" for d in found["shift"].tolist()] for name, found in distance.items()}
 image_grid(samples, [images.class_names[int(y)] for y in label], notes)
 
-# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = [["machine", "to the nearest image", "to the nearest shift"]]
+# %% tags=["remove-cell"]
 for name, found in distance.items():
     found = {key: median_interval(values) for key, values in found.items()}
     glue_all({f"{name}_{key}": interval for key, interval in found.items()})
-    table.append([name, *found.values()])
-glue_all(
-    {
-        "n_images": f"{len(images):,}",
-        "n_seeds": n_seeds,
-        "widest": max(scale.windows),
-        "narrowest": min(scale.windows),
-    }
-)
-markdown_table(table, ".3f")
+ends = {"widest": max(scale.windows), "narrowest": min(scale.windows)}
+glue_all(ends | {"n_images": f"{len(images):,}", "n_seeds": n_seeds})
 
 # %% [markdown]
-# *Root mean square distance, pixels from -1 to 1, to the nearest training image of the class:
-# median over {glue:text}`n_seeds` noise images with 95% bootstrap interval.*
+# All four answer with weighted means of training pixels, of {glue:text}`n_images:s` images. They differ in what they
+# compare.
 #
-# Equivariance alone does not create. ES ends {glue:text}`ES_shift:.3f`
-# [{glue:text}`ES_shift_low:.3f`, {glue:text}`ES_shift_high:.3f`] from the nearest shifted training
-# image. Locality does: LS ends {glue:text}`LS_shift:.2f`
-# [{glue:text}`LS_shift_low:.2f`, {glue:text}`LS_shift_high:.2f`] away, and ELS
-# {glue:text}`ELS_shift:.2f` [{glue:text}`ELS_shift_low:.2f`, {glue:text}`ELS_shift_high:.2f`].
-# Equivariance then makes the choice larger: a piece need not stay where it was. A real garment that
-# was not in training is [nearer to the data](01_memorisation), even unshifted: these are new, and strange.
+# - The *ideal* machine (IS) compares whole images.
+# - The *equivariant* machine (ES) compares whole images with all cyclic shifts of all images.
+# - The *local* machine (LS) compares the window around a pixel with the same place in all images.
+# - The *equivariant local* machine (ELS) compares the window with all places of all images where
+#   the borders look the same.
 #
+# Equivariance alone does not create: ES ends at a shifted training image. Locality does: LS ends {glue:text}`LS_shift:.2f`
+# away from the nearest one, with any shift allowed, and ELS {glue:text}`ELS_shift:.2f`. A real garment that was not in
+# training is [nearer to the data](01_memorisation): these are new, and strange.
+#
+# ## Why blindness gives this sum
+#
+# Training asks for the guess with the least mean square error. Whatever the guess may depend on, the best one is the mean
+# of what is possible, given just that. So everything hangs on what a pixel is *given*.
+#
+# 1. *Given the whole noisy image*, the possible pictures are the training images. Each counts by how well it explains the
+#    noise, $w_i \propto \exp(-\lVert x_t - \alpha_t x_0^{(i)} \rVert^2 / 2\sigma_t^2)$, and the mean is that of IS.
+# 2. *Given only the window* around it, a pixel cannot tell apart two noisy images that agree there. What is outside drops
+#    out of the distance; each pixel has weights of its own. That is LS.
+# 3. *Given the window, but not the place*, it cannot tell apart two windows of the same content in different places.
+#    Every place of every training image where such a window could have come from is possible, and counts alike. That is
+#    ELS: the same sum over more patches.
+#
+# Here is that sum for one pixel.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-one-sum", "caption": "One pixel's guess, half way through a drawing. From the left: the noisy picture, with the window of one pixel outlined; the window; the six training patches that explain it best, with their weights. The guess is the mean of all patches' centres, by weight."}, "image": {"alt": "Eight small pictures: a noisy garment with a square outlined, the noisy content of the square, and six small patches of garments that resemble it, each with a number."}}
+half = list(ddim(machines["ELS"], noise[:1], uniform_times(20), label[:1]))[10]
+side, (q, p) = scale.window_at(half.t), (16, 16)
+found = machines["ELS"].posterior(half.x, half.t, int(label[0]), top=6)
+of, reach, noisy = found.origins, side // 2, half.x[0] / half.x[0].abs().max()
+box = noisy.clone()
+for edge in (q - reach - 1, q + reach + 1):
+    box[:, edge, p - reach - 1 : p + reach + 2] = box[:, q - reach - 1 : q + reach + 2, edge] = 1.0
+squares = [noisy[:, q - reach : q + reach + 1, p - reach : p + reach + 1]]
+for k in range(6):
+    i, a, b = (int(some[0, k, q, p]) for some in (of.image, of.row, of.col))
+    squares.append(images.pixels[i, :, a - reach : a + reach + 1, b - reach : b + reach + 1])
+squares = F.interpolate(torch.stack(squares), size=noisy.shape[1:])
+weights = [f"{100 * float(w):.0f}%" for w in of.weight[0, :, q, p]]
+image_grid(
+    {"": torch.cat([box[None], squares])},
+    ["picture", "window", *["patch"] * 6],
+    {"": ["", "", *weights]},
+)
+
+# %% [markdown]
 # ## The smallest world
 #
 # To see the mechanism, take two training images: one all black, one all white. Windows are 3 x 3,
@@ -134,7 +151,6 @@ Toy(seed)
 toy = torch.tensor([-1.0, 1.0], dtype=torch.float64)[:, None, None, None].expand(2, 1, 16, 16)
 toy_machine = EquivariantLocalScore(ImageSet(toy), constant_scale(3), edges="circular")
 toy_noise = initial_noise(range(seed, seed + n_toy), (1, 16, 16)).double()
-
 grids = {
     "equal steps in t": {n: uniform_times(n) for n in (5, 10, 20, 50, 100)},
     "equal factors, to 0.0001": {n: geometric_times(n, schedule, 1e-4) for n in (20, 50, 100)},
@@ -157,7 +173,7 @@ lines(
     "faulty pixels, %",
 )
 
-# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+# %% tags=["remove-cell"]
 table = [["grid", "steps", "pictures with a fault", "faulty pixels"]]
 for (name, n), share in faults.items():
     some = share_interval(int((share > 0).sum()), n_toy)
@@ -166,11 +182,9 @@ for (name, n), share in faults.items():
     end = "fine" if "0.0001" in name else "uniform" if "equal steps" in name else "middle"
     glue_all({f"toy_{end}_{n}": mean, f"toy_{end}_{n}_error": error})
 glue_all({"n_toy": n_toy})
-markdown_table(table, ".2f")
+toy_table = table
 
 # %% [markdown]
-# *{glue:text}`n_toy` noise images. In brackets a 95% Wilson interval; after ± the standard error.*
-#
 # So two things leave faults: large steps, and stopping while there is still noise.
 #
 # ## A certificate for real pictures
@@ -206,7 +220,7 @@ for name in (list(grids)[0], list(grids)[-1]):
     rows |= {name.replace(" ", "\n", 1): x, f"faults,\n{name}": 10 * fault - 1}
 image_grid(rows)
 
-# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+# %% tags=["remove-cell"]
 table = [["steps", "% with a fault above 2/255", "garment alone", "median fault", "% not at rest"]]
 for name, (x, checks) in certificates.items():
     missed, garment = torch.cat([c.fault for c in checks]) > 2 / 255, ~plain(x, window)
@@ -217,21 +231,17 @@ for name, (x, checks) in certificates.items():
     glue_all({key: percent, f"{key}_garment": part, f"{key}_moving": moving[name]})
     table.append([name, percent, part, f"{median_interval(middle):.4f}", moving[name]])
 glue_all({"n_fine": n_fine, "window": window})
-markdown_table(table, ".1f")
+certificate_table = table
 
 # %% [markdown]
-# *Windows of {glue:text}`window` pixels, those of the last step. Last column: pixels of the noisy picture
-# farther than 2/255 from the last estimate. Median over the pictures, with the range of its bootstrap.*
+# After 20 steps {glue:text}`coarse:.0f`% of the pixels are farther than 2/255 from their centre: the last estimate still
+# averages patches. When the noise ends at a ten-thousandth of the picture, it is {glue:text}`fine:.0f`%. We had hoped for
+# less than 1%. Why not?
 #
-# After 20 steps {glue:text}`coarse:.0f`% [{glue:text}`coarse_low:.0f`, {glue:text}`coarse_high:.0f`] of
-# the pixels are farther than 2/255 from their centre, {glue:text}`coarse_garment:.0f`% without the plain
-# background: the last estimate still averages patches. When the noise ends at a ten-thousandth of the
-# picture, it is {glue:text}`fine:.0f`% [{glue:text}`fine_low:.0f`, {glue:text}`fine_high:.0f`], of the
-# garment {glue:text}`fine_garment:.0f`%. We had hoped for less than 1%. Why not? The theorem says what
-# holds *if* the flow comes to rest, and it has not: {glue:text}`fine_moving:.0f`% of the pixels are still on
-# their way, farther off than so little noise explains. A pixel that moves changes its neighbours' windows,
-# and so which patch is nearest to them; they set out anew. Three times as many steps leave
-# {glue:text}`finer:.0f`% [{glue:text}`finer_low:.0f`, {glue:text}`finer_high:.0f`]: mostly the flow itself.
+# The theorem says what holds *if* the flow comes to rest, and it has not: {glue:text}`fine_moving:.0f`% of the pixels are
+# still on their way, farther off than so little noise explains. A pixel that moves changes its neighbours' windows, and
+# so which patch is nearest to them; they set out anew. Three times as many steps change little: it is mostly the flow
+# itself.
 #
 # ## How many pieces?
 #
@@ -254,26 +264,15 @@ for name, found in mosaics.items():
     rows[f"pieces,\n{name}"] = in_colours(torch.cat([part.number for part in found]))
 image_grid(rows)
 
-# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = [["machine", "pieces", "images", "pixels a piece"]]
-for name, found in mosaics.items():
-    count = torch.cat([part.count for part in found]).double()
-    used = torch.cat([part.images for part in found]).double()
-    area = torch.cat([(part.number >= 0).sum(dim=(1, 2)) for part in found]) / count
-    cells = []
-    for key, values, digits in (("pieces", count, 0), ("images", used, 0), ("area", area, 1)):
-        interval = median_interval(values)
-        cells.append(f"{interval:.{digits}f}")
-        glue_all({f"{name}_{key}": interval})
-    table.append([name, *cells])
-markdown_table(table)
+# %% tags=["remove-cell"]
+count = torch.cat([part.count for part in mosaics["ELS"]])
+area = torch.cat([(part.number >= 0).sum((1, 2)) for part in mosaics["ELS"]]) / count
+glue_all({"ELS_area": median_interval(area.double())})
 
 # %% [markdown]
-# *Median over {glue:text}`n_seeds` pictures with 95% bootstrap interval.*
-#
-# Give each pixel of an ELS picture to its nearest patch, and neighbours hardly ever come from the same
-# image: {glue:text}`ELS_images:.0f` images of its class, {glue:text}`ELS_area:.1f` pixels a piece, in the
-# median. With many near ties this says how little any one source matters, not how many there are.
+# Give each pixel of an ELS picture to its nearest patch, and neighbours hardly ever come from the same image: a piece has
+# {glue:text}`ELS_area:.1f` pixels in the median. With many near ties this says how little any one source matters, not how
+# many there are.
 #
 # ## What it means
 #
@@ -281,8 +280,21 @@ markdown_table(table)
 #
 # ## What could be wrong
 #
+# - **Few pictures:** {glue:text}`n_seeds` from noise, {glue:text}`n_fine` with a certificate, {glue:text}`n_toy` toys.
 # - **The last window is small.** Choices made earlier, in wide windows, keep many neighbouring pieces in
 #   agreement; a count at the window of the last step does not show it.
 # - **Near ties.** Where patches are about equally near, which one is named is chance, and may cut a piece.
 # - **Cyclic shifts** wrap garments around the border, as the machine ES must. It looks worse for it.
 # - **The distance to the nearest image** says that a picture is new, not that it is good.
+# - **The windows** are those that the authors published for a network on these images, from {glue:text}`widest` pixels at
+#   high noise down to {glue:text}`narrowest`.
+
+# %% tags=["hide-cell"] mystnb={"markdown_format": "myst", "code_prompt_show": "Faults of the smallest world", "code_prompt_hide": "Faults of the smallest world"}
+markdown_table(toy_table, ".2f")
+
+# %% tags=["hide-cell"] mystnb={"markdown_format": "myst", "code_prompt_show": "Certificates", "code_prompt_hide": "Certificates"}
+markdown_table(certificate_table, ".1f")
+
+# %% [markdown]
+# *Medians with 95% bootstrap intervals, shares with Wilson's, after ± the standard error. "Not at rest" are
+# pixels of the noisy picture farther than 2/255 from the last estimate.*
