@@ -14,18 +14,13 @@
 # %% [markdown]
 # # Does a network use what it could know of its place?
 #
-# Our ResNet looks 8 pixels far. A pixel in the middle of its picture sees no border, and so cannot
-# know where it is. The *UNet* looks 21 pixels far, in a picture of 32. Every pixel sees a border above
-# or below and one at a side. It *could* know its place.
+# Our ResNet looks 8 pixels far. A pixel in the middle of its picture sees no border, and so cannot know where it is. The
+# *UNet* looks 21 pixels far, in a picture of 32. Every pixel sees a border above or below and one at a side. It *could*
+# know its place. Where all training images are aligned that would be useful: an eye belongs where eyes are, and patches
+# from elsewhere only mislead. Does it learn to?
 #
-# That could be useful. Where all training images are aligned, an eye belongs where eyes are, and patches from elsewhere
-# only mislead. The machine that knows its place is LS: it compares a pixel only with the same pixel of the training
-# images. ELS compares it with pixels from all over, and so obeys *equivariance*: move the picture, and the answer moves.
-#
-# For faces the paper reports that its UNet breaks equivariance: LS predicts it better than ELS, while its ResNet is
-# predicted better by ELS. For clothes it reports no difference with the UNet. What do our UNets do? We begin with one
-# that learned clothes, which are centred and fill their frame, and ask in three ways: move a picture and see whom it
-# disturbs; see whether knowing the place would help; and compare what is drawn. Then come digits, emoji and faces.
+# **It does on clothes and digits, which are centred.** There moved pictures disturb the UNet, and the theory that knows
+# places (LS) predicts it nearly as well as the one that does not (ELS), but on none of our networks better.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 resnet: str = "fashion-resnet"  # a zero-padded ResNet in data/networks with an agreement table
@@ -73,6 +68,24 @@ for what, pair in PAIRS.items():
 denoisers, images = theirs["chosen"], known["chosen"]
 schedule, shape = denoisers["UNet"].schedule, images.pixels.shape[1:]
 
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-place", "caption": "Same noise, five answers. Under ELS its agreement r with the ResNet, under the other theories theirs with the UNet."}, "image": {"alt": "Grid of small pictures of clothes, one column for each noise image. Rows: ELS and ResNet, both alike and in pieces; ELS with wide windows, LS and UNet, all three alike, most of them whole pullovers."}}
+noise = initial_noise(range(seed, seed + n_seeds), shape)
+classes = torch.full((n_seeds,), label)
+steps = {"ELS": 20, "ResNet": 150, "ELS, wide": 20, "LS": 20, "UNet": 150}
+drawn = {name: sample(denoisers[name], noise, classes, n) for name, n in steps.items()}
+r = {name: pearson_r(drawn[name], drawn[kind]) for name, (_, kind) in THEORIES.items()}
+notes = {row: [f"r = {value:.2f}" for value in some.tolist()] for row, some in r.items()}
+image_grid(drawn, [f"seed {seed + i}" for i in range(n_seeds)], notes)
+
+# %% [markdown]
+# One column is one noise image; the class is always "{glue:text}`what:s`". ELS and ResNet piece together what nobody could
+# wear. LS, which compares a pixel only with the same pixel of the training images, draws garments, and so does ELS with
+# the wide windows that fit the UNet. Those are the garments that the UNet draws.
+#
+# For faces the paper reports that its UNet breaks equivariance: LS predicts it better than ELS. For clothes it reports no
+# difference. We ask in three ways: move a picture and see whom it disturbs; see whether knowing the place would help; and
+# compare what is drawn.
+
 # %% [markdown]
 # ## Move the picture
 #
@@ -110,24 +123,19 @@ shown = {"moved": moved["chosen", far], "noisy": noisy["chosen", far]}
 shown |= {name: estimates["chosen", name, far] for name in denoisers}
 image_grid({name: some[:5] for name, some in shown.items()})
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-disturbed", "caption": "By which factor the error grows when a picture is moved: median over the pictures, with the 95% bootstrap interval as a band. Who goes by places rises; some of every rise is the border, and the part that was cut off."}, "image": {"alt": "Line plot of relative error against the number of pixels moved, one line each for ELS, ELS with wide windows, LS, ResNet and UNet. LS rises most, then ELS with wide windows, then the UNet; ELS with narrow windows and the ResNet hardly rise."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-disturbed", "caption": "By which factor the error grows when a picture is moved: median over the pictures, with the 95% bootstrap interval as a band. What depends on position rises; some of every rise is the border, and the part that was cut off."}, "image": {"alt": "Line plot of relative error against the number of pixels moved, one line each for ELS, ELS with wide windows, LS, ResNet and UNet. LS rises most, then ELS with wide windows, then the UNet; ELS with narrow windows and the ResNet hardly rise."}}
 curves = {name: Line.through(distances, disturbed["chosen", name]) for name in denoisers}
 axes = ("moved by, pixels", "error / error before it was moved")
 lines(curves, *axes, level=1.0, log=False, bottom=0.5)
 
 # %% [markdown]
 # LS is disturbed: if pictures move by {glue:text}`far` pixels, its error grows by a factor of
-# {glue:text}`chosen_LS_disturbed:.2f` [{glue:text}`chosen_LS_disturbed_low:.2f`,
-# {glue:text}`chosen_LS_disturbed_high:.2f`]. So is the UNet, by {glue:text}`chosen_UNet_disturbed:.2f`
-# [{glue:text}`chosen_UNet_disturbed_low:.2f`, {glue:text}`chosen_UNet_disturbed_high:.2f`]. The ResNet, which *cannot*
-# know its place in the middle, hardly notices, {glue:text}`chosen_ResNet_disturbed:.2f`
-# [{glue:text}`chosen_ResNet_disturbed_low:.2f`, {glue:text}`chosen_ResNet_disturbed_high:.2f`]. So the UNet goes by
-# places.
+# {glue:text}`chosen_LS_disturbed:.2f`. So is the UNet, by {glue:text}`chosen_UNet_disturbed:.2f`. The ResNet, which
+# *cannot* know its place in the middle, hardly notices, {glue:text}`chosen_ResNet_disturbed:.2f`. So the UNet depends on
+# position.
 #
-# ELS with the ResNet's windows comes to {glue:text}`chosen_ELS_disturbed:.2f`
-# [{glue:text}`chosen_ELS_disturbed_low:.2f`, {glue:text}`chosen_ELS_disturbed_high:.2f`], with the UNet's to
-# {glue:text}`chosen_wide_disturbed:.2f` [{glue:text}`chosen_wide_disturbed_low:.2f`,
-# {glue:text}`chosen_wide_disturbed_high:.2f`]. Near a border ELS, too, compares only what lies equally far from it. The
+# ELS with the ResNet's windows comes to {glue:text}`chosen_ELS_disturbed:.2f`, with the UNet's to
+# {glue:text}`chosen_wide_disturbed:.2f`. Near a border ELS, too, compares only what lies equally far from it. The
 # UNet's [window](04_receptive_fields) is {glue:text}`chosen_side:d` pixels wide here. So {glue:text}`sees:.0f`% of all
 # pixels see a border, {glue:text}`sees_both:.0f`% one in each direction. With such windows ELS knows places as well.
 #
@@ -153,14 +161,10 @@ lines(curves, "time t (0 = image, 1 = noise)", "error / error of ELS")
 
 # %% [markdown]
 # Seeing far would help, and helps the UNet. In strong noise, at t = {glue:text}`high`, the error of LS is
-# {glue:text}`LS_relative:.2f` [{glue:text}`LS_relative_low:.2f`, {glue:text}`LS_relative_high:.2f`] of that of ELS with
-# narrow windows. That of the UNet is {glue:text}`UNet_relative:.2f` [{glue:text}`UNet_relative_low:.2f`,
-# {glue:text}`UNet_relative_high:.2f`], of ELS with wide windows {glue:text}`wide_relative:.2f`
-# [{glue:text}`wide_relative_low:.2f`, {glue:text}`wide_relative_high:.2f`], of the ResNet
-# {glue:text}`ResNet_relative:.2f` [{glue:text}`ResNet_relative_low:.2f`, {glue:text}`ResNet_relative_high:.2f`]. LS and
-# ELS with wide windows both see far and know places. Which of the two helps this does not say. In weak noise, at t =
-# {glue:text}`low`, both networks are better than ELS, the ResNet with {glue:text}`ResNet_weak:.2f`
-# [{glue:text}`ResNet_weak_low:.2f`, {glue:text}`ResNet_weak_high:.2f`] of its error.
+# {glue:text}`LS_relative:.2f` of that of ELS with narrow windows. That of the UNet is {glue:text}`UNet_relative:.2f`,
+# of ELS with wide windows {glue:text}`wide_relative:.2f`, of the ResNet {glue:text}`ResNet_relative:.2f`. LS and ELS
+# with wide windows both see far and know places. Which of the two helps this does not say. In weak noise, at t =
+# {glue:text}`low`, both networks are better than ELS, the ResNet with {glue:text}`ResNet_weak:.2f` of its error.
 #
 # ## What they draw
 #
@@ -168,25 +172,10 @@ lines(curves, "time t (0 = image, 1 = noise)", "error / error of ELS")
 # samples were drawn of each, of those in this chapter {glue:text}`n_copies` in all, and {glue:text}`copies` of them
 # nearly copy a training image.
 #
-# Now from noise to picture, as in [the chapter on pairs](05_theory_and_network). One column is one
-# noise image; the class is always "{glue:text}`what:s`". ELS and ResNet piece together what nobody could
-# wear. LS, and ELS with wide windows, draw garments, and those are the ones that the UNet draws.
-
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-place", "caption": "Same noise, five answers. Under ELS its agreement r with the ResNet, under the other theories theirs with the UNet."}, "image": {"alt": "Grid of small pictures of clothes, one column for each noise image. Rows: ELS and ResNet, both alike and in pieces; ELS with wide windows, LS and UNet, all three alike, most of them whole pullovers."}}
-noise = initial_noise(range(seed, seed + n_seeds), shape)
-classes = torch.full((n_seeds,), label)
-steps = {"ELS": 20, "ResNet": 150, "ELS, wide": 20, "LS": 20, "UNet": 150}
-drawn = {name: sample(denoisers[name], noise, classes, n) for name, n in steps.items()}
-r = {name: pearson_r(drawn[name], drawn[kind]) for name, (_, kind) in THEORIES.items()}
-notes = {row: [f"r = {value:.2f}" for value in some.tolist()] for row, some in r.items()}
-image_grid(drawn, [f"seed {seed + i}" for i in range(n_seeds)], notes)
-
-# %% [markdown]
-# Over all {glue:text}`n_new` samples of `elslib agree`, ten of each class, each theory with the windows of the
-# network it is compared with, r of LS minus that of ELS is {glue:text}`chosen_ResNet_gap:+.2f`
-# [{glue:text}`chosen_ResNet_gap_low:+.2f`, {glue:text}`chosen_ResNet_gap_high:+.2f`] with the ResNet and
-# {glue:text}`chosen_UNet_gap:+.2f` [{glue:text}`chosen_UNet_gap_low:+.2f`, {glue:text}`chosen_UNet_gap_high:+.2f`]
-# with the UNet, in the median. LS is closer to the UNet on a share of {glue:text}`chosen_UNet_ahead:.2f` of them.
+# Over all {glue:text}`n_new` samples of `elslib agree`, ten of each class, each theory with the windows of the network
+# it is compared with, r of LS minus that of ELS is {glue:text}`chosen_ResNet_gap:+.2f` with the ResNet and
+# {glue:text}`chosen_UNet_gap:+.2f` with the UNet, in the median. LS is closer to the UNet on a share of
+# {glue:text}`chosen_UNet_ahead:.2f` of them.
 #
 # ## Digits and emoji
 #
@@ -237,24 +226,19 @@ glue_all(
 # *First by which factor the error of each grows when pictures are moved by {glue:text}`far:d` pixels, at t =
 # {glue:text}`time`. Then r of LS with the network minus r of ELS with it. Medians with 95% bootstrap intervals.*
 #
-# The UNet of digits goes by places, too. Moved pictures disturb it by a factor of
-# {glue:text}`digits_UNet_disturbed:.2f` [{glue:text}`digits_UNet_disturbed_low:.2f`,
-# {glue:text}`digits_UNet_disturbed_high:.2f`], picture by picture {glue:text}`digits_paired:.2f`
-# [{glue:text}`digits_paired_low:.2f`, {glue:text}`digits_paired_high:.2f`] times as much as the ResNet. LS trails by
-# little, and is closer than ELS on a share of {glue:text}`digits_UNet_ahead:.2f` of the noise images. ELS with the
-# UNet's windows comes to {glue:text}`digits_wide_disturbed:.2f` [{glue:text}`digits_wide_disturbed_low:.2f`,
-# {glue:text}`digits_wide_disturbed_high:.2f`]; at this noise level they are only {glue:text}`digits_side:d` pixels
-# wide, for emoji {glue:text}`emoji_side:d`.
+# The UNet of digits depends on position, too. Moved pictures disturb it by a factor of
+# {glue:text}`digits_UNet_disturbed:.2f`, picture by picture {glue:text}`digits_paired:.2f` times as much as the ResNet.
+# LS trails by little, and is closer than ELS on a share of {glue:text}`digits_UNet_ahead:.2f` of the noise images. ELS
+# with the UNet's windows comes to {glue:text}`digits_wide_disturbed:.2f`; at this noise level they are only
+# {glue:text}`digits_side:d` pixels wide, for emoji {glue:text}`emoji_side:d`.
 #
-# The UNet of emoji of all kinds is not disturbed here: {glue:text}`emoji_UNet_disturbed:.2f`
-# [{glue:text}`emoji_UNet_disturbed_low:.2f`, {glue:text}`emoji_UNet_disturbed_high:.2f`], LS
-# {glue:text}`emoji_LS_disturbed:.2f` [{glue:text}`emoji_LS_disturbed_low:.2f`,
-# {glue:text}`emoji_LS_disturbed_high:.2f`].
+# The UNet of emoji of all kinds is not disturbed here: {glue:text}`emoji_UNet_disturbed:.2f`, LS
+# {glue:text}`emoji_LS_disturbed:.2f`.
 #
 # ## And faces?
 #
-# We have small ones: {glue:text}`n_faces` smileys among our emoji, round, centred, eyes above the mouth.
-# The networks learned emoji of all kinds and are told the kind.
+# We have small ones: {glue:text}`n_faces` smileys among our emoji, round, centred, eyes above the mouth. The networks
+# learned emoji of all kinds and are told the kind.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-faces", "caption": "Smileys: same noise, five answers, as above."}, "image": {"alt": "Grid of small colour pictures, one column for each noise image. Rows: ELS, yellow patchworks of any outline; ResNet, much the same, blurred; ELS with wide windows, patchworks too; LS, round yellow faces with stray patches; UNet, blurred yellow faces, some of them round."}}
 emoji = {kind: read_pictures(name) for kind, name in FACES.items()}
@@ -272,21 +256,20 @@ image_grid({row: some[:n_seeds] for row, some in drawn.items()}, (), notes)
 # %% [markdown]
 # LS knows that a face is round, and where its eyes belong. ELS does not, nor does the ResNet. Of those by the UNet some
 # are round, as most by LS are, others as odd as those of ELS. Over {glue:text}`n_drawn` smileys r of LS minus that of
-# ELS is {glue:text}`faces_ResNet:+.2f` [{glue:text}`faces_ResNet_low:+.2f`, {glue:text}`faces_ResNet_high:+.2f`] for
-# the ResNet and {glue:text}`faces_UNet:+.2f` [{glue:text}`faces_UNet_low:+.2f`, {glue:text}`faces_UNet_high:+.2f`] for
-# the UNet. LS trails by less with the UNet: the direction of the paper's result. But it trails.
+# ELS is {glue:text}`faces_ResNet:+.2f` for the ResNet and {glue:text}`faces_UNet:+.2f` for the UNet. LS trails by less
+# with the UNet: the direction of the paper's result. But it trails.
 #
 # ## What it means
 #
 # A UNet can know its place. Those of clothes and digits use it, that of emoji perhaps where faces are concerned. For
 # clothes we find what the paper finds: LS and ELS predict the UNet about equally well. Here this does not say that it
-# is equivariant. It is not, and ELS with windows like these is not either. No network of ours is predicted *better*
-# by LS, as the paper's of faces is. So there we find the direction, but not the size.
+# is equivariant. It is not, and ELS with windows like these is not either. No network of ours is predicted *better* by
+# LS, as the paper's of faces is. So there we find the direction, but not the size.
 #
 # Being *able* to break equivariance is not yet breaking it. An earlier UNet of clothes, of the same build but trained
 # with plain errors, for longer, was not disturbed by moved pictures, and LS trailed far. In strong noise it looked no
-# farther than the ResNet. What it lacked, it seems, were [relative errors](17_where_they_part): where noise is
-# strong, places tell. But its rate of learning was another one, too.
+# farther than the ResNet. What it lacked, it seems, were [relative errors](17_where_they_part): where noise is strong,
+# places tell. But its rate of learning was another one, too.
 #
 # ## What could be wrong
 #

@@ -14,19 +14,13 @@
 # %% [markdown]
 # # Why small windows keep the machine from memorising
 #
-# The ideal machine compares whole images, and returns training images. The local machine (ELS) uses
-# the same formula with the same training images, but compares small windows, and draws new pictures.
-# Why does a small window make such a difference?
+# The ideal machine compares whole images, and returns training images. The local machine (ELS) uses the same formula with
+# the same training images, but compares small windows, and draws new pictures. Why does a small window make such a
+# difference?
 #
-# Here is the idea. An image has many pixels, and each noisy pixel is a clue. A thousand weak clues
-# together single out one training image, even in strong noise. This is the *curse of dimensionality*:
-# in high dimension everything is far from everything else, so the nearest thing wins clearly. Nine
-# pixels are only nine clues. Under the same noise thousands of patches fit them about equally well. The
-# machine then averages over many patches and cannot copy any one of them.
-#
-# The noise falls while a picture is drawn, so every clue becomes clearer. To stay undecided, the
-# machine must look at fewer and fewer pixels. The windows measured on networks do shrink. Do they
-# shrink fast enough?
+# **Because few pixels are few clues.** A thousand weak clues single out one training image even in strong noise; nine
+# clues fit thousands of patches about equally well. And as the noise falls and each clue becomes clearer, the windows of
+# networks shrink just fast enough to stay undecided.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 seed: int = 0  # chooses the held-out images and the noise, at least 0
@@ -55,25 +49,6 @@ windows = [3, 5, 7, 9, 11, 13, 15, 17, None]  # None: the whole image
 sizes = [n_map // 10, n_map // 3, n_map, n_all]
 names = [str(window or "whole") for window in windows]
 middle = slice(8, 24)  # here even the largest window stays inside the image
-
-# %% [markdown]
-# ## The measurement
-#
-# We take {glue:text}`n_images` test images that are in no training set, of all classes in turn, add
-# noise, and hand them to the machine with its training images of the same class. For each pixel it
-# has a *posterior*: the probability of each training patch to be the one under the noise. The
-# entropy of the posterior, in nats, says how undecided it is. As before we read it as an *effective
-# number* of patches, $\exp(\text{entropy})$.
-#
-# Our rule: a pixel is **memorised** when fewer than {glue:text}`threshold:g` patches are effectively
-# in play. Then its value is copied from one place of one training image, together with its whole
-# window.
-#
-# Two choices keep this honest. We count only pixels on the garment. In the plain background
-# thousands of patches are exactly equal, so their number says nothing. And we
-# count only the middle {glue:text}`side` x {glue:text}`side` pixels. There even a window of
-# {glue:text}`largest` lies inside the image, so all windows are judged on the same pixels. That leaves
-# {glue:text}`pixels:s` pixels. Each image counts once, by the median over its pixels.
 
 # %% tags=["hide-input"]
 label = torch.arange(n_images) % len(images.class_names)
@@ -104,12 +79,6 @@ for y in label.unique().tolist():
                 undecided = (pixels >= math.log(threshold)).double()
                 above[: len(some), k, j, image] = 100 * undecided.mean(dim=1)
 
-# %% [markdown]
-# ## The map
-#
-# Every cell of the map is one window at one noise level. Noise rises to the right, windows grow
-# upwards, the top row compares whole images. Blue means that one patch has won.
-
 # %% tags=["remove-cell"]
 path = [windows.index(scale.window_at(t)) for t in times]
 typical_number = entropy[2].quantile(0.5, dim=2).exp()
@@ -133,8 +102,13 @@ heat_map(
 )
 
 # %% [markdown]
+# Every cell of the map is one window at one noise level. Noise rises to the right, windows grow upwards, the top row
+# compares whole images. Dark means that one patch has won. Take the top row first: comparing whole images, the machine has
+# memorised once the noise has fallen to t = {glue:text}`collapse_map:.2f`. Further down memorisation sets in later. With a
+# window of 3 the median image stays undecided down to the lowest noise we looked at.
+#
 # Here is one pixel of such an image. Take the noise away, or let the window grow: the weights of the
-# training patches gather on fewer and fewer, and at last on one.
+# training patches gather on fewer and fewer, and at last on one. Which of the two does it faster?
 
 # %% tags=["hide-input"]
 subjects = [
@@ -144,18 +118,21 @@ subjects = [
 OnePixel(subjects, schedule, times, windows, typical_number, [windows[k] for k in path])
 
 # %% [markdown]
-# Take the top row of the map first. Comparing whole images, the machine has memorised once the noise has fallen
-# to t = {glue:text}`collapse_map:.2f` [{glue:text}`collapse_map_low:.2f`,
-# {glue:text}`collapse_map_high:.2f`] (median over the images, 95% bootstrap interval). Further down
-# memorisation sets in later. With a window of {glue:text}`largest` it is at
-# t = {glue:text}`onset_largest:.2f` [{glue:text}`onset_largest_low:.2f`,
-# {glue:text}`onset_largest_high:.2f`]. With a window of 3 the median image stays undecided down to
-# the lowest noise we looked at, t = {glue:text}`t_low`: there {glue:text}`number_three:.0f` patches
-# [{glue:text}`number_three_low:.0f`, {glue:text}`number_three_high:.0f`] are in play.
+# ## How it was measured
+#
+# We take {glue:text}`n_images` test images that are in no training set, of all classes in turn, add noise, and hand them
+# to the machine with its training images of the same class. For each pixel it has a *posterior*: the probability of each
+# training patch to be the one under the noise. The entropy of the posterior says how undecided it is, read as an
+# *effective number* of patches, $\exp(\text{entropy})$. A pixel is **memorised** when fewer than
+# {glue:text}`threshold:g` patches are effectively in play: then its value is copied from one place of one training image.
+#
+# Two choices keep this honest. Only pixels on the garment count; in the plain background thousands of patches are exactly
+# equal, so their number says nothing. And only the middle {glue:text}`side` x {glue:text}`side` pixels count, where even a
+# window of {glue:text}`largest` lies inside the image. Each image counts once, by the median over its pixels.
 #
 # ## The schedule keeps away from the border
 #
-# The circles are the windows that the authors found for their zero-padded residual network on
+# The circles on the map are the windows that the authors found for their zero-padded residual network on
 # FashionMNIST. Nobody chose them to avoid memorisation; they are where theory and network agree best.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-path", "caption": "Effective number of patches along the published windows, and of images for whole images, for a small and a large training set: medians over the images, for the large set with the 95% bootstrap interval as a band. Dashed: the threshold of memorisation. Whole images fall below it early. The schedule stays above, with either training set."}, "image": {"alt": "Line plot with logarithmic vertical axis. Two lines for the schedule stay well above the dashed line at all times; two lines for whole images reach one at middle times."}}
@@ -216,23 +193,14 @@ glue_all(
 )
 
 # %% [markdown]
-# With {glue:text}`n_all` training images of a class, the least undecided moment of the schedule is
-# t = {glue:text}`t_fewest`: {glue:text}`fewest:.0f` patches [{glue:text}`fewest_low:.0f`,
-# {glue:text}`fewest_high:.0f`] are in play at the median pixel of the median image. Counted by
-# pixels, the schedule is worst at t = {glue:text}`t_worst`: there {glue:text}`share_worst:.0f`%
-# [{glue:text}`share_worst_low:.0f`%, {glue:text}`share_worst_high:.0f`%] of an image's pixels are not
-# memorised. {glue:text}`safe` of {glue:text}`n_images` images (95% interval of the share:
-# {glue:text}`safe_low:.0f`% to {glue:text}`safe_high:.0f`%) have an undecided median pixel at all
-# {glue:text}`n_times` noise levels. Compared as whole images, {glue:text}`whole_memorised` of
-# {glue:text}`n_images` are memorised at some level. So the claim holds for the typical pixel, though
-# not for every pixel, down to the lowest noise that we looked at.
+# With {glue:text}`n_all` training images of a class, {glue:text}`safe` of {glue:text}`n_images` images have an undecided
+# median pixel at all {glue:text}`n_times` noise levels. Compared as whole images, {glue:text}`whole_memorised` are memorised
+# at some level. The claim holds for the typical pixel, not for every one: at the worst moment, t = {glue:text}`t_worst`,
+# {glue:text}`share_worst:.0f`% of an image's pixels are undecided.
 #
-# From t = 0.5 down the noise falls a lot, but the windows fall with it. The median number of
-# patches in play stays between {glue:text}`steady_low:.0f` and {glue:text}`steady_high:.0f`.
-#
-# A window that does *not* shrink would not do. If it stayed at {glue:text}`largest`, then with
-# {glue:text}`n_map` images of a class, at t = {glue:text}`t_low`, {glue:text}`share_wide:.0f`% [{glue:text}`share_wide_low:.0f`%,
-# {glue:text}`share_wide_high:.0f`%] of an image's pixels would be undecided.
+# From t = 0.5 down the noise falls a lot, but the windows fall with it: the median number of patches in play stays between
+# {glue:text}`steady_low:.0f` and {glue:text}`steady_high:.0f`. A window that does *not* shrink would not do. If it stayed
+# at {glue:text}`largest`, only {glue:text}`share_wide:.0f`% of an image's pixels would be undecided in the end.
 #
 # ## More data help, but slowly
 #
@@ -241,12 +209,9 @@ glue_all(
 # missing is the entropy, about $\max(0, \ln N - I)$. Memorisation sets in when $I$ reaches $\ln N$
 # (Hunt, Kamb and Ganguli, arXiv:2607.08041). So ten times the data buy {glue:text}`log_ratio:.1f` nats, no more.
 #
-# Far from the threshold that is what we find. From {glue:text}`n_few` to {glue:text}`n_map` images
-# the entropy rises by {glue:text}`gain_far:.2f` nats (median; quartiles
-# {glue:text}`gain_far_low:.2f` and {glue:text}`gain_far_high:.2f`) in cells where at least ten
-# patches are in play even with the smaller set. For whole images at t = 0.5, below or near
-# the threshold, it rises by only {glue:text}`gain_whole:.2f` [{glue:text}`gain_whole_low:.2f`,
-# {glue:text}`gain_whole_high:.2f`].
+# Far from the threshold that is what we find: from {glue:text}`n_few` to {glue:text}`n_map` images the entropy rises by
+# {glue:text}`gain_far:.2f` nats. For whole images at t = 0.5, near the threshold or below it, it rises by only
+# {glue:text}`gain_whole:.2f`.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-onset", "caption": "Where memorisation sets in, for three sizes of the training set: median over the images. The whole image is drawn at its side, 32. Ten times the data move the border a little to the left. No mark: no onset down to the lowest noise we looked at. The published windows lie below and to the right."}, "image": {"alt": "Line plot of window side against time. Three lines close together rise to the right; the line of published windows stays below them."}}
 sides = [window or 32 for window in windows]
@@ -260,11 +225,8 @@ lines(
 )
 
 # %% [markdown]
-# For whole images the onset moves from t = {glue:text}`collapse_few:.2f`
-# [{glue:text}`collapse_few_low:.2f`, {glue:text}`collapse_few_high:.2f`] with {glue:text}`n_few` images
-# to {glue:text}`collapse_all:.2f` [{glue:text}`collapse_all_low:.2f`,
-# {glue:text}`collapse_all_high:.2f`] with {glue:text}`n_all`. Making the window smaller does far more
-# than adding data. (Onsets are read between few noise levels: trust the direction, not the pace.)
+# Making the window smaller does far more than adding data. (Onsets are read between few noise levels: trust the direction,
+# not the pace.)
 #
 # ## What it means
 #

@@ -14,10 +14,11 @@
 # %% [markdown]
 # # A sweep worth reading
 #
-# A theory should have no screw that somebody turned until it fitted. Ours has three that could be
-# turned: the side of its windows, the number of training images it may look at, and the number of its
-# steps. The windows were measured on the network, the images are all that the network saw, twenty
-# steps are the paper's choice. What if we turn them? `elslib sweep` ran this page over three grids.
+# A theory should have no screw that somebody turned until it fitted. Ours has three that could be turned: the side of its
+# windows, the number of training images it may look at, and the number of its steps. What if we turn them?
+#
+# **It gets worse or stays as it is.** The windows that were measured on the network are the best ones, a few dozen images
+# of a class are nearly as good as all, and twenty steps are enough.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 network: str = "fashion-resnet"  # a network in data/networks with calibrated windows
@@ -51,13 +52,6 @@ denoiser, images = load_network(network), training_images(network)
 scale = load_scale(network, machine).scaled(window_factor)
 schedule, shape = denoiser.schedule, images.pixels.shape[1:]
 
-# %% [markdown]
-# ## One point
-#
-# A point is one setting of the three. Theory and network each draw a picture from the same noise, and
-# Pearson's r says how alike they are, as in [the chapter on agreement](06_agreement). The network takes
-# {glue:text}`fast` steps and {glue:text}`slow`. Here are {glue:text}`n_here` noise images, computed now.
-
 # %% tags=["hide-input"]
 tables = []
 for label, some in batches(range(seed, seed + n_seeds), denoiser.config.classes):
@@ -83,7 +77,7 @@ glue_all(
     }
 )
 
-# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+# %% tags=["remove-cell"]
 if sweeps not in ("windows,images,steps", "none"):
     raise ValueError(f"sweeps must be 'windows,images,steps' or 'none', got {sweeps!r}.")
 names = sweeps.split(",") if sweeps != "none" else []
@@ -91,23 +85,6 @@ kept = read_sweep(*names)
 kept = kept[kept.network == network]
 point = Point(network, machine, window_factor, n_images, theory_steps)
 before = {(one.seed, one.network_steps): one.r for one in at_point(kept, point).itertuples()}
-table = [["seed", "network's steps", "r, in the sweep", "r, now"]]
-for row in rows.itertuples():
-    old = before.get((row.seed, row.network_steps))
-    if old is not None and abs(row.r - old) > 5e-3:
-        raise AssertionError(f"seed {row.seed}: r is {row.r} now, {old} in the sweep")
-    shown = "not in it" if old is None else f"{old:.4f}"
-    table.append([row.seed, row.network_steps, shown, row.r])
-markdown_table(table, ".4f")
-
-# %% [markdown]
-# If a number differed by more than 0.005 from the earlier run, this page would not be built.
-#
-# ## Are the calibrated windows the best ones?
-#
-# The windows were found by comparing *single steps* of theory and network, on noise that is used
-# nowhere else. Nobody looked at finished pictures. So we multiply all sides by one factor, round to
-# odd sides, and draw pictures. If the windows mean what we say they mean, a factor of 1 must be best.
 
 # %% tags=["remove-cell"]
 base = Point(network, "els", 1.0, 0, 20)
@@ -135,7 +112,7 @@ lines(
     xticks=drawn["window_factor", "ELS"].x,
 )
 
-# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+# %% tags=["remove-cell"]
 table = [["factor", "sides", "r of ELS", "less than at factor 1 by", "r of LS"]]
 drops = {}
 if len(kept):
@@ -159,31 +136,25 @@ if len(kept):
             "ideal": median_interval(ideal),
         }
     )
-markdown_table(table, ".2f")
+factor_table = table
 
 # %% [markdown]
-# *Sides of the windows from the lowest to the highest noise; median r with 95% bootstrap interval over
-# {glue:text}`n_swept` noise images, network with {glue:text}`slow` steps; differences seed by seed.*
+# ## Are the calibrated windows the best ones?
 #
-# They are. At a factor of 1 ELS has a median r of {glue:text}`r_base:.2f` [{glue:text}`r_base_low:.2f`,
-# {glue:text}`r_base_high:.2f`]. A factor of 0.75 costs {glue:text}`drop_0.75:.3f`
-# [{glue:text}`drop_0.75_low:.3f`, {glue:text}`drop_0.75_high:.3f`], a factor of 1.5
-# {glue:text}`drop_1.5:.3f` [{glue:text}`drop_1.5_low:.3f`, {glue:text}`drop_1.5_high:.3f`]. Of the
-# factors tried, 1 is the best on {glue:text}`n_best` of {glue:text}`n_swept` noise images. LS has windows
-# calibrated on its own, and its curve is highest at the same place.
+# The windows were found by comparing *single steps* of theory and network, on noise that is used nowhere else. Nobody
+# looked at finished pictures. So all sides are multiplied by one factor and rounded to odd sides. If the windows mean what
+# we say they mean, a factor of 1 must be best. It is, on {glue:text}`n_best` of {glue:text}`n_swept` noise images. LS has
+# windows calibrated on its own, and its curve is highest at the same place.
 #
-# So the windows are no knob that was set until the pictures matched. They were read off the network
-# one step at a time, and turn out to be the ones that draw its pictures. Wide windows fail in the
-# way one expects: at a factor of {glue:text}`widest:g` most are wider than the image, where ELS and LS are
-# one machine, close to the ideal one, and r falls to {glue:text}`r_widest:.2f` [{glue:text}`r_widest_low:.2f`,
-# {glue:text}`r_widest_high:.2f`]. The ideal machine itself has {glue:text}`ideal:.2f`
-# [{glue:text}`ideal_low:.2f`, {glue:text}`ideal_high:.2f`].
+# So the windows are no knob that was set until the pictures matched. They were read off the network one step at a time,
+# and turn out to be the ones that draw its pictures. Wide windows fail in the way one expects: at a factor of
+# {glue:text}`widest:g` most are wider than the image, where ELS and LS are one machine, close to the ideal one.
 #
 # ## How many images does the theory need?
 #
 # The network saw {glue:text}`all_images:s` images, about {glue:text}`n_all` of each class. Let it be as
 # it is, and give ELS only the first few of the class. Each image has hundreds of patches, and ELS may
-# use a patch at other places than its own. So a few images may already hold most of what it needs.
+# use a patch at other places than its own. How many images will it take?
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-few-images", "caption": "Agreement with the same network when the theory has fewer images of each class: median r over the noise images with its 95% bootstrap interval as a band. The windows are the calibrated ones. Single mark: the point computed on this page, from fewer noise images, so it need not lie on the line."}, "image": {"alt": "Line plot of agreement against number of training images on a logarithmic axis, with a band. It rises steeply over the first ten images and is level from thirty on."}}
 lines(
@@ -195,10 +166,8 @@ lines(
 )
 
 # %% [markdown]
-# It does. With {glue:text}`n_few` images of a class, out of about {glue:text}`n_all`, the median r is
-# {glue:text}`r_few:.2f` [{glue:text}`r_few_low:.2f`, {glue:text}`r_few_high:.2f`]; all of them add
-# {glue:text}`missing:.3f` [{glue:text}`missing_low:.3f`, {glue:text}`missing_high:.3f`], seed by seed.
-# A single image gives {glue:text}`r_one:.2f` [{glue:text}`r_one_low:.2f`, {glue:text}`r_one_high:.2f`].
+# A single image of the class already gives r = {glue:text}`r_one:.2f`. With {glue:text}`n_few` images it is
+# {glue:text}`r_few:.2f`, and all the others add almost nothing.
 #
 # This does not mean that a network needs only a handful of images to learn. It means that the patches
 # of a few shirts are about the patches of all shirts, on images as plain as these. For the
@@ -223,23 +192,26 @@ lines(
 )
 
 # %% [markdown]
-# Not as a rule. Let the theory take {glue:text}`most_steps` steps instead of {glue:text}`usual_steps`, and r with the
-# {glue:text}`slow`-step network changes by {glue:text}`gain_150:+.3f` [{glue:text}`gain_150_low:+.3f`,
-# {glue:text}`gain_150_high:+.3f`], with the {glue:text}`fast`-step network by {glue:text}`gain_20:+.3f`
-# [{glue:text}`gain_20_low:+.3f`, {glue:text}`gain_20_high:+.3f`] (median over the noise images, each with itself). As
-# to the network's own steps, r with {glue:text}`slow` minus r with {glue:text}`fast` is {glue:text}`gap:+.3f`
-# [{glue:text}`gap_low:+.3f`, {glue:text}`gap_high:+.3f`]. That is not certain here; over [a hundred noise
-# images](06_agreement) it is. If the theory takes only {glue:text}`least_steps` steps, it is
-# {glue:text}`gap_least:+.3f` [{glue:text}`gap_least_low:+.3f`, {glue:text}`gap_least_high:+.3f`].
+# Not as a rule. Only very few steps of the theory go better with few of the network. At twenty the theory is as good as
+# finished: with {glue:text}`most_steps` steps r changes by {glue:text}`gain_150:+.3f`. The network is not: with more steps
+# its pictures move towards the theory. [The chapter on where they part](17_where_they_part) finds, for a network trained
+# with plain errors, that it is the first step which has to be short.
 #
-# So only very few steps of the theory go better with few of the network. At twenty the theory is as good as finished,
-# and the network is not: with more its pictures move towards the theory. [The chapter on where they part](17_where_they_part) finds,
-# for a network trained with plain errors, that it is the first step which has to be short.
+# ## What could be wrong
 #
-# ## The commands
+# - **Few seeds.** Each point has {glue:text}`n_swept` noise images, the same ones at each, so differences
+#   between points are surer than the bands look.
+# - **One network, one factor for all noise levels.** Windows that are too wide early and too narrow
+#   late could do better together than either alone; there are too many such tables to try them all.
+# - **The first images of each class**, always the same ones. Others would give somewhat other numbers,
+#   and with few images other windows might be better.
 #
-# This is what was run, from the root of the repository. Each writes `data/sweeps/12_sweep/sweep.csv`, and
-# `sweep.json` with the grid, the versions and the time; both were then copied to `data/results/`.
+# ## How it was run
+#
+# `elslib sweep` ran this page over three grids. A point is one setting of the three screws: theory and network each draw a
+# picture from the same noise, and Pearson's r says how alike they are, as in [the chapter on agreement](06_agreement).
+# These are the commands, from the root of the repository. Each writes `data/sweeps/12_sweep/sweep.csv`, and `sweep.json`
+# with the grid, the versions and the time; both were then copied to `data/results/`.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 records = [json.loads(sweep_path(name).with_suffix(".json").read_text()) for name in names]
@@ -288,13 +260,23 @@ if len(kept):
 # did other work too. Each row of the csv has the commit and the seconds of its run, and a key: a hash
 # of notebook, library, data and parameters. This page got its text later, so today's keys are others
 # and `elslib sweep` would compute all again: it cannot know that only words changed. What holds the
-# numbers and the code together is the check at the top of this page.
-#
-# ## What could be wrong
-#
-# - **Few seeds.** Each point has {glue:text}`n_swept` noise images, the same ones at each, so differences
-#   between points are surer than the bands look.
-# - **One network, one factor for all noise levels.** Windows that are too wide early and too narrow
-#   late could do better together than either alone; there are too many such tables to try them all.
-# - **The first images of each class**, always the same ones. Others would give somewhat other numbers,
-#   and with few images other windows might be better.
+# numbers and the code together is one point of the grid, computed anew with {glue:text}`n_here` noise images while this
+# page is built. If a number differed by more than 0.005 from the earlier run, it would not be built.
+
+# %% tags=["hide-cell"] mystnb={"markdown_format": "myst", "code_prompt_show": "The point computed anew", "code_prompt_hide": "The point computed anew"}
+table = [["seed", "network's steps", "r, in the sweep", "r, now"]]
+for row in rows.itertuples():
+    old = before.get((row.seed, row.network_steps))
+    if old is not None and abs(row.r - old) > 5e-3:
+        raise AssertionError(f"seed {row.seed}: r is {row.r} now, {old} in the sweep")
+    shown = "not in it" if old is None else f"{old:.4f}"
+    table.append([row.seed, row.network_steps, shown, row.r])
+markdown_table(table, ".4f")
+
+
+# %% tags=["hide-cell"] mystnb={"markdown_format": "myst", "code_prompt_show": "All factors", "code_prompt_hide": "All factors"}
+markdown_table(factor_table, ".2f")
+
+# %% [markdown]
+# *Sides of the windows from the lowest to the highest noise; median r with 95% bootstrap interval, network with
+# {glue:text}`slow` steps; differences seed by seed.*

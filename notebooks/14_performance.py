@@ -19,6 +19,10 @@
 # fits. Average the patches' centre pixels.
 #
 # How many comparisons is it, and how can a laptop do them all in seconds, leaving none out?
+#
+# **By computing nothing twice.** The windows of neighbouring pixels overlap, so the squared difference of two pixels is
+# needed by many windows at once: it is computed once, summed as the window slides, and weighed as it comes. The sum stays
+# exact, to rounding.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 seed: int = 0  # seed of the noise in the picture and in the live check

@@ -17,6 +17,9 @@
 # The theory is a sum over the training set. The sets in this book are small, those of real image
 # generators are not. Is the formula then a toy? Here is what a million and a billion images would
 # take: measured where we could, worked out where we could not.
+#
+# **Much computing, little memory, and no approximation.** The sum over a set is put together exactly from the sums over
+# its parts, so that any number of machines can share the work.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 schedule_of: str = "fmnist-resnet-zeros"  # the published windows that are used
