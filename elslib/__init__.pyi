@@ -3,6 +3,8 @@
 from .analysis.agreement import agree as agree
 from .analysis.agreement import compare as compare
 from .analysis.agreement import draw as draw
+from .analysis.attribution import attribute as attribute
+from .analysis.attribution import changed_by_removing as changed_by_removing
 from .analysis.calibration import calibrate as calibrate
 from .analysis.calibration import quality as quality
 from .analysis.calibration import scale_table as scale_table
