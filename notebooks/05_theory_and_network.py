@@ -38,7 +38,7 @@ from functools import partial
 
 import torch
 
-from elslib.analysis.agreement import examples, of_theory
+from elslib.analysis.agreement import of_theory
 from elslib.analysis.intervals import median_interval
 from elslib.analysis.metrics import (
     coefficient_of_determination,
@@ -50,10 +50,11 @@ from elslib.analysis.theories import theory_of
 from elslib.book.glue import glue_all
 from elslib.book.tables import markdown_table
 from elslib.denoisers.machines import IdealScore
-from elslib.experiments.agreement_results import read_pictures, read_rows, with_results
+from elslib.experiments.agreement_results import read_rows, with_results
 from elslib.experiments.figure_config import FigureConfig, player
 from elslib.experiments.live import Live
 from elslib.experiments.provenance import Stopwatch, hardware
+from elslib.experiments.seed_browser import seed_browser
 from elslib.experiments.store import (
     load_card,
     load_network,
@@ -242,21 +243,15 @@ agreement_scatter({"": (r["IS"], r["ELS"])}, ("IS", "ELS"))
 # ## The best, the middling and the worst
 #
 # A few columns may be lucky. [The next chapter](06_agreement) compares at least {glue:text}`n_compared`
-# noise images for each network that we trained. Of these, here are the three of each network on which
-# the theory does best, the three in the middle, and the three on which it does worst. Nobody picked them.
+# noise images for each network that we trained. Here are all of them: one dot a noise image. Point at a dot, or ask
+# for the best, the middling or the worst. Nobody picked them.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-examples", "caption": "Theory above network: the three best, middle and worst of all noise images for each network, ordered by r, which stands below."}, "image": {"alt": "Grid of small pictures, a pair of rows for each network, theory above and network below. On the left the pairs are nearly the same picture, on the right they share the outline and differ in parts."}}
-pairs, under, numbers, enough = {}, {}, [], "theory == 'ELS' and network_steps == 150"
-for name in (some for some in with_results() if len(read_rows(some).query(enough)) >= 9):
-    compared, pictures = read_rows(name), read_pictures(name)
-    chosen = [s for some in examples(compared, 3).values() for s in some]
-    pairs[f"{name},\ntheory"] = pictures["ELS"][chosen]
-    pairs[f"{name},\nnetwork"] = pictures["network"][chosen]
-    r_of = of_theory(compared, "ELS").set_index("seed").r
-    under[f"{name},\nnetwork"] = [f"r = {r_of[s]:.2f}" for s in chosen]
-    numbers.append(len(r_of))
-glue_all({"n_compared": min(numbers, default=0)})
-pairs and image_grid(pairs, [word for word in ("best", "middle", "worst") for _ in range(3)], under)
+# %% tags=["hide-input"]
+compared = {name: read_rows(name) for name in with_results()}
+glue_all(
+    {"n_compared": min((len(of_theory(found, "ELS")) for found in compared.values()), default=0)}
+)
+compared and seed_browser({name: name for name in compared})
 
 # %% [markdown]
 # ## The windows
