@@ -72,17 +72,22 @@ FOUR = {
 }
 shown = {word: name for word, name in FOUR.items() if name in with_results()}
 drawn = {name: read_pictures(name) for name in shown.values()}
-r_of = {name: of_theory(read_rows(name), "ELS").set_index("seed").r for name in shown.values()}
+r_of = {name: of_theory(read_rows(name), "ELS").set_index("seed").r for name in drawn}
+under = [f"r = {r_of[name][i]:.2f}" for name in drawn for i in range(3)]
 rows = {
-    row: torch.cat([some[kind][:3].expand(-1, 3, -1, -1) for some in drawn.values()])
+    row: [some[kind][:3].expand(-1, 3, -1, -1) for some in drawn.values()]
     for row, kind in (("theory", "ELS"), ("trained\nnetwork", "network"))
 }
-under = [f"r = {r_of[name][i]:.2f}" for name in shown.values() for i in range(3)]
-hero = image_grid(rows, [word for word in shown for _ in range(3)], {"trained\nnetwork": under})
+hero = shown and image_grid(
+    {row: torch.cat(some) for row, some in rows.items()},
+    [word for word in shown for _ in range(3)],
+    {"trained\nnetwork": under},
+)
 hero
 
 # %% tags=["remove-cell"]
-glue_all({"hero": hero})
+if hero:
+    glue_all({"hero": hero})
 
 # %% [markdown]
 # Most of these are hardly garments, digits or things, in either row. The question is not whether the pictures are good but
@@ -99,8 +104,9 @@ glue_all({"hero": hero})
 # to be the odd ones?
 
 # %% tags=["hide-input"]
-browsed = [*shown.values(), "fashion-unet", "mnist-resnet-circular"]
-seed_browser({name: title(name) for name in browsed if name in with_results()})
+browsed = [*shown.values(), "fashion-unet", "mnist-resnet-circular", network]
+browsed = {name: title(name) for name in browsed if name in with_results()}
+browsed and seed_browser(browsed)
 
 # %% [markdown]
 # ## What else could it be?

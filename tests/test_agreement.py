@@ -10,7 +10,6 @@ from elslib.analysis.agreement import (
     batches,
     compare,
     draw,
-    examples,
     median,
     share_above,
     values,
@@ -120,17 +119,6 @@ def test_pictures_survive_the_file(tmp_path, monkeypatch):
         assert float((found[name] - x.flip(0).clamp(-1, 1)).abs().max()) <= 1.01 / 255
     with pytest.raises(FileNotFoundError, match="no pictures of 'other'"):
         read_pictures("other")
-
-
-def test_examples_are_chosen_by_rule():
-    """The best first, the middle one of three, the worst last."""
-    assert examples(ROWS, 1) == {"best": [1], "median": [2], "worst": [0]}
-    many = pd.DataFrame(
-        [(seed, None, "ELS", 150, 1 - seed / 10, 0, 0) for seed in range(8)], columns=COLUMNS
-    )
-    assert examples(many, 2) == {"best": [0, 1], "median": [3, 4], "worst": [6, 7]}
-    with pytest.raises(ValueError, match="n must lie in 1..1, a third of the seeds, got 2"):
-        examples(ROWS, 2)
 
 
 def test_summaries():

@@ -149,18 +149,6 @@ def batches(seeds: Iterable[int], classes: int | None) -> list[tuple[int | None,
     return [(y, some) for y in range(classes) if (some := [s for s in seeds if s % classes == y])]
 
 
-def examples(rows: pd.DataFrame, n: int, theory: str = "ELS") -> dict[str, list[int]]:
-    """The `n` seeds on which a theory is best, about its median, and worst, by r at 150 steps.
-
-    Raises ValueError for fewer than 3n seeds, or n below 1.
-    """
-    seeds = of_theory(rows, theory).sort_values("r", ascending=False, kind="stable").seed.tolist()
-    if not 1 <= n <= len(seeds) // 3:
-        raise ValueError(f"n must lie in 1..{len(seeds) // 3}, a third of the seeds, got {n}.")
-    middle = (len(seeds) - n) // 2
-    return {"best": seeds[:n], "median": seeds[middle : middle + n], "worst": seeds[-n:]}
-
-
 def of_theory(rows: pd.DataFrame, theory: str, steps: int = 150) -> pd.DataFrame:
     """The rows of one theory at one number of steps, sorted by seed. ValueError if none."""
     chosen = rows.loc[(rows.theory == theory) & (rows.network_steps == steps), :]

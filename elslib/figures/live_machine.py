@@ -155,6 +155,7 @@ class LiveMachine(Page):
                 f"Noise, what the formula draws from it, and what a trained network draws: {about}."
             ),
             "DATA": json.dumps(data, separators=(",", ":")),
+            "PROGRAM": "".join(map(asset, ("common.js", "live_brush.js", "live.js"))),
             "WORKER": asset("live_worker.js"),
         }
         return fill("live", parts)

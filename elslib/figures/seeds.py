@@ -101,8 +101,8 @@ def _data(one: Seeds) -> dict:
     return {
         "shape": list(one.pictures["network"].shape[1:]),
         "columns": COLUMNS,
-        "theory": [round(r, 4) for r in one.theory.tolist()],
-        "ideal": [round(r, 4) for r in one.ideal.tolist()],
+        "theory": [round(r, 6) for r in one.theory.tolist()],
+        "ideal": [round(r, 6) for r in one.ideal.tolist()],
         "classes": list(one.classes),
         "sheets": {kind: webp(sheet(one.pictures[kind], COLUMNS)) for kind in kinds},
     }

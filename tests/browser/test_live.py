@@ -1,14 +1,20 @@
 """The machine in the page: it draws what the library draws, when it is asked, and says of what."""
 
 import base64
+import gzip
 import json
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import torch
 
+from elslib.data.image_set import ImageSet
+from elslib.denoisers.machines import EquivariantLocalScore
+from elslib.experiments.store import load_scale
 from elslib.figures.html import asset
 from elslib.figures.live_machine import kernel
 from elslib.posterior import patch_posterior
+from elslib.samplers import ddim, uniform_times
 from elslib.windows import Border
 
 BORDERS: list[Border] = ["aware", "circular", "fixed"]
@@ -32,6 +38,18 @@ def drawn(page) -> list[float]:
     """Wait for the picture; its pixels, from -1 to 1."""
     page.wait_for_function("() => document.querySelector('.live').dataset.state === 'drawn'")
     return page.locator(".live").evaluate("root => Array.from(root.estimate)")
+
+
+def again(page, button) -> list[float]:
+    """Press a button and wait for the picture that it asks for."""
+    before = page.locator(".live").get_attribute("data-run")
+    button.click()
+    page.wait_for_function(
+        "before => { const { run, state } = document.querySelector('.live').dataset;"
+        " return run !== before && state === 'drawn'; }",
+        arg=before,
+    )
+    return drawn(page)
 
 
 def stored(page, name: str, seed: int, what: str) -> list[float]:
@@ -58,9 +76,8 @@ def test_the_picture_is_the_library_s(page, name):
     if name != "clothes":
         page.locator(".live [data-role=set]").select_option(name)
         drawn(page)
-    page.locator(".live [data-role=seeds] button").nth(3).click()
-    page.wait_for_function("() => document.querySelector('.live').dataset.state === 'drawing'")
-    found = torch.tensor(drawn(page)).clamp(-1, 1)
+    fourth = page.locator(".live [data-role=seeds] button").nth(3)
+    found = torch.tensor(again(page, fourth)).clamp(-1, 1)
     theory = torch.tensor(stored(page, name, 3, "theory"))
     assert float((found - theory).abs().max()) <= 2 / 127.5
     network = torch.tensor(stored(page, name, 3, "picture"))
@@ -99,9 +116,7 @@ def test_the_ideal_machine_returns_a_training_image(page):
     """From any noise; and with one training image every machine returns that one."""
     page.locator(".live [data-role=machine]").select_option("IS")
     drawn(page)
-    page.locator(".live [data-role=draw]").click()
-    page.wait_for_function("() => document.querySelector('.live').dataset.state === 'drawing'")
-    drawn(page)
+    again(page, page.locator(".live [data-role=draw]"))
     nearest = page.locator(".live").evaluate(
         """async root => {
         const text = root.querySelector("script[type='application/json']").textContent;
@@ -127,9 +142,7 @@ def test_a_link_holds_the_picture(page, browser):
     """Another reader sees the same: new noise, window, class and number of images."""
     page.locator(".live [data-role=window]").select_option("7")
     drawn(page)
-    page.locator(".live [data-role=draw]").click()
-    page.wait_for_function("() => document.querySelector('.live').dataset.state === 'drawing'")
-    first = drawn(page)
+    first = again(page, page.locator(".live [data-role=draw]"))
     link = page.locator(".live [data-role=link]").evaluate("a => a.href")
     other = browser.new_page()
     other.goto(link)
@@ -185,3 +198,100 @@ def test_the_kernel_of_the_page_is_the_library_s(browser):
         assert torch.allclose(mean, exact.mean, rtol=0, atol=1e-4)
         assert torch.allclose(weight.double(), exact.origins.weight[0], rtol=0, atol=1e-4)
     page.close()
+
+
+def test_a_drawing_of_ones_own(page, browser):
+    """Painted with a pointer and by keys; noise is put over it, and from there it is the library's
+    machine that draws; the link holds the drawing."""
+    page.locator(".live-brush summary").click()
+    board = page.locator(".live [data-role=board]")
+    box = board.bounding_box()
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.7 * box["height"], steps=20)
+    page.mouse.up()
+    board.focus()
+    for key in [*["ArrowLeft"] * 12, "Space"]:
+        page.keyboard.press(key)
+    page.locator(".live [data-role=from]").fill("12")
+    found = torch.tensor(again(page, page.locator(".live [data-role=redraw]"))).reshape(32, 32)
+    link = page.locator(".live [data-role=link]").evaluate("a => a.href")
+    text = parse_qs(urlsplit(link).fragment.partition("?")[2])["drawing"][0]
+    drawing = torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)
+    assert set(drawing.tolist()) == {0, 255}  # a white stroke, on black
+    drawing = drawing.reshape(32, 32)
+    assert drawing[16, 16] == 255 and drawing[22, 10] == 255 and drawing[2, 2] == 0
+    start = torch.tensor(page.locator(".live").evaluate("root => root.start"))
+    times = uniform_times(20)[12:]
+    *_, last = ddim(clothes(page), start.reshape(1, 1, 32, 32), times, torch.tensor([0]))
+    assert float((found - last.x0[0, 0]).abs().max()) <= 2 / 127.5
+    fellow = browser.new_page()
+    fellow.goto(link)
+    assert drawn(fellow) == found.flatten().tolist()
+    fellow.close()
+
+
+def clothes(page) -> EquivariantLocalScore:
+    """The library's machine on the images of the page."""
+    text = page.locator(".live > script[type='application/json']").inner_text()
+    one = json.loads(text)["sets"]["clothes"]
+    raw = bytearray(gzip.decompress(base64.b64decode(one["images"])))
+    held = torch.frombuffer(raw, dtype=torch.uint8).reshape(one["shape"])
+    images = ImageSet.from_uint8(held, torch.tensor(one["labels"]), tuple(one["classes"]))
+    return EquivariantLocalScore(images, load_scale("fashion-resnet", "els"))
+
+
+def test_a_finger_paints_and_does_not_scroll(browser, site):
+    """On the board, and only there."""
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    page.goto(f"{site}/{PAGE}")
+    page.locator(".live-brush summary").click()
+    board = page.locator(".live [data-role=board]")
+    board.scroll_into_view_if_needed()
+    box, before = board.bounding_box(), page.evaluate("scrollY")
+    touch = page.context.new_cdp_session(page)
+    x, y = box["x"] + box["width"] / 2, box["y"] + 0.8 * box["height"]
+    for kind, moved in [("touchStart", 0), *(("touchMove", -10 * i) for i in range(1, 11))]:
+        point = {"x": x, "y": y + moved}
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    white = board.evaluate(
+        "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data"
+        ".filter((v, i) => i % 4 === 0 && v === 255).length"
+    )
+    assert page.evaluate("scrollY") == before and white > 10 * 64
+    context.close()
+
+
+def test_memory_stays_flat_over_fifty_samples(browser, site):
+    """Of the page and of the worker's kernel, after rubbish is collected."""
+    page = browser.new_page()
+    page.goto(f"{site}/{PAGE}")
+    page.locator(".live [data-role=images]").fill("5")
+    drawn(page)
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+    sizes = []
+    for number in range(51):
+        again(page, page.locator(".live [data-role=draw]"))
+        if number in (0, 50):
+            session.send("HeapProfiler.collectGarbage")
+            found = session.send("Performance.getMetrics")["metrics"]
+            heap = next(m["value"] for m in found if m["name"] == "JSHeapUsedSize")
+            kernel_memory = page.workers[0].evaluate("() => kernel.memory.buffer.byteLength")
+            sizes.append((heap, kernel_memory))
+    (heap, kernel_memory), (heap_then, kernel_memory_then) = sizes
+    assert heap_then - heap < 1e6 and kernel_memory_then == kernel_memory
+    page.close()
+
+
+def test_the_first_frame_comes_soon(page):
+    """Once the machine is there, within a second even on a busy computer; .3 s is aimed at."""
+    page.locator(".live [data-role=seeds] button").first.click()
+    drawn(page)
+    found = []
+    for _ in range(5):
+        again(page, page.locator(".live [data-role=draw]"))
+        found.append(float(page.locator(".live").get_attribute("data-first")))
+    assert sorted(found)[2] < 1.0

@@ -79,12 +79,12 @@ function captioned(canvas, line, label) {
  */
 function picker(canvases, keys, size, tell) {
   let chosen = null, over = null;
-  const pick = { get at() { return over ?? chosen; }, clear() { chosen = over = null; }, choose(at) { chosen = at; over = null; } };
   const under = event => {
     const box = event.target.getBoundingClientRect(), [h, w] = size();
     return [Math.floor((event.clientY - box.top) / box.height * h), Math.floor((event.clientX - box.left) / box.width * w)]
       .map((value, axis) => Math.min(Math.max(value, 0), (axis ? w : h) - 1));
   };
+  const pick = { under, get at() { return over ?? chosen; }, clear() { chosen = over = null; }, choose(at) { chosen = at; over = null; } };
   for (const canvas of canvases) {
     // A click, not the start of one: a swipe that begins on a picture scrolls the page.
     canvas.addEventListener("click", event => { pick.choose(under(event)); tell(); });

@@ -1,7 +1,7 @@
 const BORDERS = { ELS: "aware", LS: "fixed", ES: "circular", IS: "fixed" };
 const WHOLE = ["ES", "IS"]; // compare whole images
 const TOP = 12, last = data.levels.length - 2;
-const state = { set: Object.keys(data.sets)[0], class: 0, machine: "ELS", window: "network", images: Infinity, seed: 0, noise: null };
+const state = { set: Object.keys(data.sets)[0], class: 0, machine: "ELS", window: "network", images: Infinity, seed: 0, noise: null, drawing: null, from: 0 };
 let worker, ready, run = 0, asked = 0, steps = [], patches = null, waiting = null;
 
 const toPixels = raw => Float32Array.from(raw, value => value / 127.5 - 1); // from -1 to 1
@@ -54,19 +54,25 @@ function say(text) { part("said").textContent = text; }
 async function draw() {
   const one = data.sets[state.set], mine = ++run, [, c, h, w] = one.shape;
   steps = []; patches = waiting = null;
-  root.dataset.state = "drawing";
+  Object.assign(root.dataset, { state: "drawing", run });
+  root.dataset.started = performance.now();
+  delete root.dataset.first;
   say("drawing ...");
   try { await load(state.set); } catch { return; }
   if (mine !== run) return;
-  const noise = state.noise === null ? floats(one.seeds[state.seed].noise) : normals(state.noise, c * h * w);
-  root.dataset.started = performance.now();
-  worker.postMessage({ kind: "draw", run, set: state.set, noise, chosen: ofClass(), levels: levels(), border: BORDERS[state.machine] });
+  let x = state.noise === null ? floats(one.seeds[state.seed].noise) : normals(state.noise, c * h * w);
+  const from = state.drawing === null ? 0 : state.from;
+  if (state.drawing !== null) x = under(toPixels(bytes(state.drawing)), x, data.levels[from]);
+  root.start = Array.from(x); // for whoever wants the numbers
+  part("step").min = from;
+  worker.postMessage({ kind: "draw", run, set: state.set, x, from, chosen: ofClass(), levels: levels(), border: BORDERS[state.machine] });
   controls();
 }
 
 function heard(message) {
   if (message.kind === "step" && message.run === run) {
     steps[message.step] = message;
+    root.dataset.first ??= (performance.now() - root.dataset.started) / 1000;
     part("step").value = message.step;
     showStep();
   } else if (message.kind === "done" && message.run === run) {
@@ -96,8 +102,8 @@ function showStep() {
   paint(part("noisy"), step.x, one.shape);
   paint(part("theory"), step.x0, one.shape);
   part("when").textContent = `step ${step.step + 1} of ${last + 1}`;
-  const network = state.noise === null ? one.seeds[state.seed].picture : null;
-  part("network").style.visibility = network ? "visible" : "hidden";
+  const network = state.noise === null && state.drawing === null ? one.seeds[state.seed].picture : null;
+  part("network").style.display = network ? "" : "none";
   part("verdict").textContent = "a trained network: press a number above to compare";
   if (network) {
     const drawn = toPixels(bytes(network));
@@ -164,12 +170,13 @@ function controls() {
     button.type = "button";
     button.textContent = i + 1;
     button.setAttribute("aria-label", `noise ${i + 1}, ${one.classes[seed.label]}`);
-    button.setAttribute("aria-pressed", state.noise === null && state.seed === i);
-    button.addEventListener("click", () => { Object.assign(state, { noise: null, seed: i, class: seed.label }); draw(); });
+    button.setAttribute("aria-pressed", state.noise === null && state.drawing === null && state.seed === i);
+    button.addEventListener("click", () => { Object.assign(state, { noise: null, drawing: null, seed: i, class: seed.label }); draw(); });
     return button;
   }));
   const { images, ...rest } = state, asText = { ...rest, ...(images < most ? { images } : {}) };
   if (state.noise === null) delete asText.noise; else delete asText.seed;
+  if (state.drawing === null) { delete asText.drawing; delete asText.from; }
   link(asText);
 }
 
@@ -181,7 +188,7 @@ function fillSelect(name, options, chosen) {
 function choose(name, change) {
   part(name).addEventListener("change", () => { change(part(name).value); draw(); });
 }
-choose("set", value => { Object.assign(state, { set: value, class: data.sets[value].seeds[0].label, seed: 0, noise: null, images: Infinity }); pick.clear(); });
+choose("set", value => { Object.assign(state, { set: value, class: data.sets[value].seeds[0].label, seed: 0, noise: null, drawing: null, images: Infinity }); pick.clear(); board.clear(); });
 choose("class", value => {
   state.class = +value;
   // A network drew each noise as one class; another class of the same noise has no answer of its.
@@ -191,7 +198,7 @@ choose("machine", value => { state.machine = value; });
 choose("window", value => { state.window = value; });
 choose("images", value => { state.images = +value; });
 part("images").addEventListener("input", () => { part("count").textContent = part("images").value; });
-part("draw").addEventListener("click", () => { state.noise = fresh(); draw(); });
+part("draw").addEventListener("click", () => { Object.assign(state, { noise: fresh(), drawing: null }); draw(); });
 part("step").addEventListener("input", showStep);
 
 const pick = picker([part("theory")], part("theory"), () => shape().slice(2), () => { if (steps.length) showStep(); });
@@ -202,11 +209,12 @@ function restore() {
   if (!wanted) return false;
   for (const [key, value] of Object.entries(wanted)) {
     if (key === "set" && !(value in data.sets)) return false;
-    if (key in state) state[key] = ["set", "machine", "window"].includes(key) ? value : +value;
+    if (key in state) state[key] = ["set", "machine", "window", "drawing"].includes(key) ? value : +value;
   }
   if (!(state.machine in BORDERS) || !data.sets[state.set].classes[state.class]) return false;
   if (state.noise === null && !data.sets[state.set].seeds[state.seed]) return false;
-  return true;
+  if (!(state.from >= 0 && state.from <= last)) return false;
+  return state.drawing === null || board.restore(state.drawing);
 }
 
 /** Before anything runs: what the library drew from the first noise, and what the network did. */

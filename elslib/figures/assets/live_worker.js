@@ -104,11 +104,10 @@ class Images {
 
 const sets = {};
 
-/** From noise to picture (DDIM): each step is told, unless something newer was asked for. */
-async function draw({ run, set, noise, chosen, levels, border }) {
+/** From x at the level `from` to a picture (DDIM): each step is told, unless something newer was asked for. */
+async function draw({ run, set, x, from, chosen, levels, border }) {
   newest = run;
-  let x = noise;
-  for (let step = 0; step + 1 < levels.length; step++) {
+  for (let step = from; step + 1 < levels.length; step++) {
     const { mean } = sets[set].posterior(x, chosen, levels[step], border);
     postMessage({ kind: "step", run, step, x, x0: mean });
     const { alpha, sigma } = levels[step], next = levels[step + 1];
