@@ -363,6 +363,20 @@ def test_import_then_load(photos, tmp_path, monkeypatch):
     assert len(named.load("all")) == 12
 
 
+@pytest.mark.parametrize("content", ["{no", "", "[]", "\udcff", "{}", '{"files": {}, "splits": 3}'])
+def test_a_broken_manifest_of_an_imported_set_is_named(tmp_path, monkeypatch, content):
+    """By whatever reads it, with what to do."""
+    monkeypatch.setenv("ELSLIB_DATA", str(tmp_path))
+    path = tmp_path / "sets" / "mine.json"
+    path.parent.mkdir()
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    for read in (named.load, named.with_split, named.second_split):
+        with pytest.raises(ValueError, match=r"mine\.json .*delete it and import the set again"):
+            read("mine")
+    done = run("data", "list")
+    assert done.exit_code == 2 and str(path) in done.output
+
+
 def test_folders_and_archives_are_loaded_by_their_path(photos, tmp_path, monkeypatch):
     """As every --dataset takes them; names keep their classes."""
     assert named.load(str(photos)).pixels.shape == (12, 3, 32, 32)

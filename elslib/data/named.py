@@ -23,7 +23,7 @@ FILES = (".npy", ".npz")
 
 def manifest() -> dict[str, dict]:
     """What data/manifest.json says of each embedded set: source, licence, sha256, shape, splits."""
-    return json.loads((data_folder() / "manifest.json").read_text(encoding="utf-8"))
+    return _json_in(data_folder() / "manifest.json", "restore it, with `git checkout -- data`")
 
 
 def imported() -> list[str]:
@@ -32,8 +32,28 @@ def imported() -> list[str]:
 
 
 def imported_manifest(name: str) -> dict:
-    """What was written of an imported set: files, shape, source, licence, classes, splits."""
-    return json.loads((cache_folder() / "sets" / f"{name}.json").read_text(encoding="utf-8"))
+    """What was written of an imported set: files, shape, source, licence, classes, splits.
+
+    ValueError for a file that does not say these.
+    """
+    path, remedy = cache_folder() / "sets" / f"{name}.json", "delete it and import the set again"
+    about, told = _json_in(path, remedy), {"shape", "source", "licence", "class_names"}
+    if not told <= about.keys() or not all(
+        isinstance(about.get(key), dict) and about[key] for key in ("files", "splits")
+    ):
+        raise ValueError(f"{path} must describe an image set, but lacks something; {remedy}.")
+    return about
+
+
+def _json_in(path: Path, remedy: str) -> dict:
+    """The object in a json file. ValueError, naming the file, if there is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is corrupt or truncated ({error}); {remedy}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold a json object, got {content!r}; {remedy}.")
+    return content
 
 
 def embedded() -> list[str]:
