@@ -226,11 +226,11 @@ SLIPS = {
     "list of arrays": (lambda: Slip.from_arrays([BYTES]), "got list; numpy.stack makes one"),
     "range of bytes": (
         lambda: Slip.from_arrays(BYTES, value_range=(0, 1)),
-        r"value_range must be None for bytes, 0..255, got \(0, 1\)",
+        r"value_range must be None for bytes, 0..255, got \(0.0, 1.0\)",
     ),
     "range": (
         lambda: Slip.from_arrays(BYTES / 255, value_range=(1, 0)),
-        r"value_range must be \(low, high\), low < high, got \(1, 0\)",
+        r"value_range must be \(low, high\), low < high, got \(1.0, 0.0\)",
     ),
     "no dataset": (lambda: Slip.from_dataset(iter([1])), "dataset must have a length of at"),
     "empty dataset": (lambda: Slip.from_dataset([]), "dataset must have a length of at least"),

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from elslib.checks import checked
 from elslib.data.folders import cache_folder, data_folder
 from elslib.data.full_sets import FULL_SETS, _load_full, is_here
 from elslib.data.image_set import ImageSet, resized_set
@@ -111,7 +112,8 @@ def second_split(name: str) -> str | None:
     return f"{of}/{splits[1]}" if split == splits[0] and len(splits) > 1 else None
 
 
-def load(name: str, *, download: bool = False) -> ImageSet:
+@checked
+def load(name: str | Path, *, download: bool = False) -> ImageSet:
     """A named image set: `"mnist_5k"`, or one of its splits, `"mnist_5k/held_out"`; or your own.
 
     At 32x32: embedded, fashion_mnist_10k, fashion_mnist_test_1k, mnist_5k, noto_emoji,
@@ -130,6 +132,8 @@ def load(name: str, *, download: bool = False) -> ImageSet:
     Raises ValueError for an unknown name or split and for a broken file, FileNotFoundError for a
     set that is not here, ConnectionError if a download fails.
     """
+    if isinstance(name, Path):  # never the name of a set
+        name = str(name) if "/" in str(name) else f"./{name}"
     if name.endswith(FILES):
         return _archive(Path(name)) if name.endswith(".npz") else _map(Path(name))
     of, _, split = with_split(name).partition("/")

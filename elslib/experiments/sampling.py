@@ -25,12 +25,13 @@ from elslib.windows import Border
 
 
 class Sampling(Task):
-    """Draw samples from "els" or "ls" into OUT.npz, OUT.json and, if grey or RGB and at most 400, OUT.png.
+    """Draw samples from "els" or "ls" into OUT.npz, OUT.json and OUT.png.
 
-    Under torchrun each process sums over its shard of the images, on a "cuda" device of its own if
-    so asked, and the first one writes. ValueError for another machine, for circular edges with
-    "ls", and for images that a GPU cannot hold; the errors of `named.load`, `initial_noise`,
-    `ImageSet.of_class` and `sharded.device`.
+    The picture is drawn of grey or RGB images, at most `plots.MOST_COLUMNS`. Under torchrun each
+    process sums over its shard of the images, on a "cuda" device of its own if so asked, and the
+    first one writes. ValueError for another machine, for circular edges with "ls", and for images
+    that a GPU cannot hold; the errors of `named.load`, `initial_noise`, `ImageSet.of_class` and
+    `sharded.device`.
     """
 
     def __init__(

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from elslib.analysis.mosaic import pieces, plain, posteriors_along
+from elslib.checks import checked
 from elslib.denoisers.machines import Denoiser, ScoreMachine
 from elslib.figures.html import check_channels, fill, own_name, pixels, png, sheet
 from elslib.figures.plots import in_colours
@@ -139,6 +140,7 @@ class Explorer:
         }
 
 
+@checked
 def explore(
     machine: ScoreMachine,
     network: Denoiser | None,
