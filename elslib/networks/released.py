@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from elslib.networks.architectures import Embedding, NetworkConfig, build
@@ -97,7 +96,7 @@ def _config(parts: Parts, renamed: dict[str, Tensor], kind: str) -> NetworkConfi
     modes = {mode for name, mode in parts.paddings.items() if "upsamples" not in name}
     if len(modes) != 1:
         raise ValueError(f"its convolutions must have one padding, got {sorted(modes)}")
-    classes = renamed.get("embed.classes.weight", torch.empty(0, device="cpu")).shape[0] or None
+    classes = len(renamed.get("embed.classes.weight", ())) or None
     first = renamed["up.weight" if kind == "resnet" else "fine.first.weight"]
     blocks = len([name for name in renamed if name.startswith("convs.")]) // 2 or 6
     return NetworkConfig(
