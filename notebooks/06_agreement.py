@@ -46,7 +46,8 @@ from elslib.experiments.spot_checks import spot_checks
 from elslib.experiments.store import load_card, load_network, load_scale, training_images
 from elslib.figures.plots import agreement_scatter, image_grid
 
-names, COLOUR = with_results(networks), "emoji-resnet"
+names = with_results(networks)
+COLOUR = "emoji-resnet" if "emoji-resnet" in names else names[0]
 rows = {name: read_rows(name) for name in names}
 cards = {name: load_card(name) for name in names}
 published = json.loads((data_folder() / "published_agreement.json").read_text())["networks"]
@@ -87,8 +88,8 @@ for name in names:
     cells.append(f"{above.estimate:.2f}")
     network = f"{name}, {card['network']['width']} channels"
     set_name = card["images"]["name"].split("/")[0].replace("_", " ")
-    fell = 100 * card["loss"]["held_out_fell_in_last_fifth"]
-    updates = f"{card['training']['steps']:,} ({fell:.2f}%)"
+    fell = card["loss"]["held_out_fell_in_last_fifth"]
+    updates = f"{card['training']['steps']:,} ({f'{100 * fell:.2f}%' if fell else 'unknown'})"
     table.append([network, set_name, updates, *cells])
     key = name.removesuffix("-paper")
     if key in published:

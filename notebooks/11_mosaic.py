@@ -22,8 +22,8 @@
 network: str = "fashion-resnet"  # a network in data/networks with calibrated windows
 emoji_network: str = "emoji-resnet"  # the same, trained on emoji
 seed: int = 1  # seed of the noise image; the next one follows
-label: int = 1  # class of both pictures, 0 to 9
-emoji_label: int = 1  # class of the emoji, 0 to 7
+label: int | None = 1  # class of both pictures, 0 to 9; None if the network knows no classes
+emoji_label: int | None = 1  # class of the emoji, 0 to 7; likewise
 
 # %% tags=["hide-input"]
 import json
@@ -39,7 +39,7 @@ from elslib.experiments.store import scale_path
 from elslib.figures.plots import in_colours
 
 images, emoji = training_images(network), training_images(emoji_network)
-what = images.class_name(label).lower()
+what = "picture" if label is None else images.class_name(label).lower()
 live = Live(explorer, FigureConfig(images.name, network, label, seed))
 figures = [live.figure, explorer(FigureConfig(images.name, network, label, seed + 1))]
 emoji_scale = load_scale(emoji_network, "els")
@@ -69,7 +69,7 @@ glue_all(
         "n_pieces": int(last.piece.max()) + 1,
         "n_sources": int((uses > 0).sum()),
         "what": what,
-        "emoji_class": emoji.class_name(emoji_label),
+        "emoji_class": "any" if emoji_label is None else emoji.class_name(emoji_label),
         "n_emoji": len(emoji.subset(emoji_label)),
         "n_trajectories": len(trajectories),
         "emoji_cosine": statistics.median(max(run["cosine"][0]) for run in trajectories),
