@@ -168,6 +168,7 @@ def test_paths_and_texts_name_the_same(tmp_path, monkeypatch):
         named.load(Path("mnist_5k"))
     (tmp_path / "scale.json").write_text(json.dumps(constant_scale(3).json()), encoding="utf-8")
     text: Any = "scale.json"
+    number: Any = 3
     assert ScaleTable.load(text) == ScaleTable.load(tmp_path / "scale.json") == constant_scale(3)
     assert store.network_paths(Path("net"))[0] == Path("net.safetensors")
     assert store.scale_path(Path("net"), "els") == Path("net-els.json")
@@ -175,4 +176,4 @@ def test_paths_and_texts_name_the_same(tmp_path, monkeypatch):
         with pytest.raises(FileNotFoundError, match="no network 'mnist-resnet'"):
             load(Path("mnist-resnet"))
         with pytest.raises(ValueError, match="^name must be a text or a path, got int 3"):
-            load(3)
+            load(number)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -52,7 +53,10 @@ def read_released(path: Path) -> tuple[NetworkConfig, dict[str, Tensor]]:
 def _unwrapped(parts: Parts) -> Parts:
     if not all(name.startswith(WRAPPER) for name in parts.tensors):
         return parts
-    return Parts(*({k.removeprefix(WRAPPER): v for k, v in part.items()} for part in parts))
+    return Parts(
+        {name.removeprefix(WRAPPER): tensor for name, tensor in parts.tensors.items()},
+        {name.removeprefix(WRAPPER): mode for name, mode in parts.paddings.items()},
+    )
 
 
 def _renamed(tensors: dict[str, Tensor], kind: str) -> Iterator[tuple[str, Tensor]]:
@@ -99,14 +103,9 @@ def _config(parts: Parts, renamed: dict[str, Tensor], kind: str) -> NetworkConfi
     classes = len(renamed.get("embed.classes.weight", ())) or None
     first = renamed["up.weight" if kind == "resnet" else "fine.first.weight"]
     blocks = len([name for name in renamed if name.startswith("convs.")]) // 2 or 6
-    return NetworkConfig(
-        first.shape[1],
-        first.shape[0],
-        blocks,
-        modes.pop(),
-        classes,
-        kind,  # pyright: ignore
-    )
+    padding: Any = modes.pop()  # NetworkConfig refuses other words
+    architecture: Any = kind
+    return NetworkConfig(first.shape[1], first.shape[0], blocks, padding, classes, architecture)
 
 
 def _size(tensor: Tensor | None) -> str:
