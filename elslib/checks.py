@@ -1,14 +1,14 @@
 """Arguments of the wrong kind get the house's error, by the annotations of what they are given to.
 
-`checked` looks at kinds alone: whether something is a tensor, and of how many axes, or a number, or
-a path. What its values must be is the function's own affair.
+`checked` looks at kinds alone: whether something is a tensor, and of how many axes, or a number, a
+path, a text, a record of a class. What its values must be is the function's own affair.
 """
 
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from functools import wraps
 from numbers import Real
 from operator import index
@@ -20,7 +20,10 @@ from torch import Tensor
 
 P = ParamSpec("P")
 R = TypeVar("R")
-NAMES = {int: "a whole number", float: "a number", Path: "a path", NoneType: "None"}
+NAMES = {
+    int: "a whole number", float: "a number", Path: "a path", NoneType: "None", str: "a text",
+    bool: "True or False",
+}  # fmt: skip
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
@@ -74,7 +77,7 @@ def _known(kind: Any) -> bool:
         return all(map(_known, get_args(kind)))
     if get_origin(kind) in (Sequence, tuple):
         return _known(get_args(kind)[0])
-    return _is_tensor(kind) or kind in NAMES
+    return _is_tensor(kind) or kind in NAMES or is_dataclass(kind)
 
 
 def _as(kind: Any, name: str, value: Any) -> Any:
@@ -106,6 +109,8 @@ def _of(kind: Any, value: Any) -> Any:
             return float(value)
     if kind is Path and isinstance(value, str | os.PathLike):
         return Path(value)
+    if (kind in (str, bool) or is_dataclass(kind)) and isinstance(value, kind):
+        return value
     if get_origin(kind) in (Sequence, tuple) and not isinstance(value, str | bytes | Mapping):
         alternatives = _alternatives(get_args(kind)[0])
         found = [_first(alternatives, one) for one in value]  # pyright: ignore
@@ -129,7 +134,9 @@ def _words(kind: Any) -> str:
         named = kind.dim_str.split()
         some = " with b at least 1" if named[:1] == ["b"] else ""
         return f"a floating-point tensor [{', '.join(named)}]{some}"
-    return NAMES[kind]
+    if kind in NAMES:
+        return NAMES[kind]
+    return f"{'an' if kind.__name__[0] in 'AEIO' else 'a'} {kind.__name__}"
 
 
 def _brief(value: Any) -> str:

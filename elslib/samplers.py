@@ -69,6 +69,7 @@ def geometric_times(n_steps: int, schedule: Schedule, last: float) -> list[float
     return [1.0, *(schedule.time_at(ratio) for ratio in ratios), 0.0]
 
 
+@checked
 def karras_times(
     n_steps: int, schedule: Schedule, sigma_min: float = 0.002, rho: float = 7.0
 ) -> list[float]:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from textwrap import shorten
 
-from elslib.checks import check_fields
+from elslib.checks import check_fields, checked
 from elslib.windows import Side, Window, check_window
 
 
@@ -45,6 +45,7 @@ class ScaleTable:
         sides = low if len(self.windows) == 1 else f"{low}..{high} at {len(self.times)} times"
         return f"ScaleTable({shorten(self.source, 48)!r}, windows={sides})"
 
+    @checked
     def window_at(self, t: float) -> Side:
         """The window at time t. ValueError above the last entry."""
         if t > self.times[-1] + 1e-6:  # a float32 time may stand a little above its entry
@@ -55,6 +56,7 @@ class ScaleTable:
         nearest = min(range(len(self.times)), key=lambda i: round(abs(self.times[i] - t), 6))
         return self.windows[nearest]
 
+    @checked
     def widened(self, smallest: int, below: float) -> "ScaleTable":
         """The same table with sides of at least `smallest` (odd) at times under `below`.
 
@@ -70,6 +72,7 @@ class ScaleTable:
         source = f"{self.source}, at least {smallest} below t = {below}"
         return ScaleTable(self.times, wider, source)
 
+    @checked
     def scaled(self, factor: float) -> "ScaleTable":
         """The same table with each side times `factor`: the nearest odd side, at least 1.
 
@@ -92,13 +95,14 @@ class ScaleTable:
         return asdict(self)
 
     @classmethod
+    @checked
     def load(cls, path: Path) -> "ScaleTable":
         """Read a table from a json file that holds its fields, and perhaps more.
 
         Raises FileNotFoundError for a missing file and ValueError for one that is no scale table.
         """
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8"))
             return cls(
                 times=tuple(content["times"]),
                 windows=tuple(
@@ -124,6 +128,7 @@ def _with_side(window: int | Window, side: int) -> int | Window:
     return replace(window, side=side) if isinstance(window, Window) else side
 
 
+@checked
 def constant_scale(window: Side) -> ScaleTable:
     """The same window at every t in [0, 1]."""
     return ScaleTable((1.0,), (window,), "constant")
@@ -134,6 +139,7 @@ def published_scales() -> list[str]:
     return list(_published()["scales"])
 
 
+@checked
 def published_scale(name: str) -> ScaleTable:
     """A scale of the authors' release, such as "fmnist-resnet-zeros": 20 windows, t = 1/20 .. 1.
 

@@ -10,8 +10,11 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from scipy.optimize import brentq
 from torch import Tensor
+
+from elslib.checks import check_fields, checked
 
 Coordinates = Literal["vp", "ve", "flow"]
 
@@ -38,6 +41,9 @@ class Schedule:
     angle: Callable[[Tensor], Tensor]
     coordinates: Coordinates = "vp"
     steps: int | None = None
+
+    def __post_init__(self):
+        check_fields(self)
 
     def __repr__(self) -> str:
         return f"Schedule({self.name!r})"
@@ -132,6 +138,7 @@ def cosine() -> Schedule:
     return Schedule("cosine", _cosine)
 
 
+@checked
 def linear(rate_min: float = 0.1, rate_max: float = 20.0) -> Schedule:
     """Noise rate growing linearly in t, `alpha^2 = exp(-rate_min t - (rate_max - rate_min) t^2/2)`.
 
@@ -140,15 +147,16 @@ def linear(rate_min: float = 0.1, rate_max: float = 20.0) -> Schedule:
     if not 0 < rate_min <= rate_max:
         raise ValueError(
             f"rate_min and rate_max must satisfy 0 < rate_min <= rate_max, "
-            f"got {rate_min} and {rate_max}; the usual choice is 0.1 and 20."
+            f"got {rate_min:g} and {rate_max:g}; the usual choice is 0.1 and 20."
         )
     return Schedule("linear", _LogAlpha(0.5 * rate_min, 0.25 * (rate_max - rate_min)))
 
 
+@checked
 def ornstein_uhlenbeck(horizon: float = 5.0) -> Schedule:
     """Constant noise rate, `alpha = exp(-horizon t)`. Raises ValueError unless horizon > 0."""
     if not horizon > 0:
-        raise ValueError(f"horizon must be positive, got {horizon}; 5 leaves alpha_1 = 0.0067.")
+        raise ValueError(f"horizon must be positive, got {horizon:g}; 5 leaves alpha_1 = 0.0067.")
     return Schedule("ou", _LogAlpha(horizon, 0.0))
 
 
@@ -163,6 +171,7 @@ class _Power:
         return torch.atan(self.largest * t**self.rho)
 
 
+@checked
 def edm(sigma_max: float = 80.0, rho: float = 7.0) -> Schedule:
     """The path of Karras et al. (2022), `x = x_0 + s eps`, with `s = sigma / alpha = sigma_max
     t^rho`: equal steps in t are those of their equation 5; `samplers.karras_times` has its ends.
@@ -171,7 +180,8 @@ def edm(sigma_max: float = 80.0, rho: float = 7.0) -> Schedule:
     """
     if not (0 < sigma_max < math.inf and 0 < rho < math.inf):
         raise ValueError(
-            f"sigma_max and rho must be positive, got {sigma_max} and {rho}; 80 and 7 are usual."
+            f"sigma_max and rho must be positive, got {sigma_max:g} and {rho:g}; 80 and 7 are "
+            f"usual."
         )
     return Schedule("edm", _Power(sigma_max, rho), "ve")
 
@@ -197,13 +207,14 @@ class _Steps:
         return torch.as_tensor(angle, dtype=torch.float64, device=t.device)
 
 
-def from_alphas_cumprod(values: Sequence[float] | Tensor) -> Schedule:
+@checked
+def from_alphas_cumprod(values: Sequence[float] | Float[Tensor, " n"]) -> Schedule:
     """The path of a network trained on steps 0 .. n - 1, by the `abar = alpha^2` of each.
 
     Step k is at `t = (k + 1) / n`, the data at t = 0; the angle is linear between. Raises
     ValueError unless the values fall, within [0, 1).
     """
-    abar = torch.as_tensor(values, dtype=torch.float64, device="cpu").flatten()
+    abar = torch.as_tensor(values, dtype=torch.float64, device="cpu")
     if len(abar) < 2 or not bool(((abar >= 0) & (abar < 1)).all() and (abar.diff() < 0).all()):
         raise ValueError(
             f"values must fall within [0, 1), one for each of at least two steps, got "

@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from elslib.checks import check_fields
+
 Border = Literal["fixed", "circular", "aware"]
 """Which training positions a query pixel may use.
 
@@ -61,13 +63,14 @@ class Window:
     edge: int | None = None
 
     def __post_init__(self):
+        check_fields(self)
         _check_side("window", self.side)
         _check_side("response", self.response)
         if self.edge is not None:
             _check_side("edge", self.edge)
-        if not isinstance(self.boxes, int) or self.boxes < 1:
+        if self.boxes < 1:
             raise ValueError(
-                f"boxes must be a whole number of at least 1, got {self.boxes!r}; 1 is a hard "
+                f"boxes must be a whole number of at least 1, got {self.boxes}; 1 is a hard "
                 f"window, 2 a pyramid."
             )
         if not 0 < self.amplitude < math.inf:
@@ -120,8 +123,8 @@ def as_window(window: Side) -> Window | None:
     return window if window is None or isinstance(window, Window) else Window(window)
 
 
-def _check_side(name: str, side: object) -> None:
-    if not isinstance(side, int) or side < 1 or side % 2 == 0:
+def _check_side(name: str, side: int) -> None:
+    if side < 1 or side % 2 == 0:
         raise ValueError(
             f"{name} must be an odd positive integer{' or None' * (name == 'window')}, got "
             f"{side!r}; a window is centred on a pixel, so use 3, 5, 7, ... or None for the whole "

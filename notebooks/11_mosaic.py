@@ -23,8 +23,8 @@ network: str = "emoji-resnet"  # a network in data/networks with calibrated wind
 clothes_network: str = "fashion-resnet"  # the same, trained on clothes
 photo_network: str = "cifar10-resnet"  # the same, trained on photographs
 seed: int = 1  # seed of the noise image, the same for all
-label: int = 1  # class of the emoji, 0 to 7
-other_label: int = 1  # class of the clothes and of the photographs, 0 to 9
+label: int | None = 1  # class of the emoji, 0 to 7; None if the network knows no classes
+other_label: int | None = 1  # class of the clothes and of the photographs, 0 to 9; likewise
 photo_steps: int = 10  # of the photographs' explorer, at least 1; each makes the page heavier
 
 # %% tags=["hide-input"]
@@ -59,7 +59,7 @@ low, middle, high = weights[0]
 glue_all(
     {
         "seed": seed,
-        "what": images.class_name(label),
+        "what": "any" if label is None else images.class_name(label),
         "n_class": len(images.subset(label)),
         "n_all": f"{len(images):,}",
         "n_trajectories": len(trajectories),
@@ -72,10 +72,10 @@ glue_all(
         "weight_high": high,
         "settled": 100 * drawn.settled,
         "n_clothes": f"{len(clothes.subset(other_label)):,}",
-        "clothes": clothes.class_name(other_label).lower(),
+        "clothes": "any" if other_label is None else clothes.class_name(other_label).lower(),
         "clothes_weight": weights[1][1],
         "n_photos": f"{len(photos.subset(other_label)):,}",
-        "photo": photos.class_name(other_label),
+        "photo": "any" if other_label is None else photos.class_name(other_label),
         "photo_steps": photo_steps,
     }
 )

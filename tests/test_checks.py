@@ -1,5 +1,6 @@
 """Arguments of the wrong kind: the house's error by the annotations, wherever `checked` stands."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,16 +8,24 @@ import numpy as np
 import pytest
 import torch
 
-from elslib import samplers
+from elslib import samplers, schedules
 from elslib.analysis import intervals, metrics
+from elslib.analysis.calibration import Trajectory
 from elslib.checks import check_fields, checked
+from elslib.data import named
 from elslib.data.image_set import ImageSet
-from elslib.denoisers.baselines import WienerFilter
-from elslib.denoisers.machines import EquivariantLocalScore, IdealScore
+from elslib.denoisers.baselines import PcaLocality, WienerFilter
+from elslib.denoisers.machines import EquivariantLocalScore, IdealScore, LocalScore
+from elslib.experiments import store
+from elslib.experiments.figure_config import FigureConfig
 from elslib.figures import plots
+from elslib.networks.architectures import NetworkConfig
+from elslib.networks.training import TrainConfig
 from elslib.posterior import patch_posterior
+from elslib.posterior.mass import image_mass
 from elslib.posterior.query import Query
 from elslib.scales import ScaleTable, constant_scale
+from elslib.windows import Window
 
 pytestmark = pytest.mark.usefixtures("as_installed")
 
@@ -43,15 +52,40 @@ CALLS: dict[Any, dict[str, Any]] = {
     intervals.mean_interval: {"values": torch.ones(3), "level": 0.9, "draws": 10, "seed": 0},
     intervals.median_interval: {"values": torch.ones(3), "level": 0.9, "draws": 10, "seed": 0},
     intervals.share_interval: {"hits": 1, "n": 2, "level": 0.9},
-    Query: {"alpha": 0.5, "sigma": 0.5, "window": 3, "border": "fixed", "top": 0, "chunk": None},
+    Query: {"alpha": 0.5, "sigma": 0.5, "window": Window(3), "border": "fixed", "top": 0},
     ScaleTable: {"times": (0.5, 1.0), "windows": (3, 5), "source": "x"},
+    ScaleTable((1.0,), (3,), "x").scaled: {"factor": 2.0},
+    ScaleTable((1.0,), (3,), "x").widened: {"smallest": 3, "below": 2.0},
+    constant_scale: {"window": 3},
+    Window: {"side": 3, "boxes": 1, "amplitude": 1.0, "response": 1, "edge": 3},
+    image_mass: {
+        "x": X, "images": IMAGES.pixels, "alpha": 0.5, "sigma": 0.5, "window": 3, "border": "fixed",
+    },
+    schedules.linear: {"rate_min": 0.1, "rate_max": 20.0},
+    schedules.ornstein_uhlenbeck: {"horizon": 5.0},
+    schedules.edm: {"sigma_max": 80.0, "rho": 7.0},
+    schedules.from_alphas_cumprod: {"values": [0.9, 0.5]},
+    schedules.Schedule: {"name": "own", "angle": torch.atan, "coordinates": "vp", "steps": 3},
+    samplers.karras_times: {"n_steps": 3, "schedule": DENOISE.schedule, "sigma_min": 0.1},
+    ImageSet: {"pixels": IMAGES.pixels, "class_names": ("a",), "name": "x", "bounds": (-1.0, 1.0)},
+    IdealScore: {"images": IMAGES, "schedule": DENOISE.schedule},
+    LocalScore: {"images": IMAGES, "scale": constant_scale(3), "schedule": DENOISE.schedule},
+    EquivariantLocalScore: {"images": IMAGES, "scale": constant_scale(3)},
+    WienerFilter: {"images": IMAGES, "schedule": DENOISE.schedule},
+    PcaLocality: {"images": IMAGES, "threshold": 0.5},
+    NetworkConfig: {"channels": 1, "width": 24, "blocks": 1, "classes": 2},
+    TrainConfig: {"network": NetworkConfig(1, 24), "steps": 1, "lr": 0.1, "ema": 0.5, "seed": 1},
+    Trajectory: {"label": 1, "times": (0.5,), "windows": (3,), "cosine": torch.zeros(1, 1)},
+    FigureConfig: {"dataset": "x", "network": "y", "label": 1, "factor": 1.0, "n_steps": 2},
 }  # fmt: skip
 WRONG = {
     "array": np.zeros((2, 1, 8, 8), np.float32), "list": [[0.5]], "text": "0.5", "dict": {"a": 1},
     "whole tensor": torch.zeros(2, 1, 8, 8, dtype=torch.int64), "object": object(), "flag": True,
     "other axes": torch.zeros(2, 2), "none at all": torch.zeros(0, 1, 8, 8), "complex": 1j,
 }  # fmt: skip
-OWN = {"schedule", "denoise", "border", "source", "window", "windows"}  # checked elsewhere
+FITS = "cosine", "other axes"
+NAMED = r"^{name} must |^{name} and |^x and |^images must |^side must "
+OWN = {"denoise", "border", "angle", "coordinates"}  # checked elsewhere
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: getattr(call, "__qualname__", str(call)))
@@ -63,7 +97,9 @@ def test_wrong_kinds(call, wrong):
     for name in right.keys() - OWN:
         if wrong == "none at all" and name not in ("x", "prediction", "truth"):
             continue  # a batch of none is meant
-        with pytest.raises(ValueError, match=rf"^{name} must |^{name} and |^x and |^images must "):
+        if type(right[name]) is type(WRONG[wrong]) is str or (name, wrong) == FITS:
+            continue
+        with pytest.raises(ValueError, match=NAMED.format(name=name)):
             call(**{**right, name: WRONG[wrong]})
 
 
@@ -78,6 +114,13 @@ def test_other_names_of_the_same_number():
     assert torch.equal(narrow.mean, patch_posterior(X, IMAGES.pixels, 0.5, 0.5, 3, "aware").mean)
     scale: Any = ScaleTable(np.array([0.5, 1.0]), (3, None), "x")  # pyright: ignore
     assert scale == ScaleTable((0.5, 1.0), (3, None), "x")
+    five: Any = np.int64(5)
+    assert json.dumps(constant_scale(five).json()) == json.dumps(constant_scale(5).json())
+    assert Window(five, edge=np.int32(3)) == Window(5, edge=3)  # pyright: ignore
+    assert type(NetworkConfig(np.int64(1), np.int64(24)).channels) is int  # pyright: ignore
+    config = TrainConfig(NetworkConfig(1, 24), 1, seed=np.int64(3))  # pyright: ignore
+    assert type(config.seed) is int
+    assert ImageSet(IMAGES.pixels, class_names=["a"]).class_names == ("a",)  # pyright: ignore
     end = samplers.sample(DENOISE, X, times=np.array([1.0, 0.5, 0.0]))  # pyright: ignore
     assert torch.equal(end, samplers.sample(DENOISE, X, n_steps=2))
 
@@ -113,3 +156,25 @@ def test_paths_as_text():
     with pytest.raises(ValueError, match="path must be a path, got int 3"):
         name_of(anything)
     assert callable(check_fields)
+
+
+def test_paths_and_texts_name_the_same(tmp_path, monkeypatch):
+    """Wherever something is loaded; a Path never means a set, or a network of the project."""
+    monkeypatch.chdir(tmp_path)
+    np.save("own.npy", IMAGES.pixels.numpy())
+    for own in ("own.npy", Path("own.npy"), tmp_path / "own.npy"):
+        assert torch.equal(named.load(own).pixels, IMAGES.pixels)
+    Path("mnist_5k").mkdir()
+    with pytest.raises(ValueError, match="mnist_5k must hold pictures"):
+        named.load(Path("mnist_5k"))
+    (tmp_path / "scale.json").write_text(json.dumps(constant_scale(3).json()), encoding="utf-8")
+    text: Any = "scale.json"
+    number: Any = 3
+    assert ScaleTable.load(text) == ScaleTable.load(tmp_path / "scale.json") == constant_scale(3)
+    assert store.network_paths(Path("net"))[0] == Path("net.safetensors")
+    assert store.scale_path(Path("net"), "els") == Path("net-els.json")
+    for load in (store.load_network, store.training_images):
+        with pytest.raises(FileNotFoundError, match="no network 'mnist-resnet'"):
+            load(Path("mnist-resnet"))
+        with pytest.raises(ValueError, match="^name must be a text or a path, got int 3"):
+            load(number)

@@ -366,6 +366,8 @@ def test_sample_writes_picture_numbers_and_record(tmp_path):
         assert arrays["images"].shape == (2, 1, 32, 32) and arrays["seeds"].tolist() == [5, 6]
     assert (tmp_path / "drawn.png").stat().st_size > 0
     assert f"files: {out}.npz, {out}.json, {out}.png" in done.stdout
+    many = run(*asked, "--window", 3, "--out", out, "--samples", 401, "--dry-run")
+    assert f"files: {out}.npz, {out}.json\n" in many.stdout  # no PNG is so wide
     refused = run(*asked, "--scale", "nobody", "--out", out)
     assert refused.exit_code == 2 and "name must be one of cifar10-resnet-zeros" in refused.output
 

@@ -42,6 +42,8 @@ def test_a_grid_shows_every_image_clamped():
 
 def test_a_ragged_grid_is_refused():
     """All rows hold equally many images."""
+    with pytest.raises(ValueError, match="rows must hold at most 400 images, got 401; draw fewer"):
+        plots.image_grid({"a": torch.zeros(401, 1, 2, 2)})
     with pytest.raises(ValueError, match="rows must hold equally many images"):
         plots.image_grid({"a": torch.zeros(2, 1, 4, 4), "b": torch.zeros(3, 1, 4, 4)})
 

@@ -93,6 +93,17 @@ def test_a_damaged_or_outdated_file_is_refused(fresh, monkeypatch):
         assert native.library() is None
 
 
+@pytest.mark.skipif(platform.system() != "Linux", reason="others look through what they load")
+def test_a_file_cut_short_is_refused(fresh):
+    """Wherever behind its header: Linux would load it, and the first call end the process."""
+    whole = (build.FOLDER / f"kernel-{FILES[-1]}.so").read_bytes()
+    for size in (10, 64, 4096, len(whole) // 2, len(whole) - 1):
+        (fresh / f"kernel-{FILES[-1]}.so").write_bytes(whole[:size])
+        native.library.cache_clear()
+        with pytest.warns(RuntimeWarning, match=f"kernel-{FILES[-1]}.so: .*(short|invalid)"):
+            assert native.library() is None
+
+
 def test_structures_have_the_kernel_s_fields():
     """The order of fields is the whole interface."""
     source = (build.FOLDER / "kernel.cpp").read_text()

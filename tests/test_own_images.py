@@ -226,11 +226,11 @@ SLIPS = {
     "list of arrays": (lambda: Slip.from_arrays([BYTES]), "got list; numpy.stack makes one"),
     "range of bytes": (
         lambda: Slip.from_arrays(BYTES, value_range=(0, 1)),
-        r"value_range must be None for bytes, 0..255, got \(0, 1\)",
+        r"value_range must be None for bytes, 0..255, got \(0.0, 1.0\)",
     ),
     "range": (
         lambda: Slip.from_arrays(BYTES / 255, value_range=(1, 0)),
-        r"value_range must be \(low, high\), low < high, got \(1, 0\)",
+        r"value_range must be \(low, high\), low < high, got \(1.0, 0.0\)",
     ),
     "no dataset": (lambda: Slip.from_dataset(iter([1])), "dataset must have a length of at"),
     "empty dataset": (lambda: Slip.from_dataset([]), "dataset must have a length of at least"),
@@ -361,6 +361,20 @@ def test_import_then_load(photos, tmp_path, monkeypatch):
             import_folder(photos, name, held_out=share)
     import_folder(photos, "all", held_out=0)
     assert len(named.load("all")) == 12
+
+
+@pytest.mark.parametrize("content", ["{no", "", "[]", "\udcff", "{}", '{"files": {}, "splits": 3}'])
+def test_a_broken_manifest_of_an_imported_set_is_named(tmp_path, monkeypatch, content):
+    """By whatever reads it, with what to do."""
+    monkeypatch.setenv("ELSLIB_DATA", str(tmp_path))
+    path = tmp_path / "sets" / "mine.json"
+    path.parent.mkdir()
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    for read in (named.load, named.with_split, named.second_split):
+        with pytest.raises(ValueError, match=r"mine\.json .*delete it and import the set again"):
+            read("mine")
+    done = run("data", "list")
+    assert done.exit_code == 2 and str(path) in done.output
 
 
 def test_folders_and_archives_are_loaded_by_their_path(photos, tmp_path, monkeypatch):

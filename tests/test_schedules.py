@@ -137,7 +137,7 @@ def test_the_paths_of_others():
 @pytest.mark.parametrize(
     "make,message",
     [
-        (lambda: schedules.edm(0), "sigma_max and rho must be positive, got 0 and 7.0"),
+        (lambda: schedules.edm(0), "sigma_max and rho must be positive, got 0 and 7"),
         (lambda: schedules.edm(80, -1), "sigma_max and rho must be positive, got 80 and -1"),
         (lambda: schedules.from_alphas_cumprod([0.5]), "values must fall within .* at least two"),
         (lambda: schedules.from_alphas_cumprod([0.5, 0.5]), "values must fall within"),

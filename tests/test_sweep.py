@@ -2,6 +2,7 @@
 
 import csv
 import json
+import multiprocessing
 import os
 import re
 import signal
@@ -310,6 +311,14 @@ def test_processes_that_cannot_be_started(notebook, tmp_path, monkeypatch, error
     done = command(notebook, "-g", "n=1", "--out", tmp_path / "out")
     assert done.exit_code == 2 and "processes could not be started here" in done.stderr
     assert "__main__" in done.stderr.splitlines()[-1]
+
+
+def test_a_process_in_which_a_script_runs_again(notebook, tmp_path, monkeypatch):
+    """Without a main guard: it ends without a trace, since its parent says what is wrong."""
+    monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
+    runs = sweep.plan(notebook, {"n": [1]}, tmp_path / "out")
+    with pytest.raises(SystemExit):
+        next(sweep.sweep(runs, workers=1))
 
 
 def test_a_sweep_beside_another_cluster(notebook, tmp_path):

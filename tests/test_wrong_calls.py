@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
+from test_released import MinimalResNet
 
 from elslib import cli
 from elslib.data import named
@@ -27,6 +29,8 @@ NETWORKS = [
     "", "nobody", "{n}", "%s", "../x", "/", "a/b", "x" * 5000, "{here}", "{here}/broken",
     "{here}/empty", "{here}/listed", "{here}/other", "{here}/moved",
 ]  # fmt: skip
+THEORIES = ["", "nobody", "ELS,", "ELS,ELS", "els", "{n}"]
+OUTS = ["{here}/file/drawn", "{here}/file/x/y", "", ".", "/", "/proc/x/drawn"]
 PROJECTS = ["", "{here}/file"]
 OWN = {
     ("train", "--project"): PROJECTS,
@@ -34,11 +38,24 @@ OWN = {
     ("agree", "--project"): PROJECTS,
     ("sample", "--project"): PROJECTS,
     ("sweep", "--project"): PROJECTS,
-    ("agree", "--theories"): ["", "nobody", "ELS,", "ELS,ELS", "els", "{n}"],
+    ("pairs", "--project"): PROJECTS,
+    ("network import", "--project"): PROJECTS,
+    ("agree", "--theories"): THEORIES,
+    ("pairs", "--theories"): THEORIES,
+    ("pairs", "--network"): NETWORKS,
+    ("pairs", "--samples"): [*NUMBERS, "401", "0"],
+    ("pairs", "--out"): OUTS,
+    ("data import", "--name"): [
+        "", "a/b", "mnist", "mnist_5k", "x.npy", "{n}", ".", "é", "--", "x" * 5000, "two words",
+    ],
+    ("data import", "--size"): [*NUMBERS, "0", "4097"],
+    ("data import", "--held-out"): ["x", "-1", "1", "nan", "inf", "", "1,5", "None"],
+    ("network import", "--name"): ["", "{here}/tiny", "{here}/file/x", "/proc/x/net", "x" * 5000],
+    ("network import", "--dataset"): [*NAMES, "{here}/own.npy"],
     ("sample", "--dataset"): NAMES,
     ("sample", "--scale"): ["", "nobody", "{n}", "../x", "x" * 5000],
     ("sample", "--window"): [*NUMBERS, "2", "0"],
-    ("sample", "--out"): ["{here}/file/drawn", "{here}/file/x/y", "", ".", "/", "/proc/x/drawn"],
+    ("sample", "--out"): OUTS,
     ("calibrate", "--network"): NETWORKS,
     ("calibrate", "--largest"): [*NUMBERS, "4", "2", "0"],
     ("agree", "--network"): [*NETWORKS, "{here}/tiny"],
@@ -56,16 +73,27 @@ OWN = {
     ("sweep", "--scheduler"): ["nowhere", "tcp://", "http://x", "tcp://127.0.0.1:1", "{n}"],
     ("sweep", "--out"): ["{here}/file", "{here}/file/x", "/proc/x"],
 }  # fmt: skip
+GROUPS = [["data"], ["network"]]
 ARGUMENTS = {
     "sweep": [
         "", "nobody", "{here}", "{here}/broken.json", "{here}/bytes", "{here}/script.py",
         "{here}/syntax.py",
     ],
     "data fetch": WORDS,
+    "data import": [
+        "", "nobody", "{here}/file", "{here}/nothing", "{here}/mixed", "{here}/own.npy",
+    ],
+    "network import": [
+        "", "nobody", "{here}", "{here}/file", "{here}/bytes", "{here}/broken.npy",
+        "{here}/tiny.safetensors", "{here}/other.pt",
+    ],
 }  # fmt: skip
 BASE = {
     "data list": [], "book": [], "pdf": [],
     "data fetch": ["mnist", "--dry-run"],
+    "data import": ["{here}/photos", "--name", "fresh", "--size", "8"],
+    "network import": ["{here}/released.pt", "--name", "{here}/fresh"],
+    "pairs": ["--network", "{here}/tiny", "--theories", "IS", "--samples", "1", "--steps", "1"],
     "train": ["--dataset", "emoji", "--network", "resnet", "--name", "{here}/new", "--steps", "1"],
     "calibrate": ["--network", "{here}/tiny", "--trajectories", "1", "--largest", "3"],
     "agree": ["--network", "{here}/tiny", "--seeds", "1"],
@@ -103,7 +131,7 @@ def wrong_calls() -> Iterator[list[str]]:
                 yield [*words, *_without(base, flag), flag]
                 if option.required:
                     yield [*words, *_without(base, flag)]
-    yield from ([], ["nothing"], ["data"], ["data", "nothing"], ["--nothing"], ["sample", "sample"])
+    yield from ([], ["nothing"], *GROUPS, ["data", "nothing"], ["--nothing"], ["sample", "sample"])
 
 
 def _without(base: list[str], flag: str) -> list[str]:
@@ -136,6 +164,12 @@ def here(tmp_path_factory):
     }.items():  # fmt: skip
         (root / name).write_text(text)
     (root / "bytes").write_bytes(bytes(range(256)))
+    torch.save(MinimalResNet(None, "zeros"), root / "released.pt")
+    torch.save(torch.nn.Linear(2, 2), root / "other.pt")
+    (root / "nothing").mkdir()
+    for place in ("photos", "mixed", "mixed/class"):
+        (root / place).mkdir()
+        Image.new("RGB", (9, 9)).save(root / place / "one.png")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipes, "SAMPLES", 3)
         images = named.load(str(root / "own.npy"))
@@ -159,6 +193,11 @@ def results(folder: Path) -> set[Path]:
 def test_there_are_many():
     """Of every command, and no two alike."""
     assert len(CALLS) >= 300 and len({tuple(call) for call in CALLS}) == len(CALLS)
+    known: set[str] = set()
+    for name, command in cli.main.commands.items():
+        inside = command.commands if isinstance(command, click.Group) else {}
+        known |= {f"{name} {part}" for part in inside} or {name}
+    assert known == BASE.keys()
 
 
 @pytest.mark.parametrize("name", ["", *BASE])
@@ -169,7 +208,7 @@ def test_wrong_calls(here, monkeypatch, name, as_installed):
     before = results(here)
     wrong = []
     for call in CALLS:
-        command = " ".join(call[:2]) if call[:1] == ["data"] else "".join(call[:1])
+        command = " ".join(call[:2]) if call[:1] in GROUPS else "".join(call[:1])
         if command != name if command in BASE else name:
             continue
         arguments = [text.replace("{here}", str(here)) for text in call]
@@ -177,7 +216,7 @@ def test_wrong_calls(here, monkeypatch, name, as_installed):
         lines = done.output.strip().splitlines()
         said = [i for i, line in enumerate(lines) if line.startswith("Error: ")]
         refused = done.exit_code == 2 and isinstance(done.exception, SystemExit)
-        if call in ([], ["data"]):
+        if call in ([], *GROUPS):
             one_line = True  # the help, for no command at all
             refused = done.exit_code in (0, 2)
         else:  # click lists the choices of a missing one below

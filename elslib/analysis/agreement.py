@@ -25,6 +25,7 @@ from torch import Tensor
 from elslib.analysis.intervals import Interval, median_interval
 from elslib.analysis.metrics import coefficient_of_determination, pearson_r
 from elslib.analysis.theories import THEORIES, classes_of, theories
+from elslib.checks import checked
 from elslib.data.image_set import ImageSet
 from elslib.denoisers.machines import Denoiser
 from elslib.samplers import Sampler, common_schedule, ddim, initial_noise, sample
@@ -53,6 +54,7 @@ class Drawn:
         return {"network": self.network[max(self.network)], **shown}
 
 
+@checked
 def draw(
     network: Denoiser,
     theories: Mapping[str, Denoiser],
@@ -87,6 +89,7 @@ def draw(
     )
 
 
+@checked
 def compare(drawn: Drawn) -> pd.DataFrame:
     """One row for each seed, theory and number of steps of the network; to six decimals."""
     rows = []
@@ -101,6 +104,7 @@ def compare(drawn: Drawn) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+@checked
 def agree(
     network: Denoiser,
     images: ImageSet,

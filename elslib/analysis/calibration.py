@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from elslib.analysis.theories import classes_of, theory_of
+from elslib.checks import check_fields, checked
 from elslib.data.image_set import ImageSet
 from elslib.denoisers.machines import Denoiser
 from elslib.samplers import Sampler, common_schedule, ddim, initial_noise, uniform_times
@@ -34,6 +35,9 @@ class Trajectory:
     windows: tuple[int, ...]
     cosine: Float[Tensor, "times windows"]
     growth: float | None = None
+
+    def __post_init__(self):
+        check_fields(self)
 
     def best(self) -> list[int]:
         """The best window at each time; of equals the smaller."""
@@ -70,6 +74,7 @@ class Trajectory:
         return replace(self, windows=tuple(windows), cosine=self.cosine[:, kept])
 
 
+@checked
 def calibrate(
     network: Denoiser,
     images: ImageSet,
@@ -189,6 +194,9 @@ class Quality:
     cosine: tuple[float, ...]
     spread: tuple[float, ...]
     warnings: tuple[str, ...]
+
+    def __post_init__(self):
+        check_fields(self)
 
 
 def quality(trajectories: Sequence[Trajectory]) -> Quality:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from elslib.checks import checked
+from elslib.checks import check_fields, checked
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,9 @@ class Interval:
     estimate: float
     low: float
     high: float
+
+    def __post_init__(self):
+        check_fields(self)
 
     def __format__(self, spec: str) -> str:
         return f"{self.estimate:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
@@ -58,6 +61,7 @@ def share_interval(hits: int, n: int, level: float = 0.95) -> Interval:
     return Interval(hits / n, float(low), float(high))
 
 
+@checked
 def kappa_interval(
     a: Int[Tensor, " _"],
     b: Int[Tensor, " _"],

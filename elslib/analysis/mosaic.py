@@ -15,6 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from elslib.checks import checked
 from elslib.denoisers.machines import ScoreMachine
 from elslib.posterior import Origins, PatchPosterior, patch_posterior
 from elslib.samplers import Step, ddim
@@ -46,6 +47,7 @@ class Certificate:
     origins: Origins
 
 
+@checked
 def certify(
     x: Float[Tensor, "b c h w"],
     images: Float[Tensor, "n c h w"],

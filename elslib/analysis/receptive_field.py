@@ -4,9 +4,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from elslib.checks import checked
 from elslib.denoisers.machines import Denoiser
 
 
+@checked
 def receptive_field(
     denoise: Denoiser,
     x: Float[Tensor, "b c h w"],
@@ -42,6 +44,7 @@ def receptive_field(
     return (total / (b * c * c)).to(x.dtype)
 
 
+@checked
 def side_holding(
     field: Float[Tensor, "h w"], share: float, pixel: tuple[int, int] | None = None
 ) -> int:

@@ -10,7 +10,9 @@ import io
 import itertools
 import json
 import logging
+import multiprocessing
 import socket
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -179,6 +181,8 @@ def _client(scheduler: str, workers: int) -> Iterator[Client]:
                 ) from error
             yield client
         return
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        sys.exit(1)  # one of the processes below, in which the script runs again: they must not
     threads = str(max(1, CPU_COUNT // workers))  # of each notebook
     try:
         cluster = LocalCluster(
@@ -194,7 +198,7 @@ def _client(scheduler: str, workers: int) -> Iterator[Client]:
         raise ValueError(
             f"processes could not be started here ({error}); a script must call sweep under "
             f'`if __name__ == "__main__":`, and the machine needs its address 127.0.0.1.'
-        ) from error
+        ) from None  # Dask's trace is a long one, and says no more
     with cluster, Client(cluster) as client:
         yield client
 

@@ -5,7 +5,7 @@ import click
 import elslib
 from elslib.cli.book import book, pdf
 from elslib.cli.data import data
-from elslib.cli.networks import agree, calibrate, pairs, train
+from elslib.cli.networks import agree, calibrate, network, pairs, train
 from elslib.cli.sample import draw
 from elslib.cli.sweep import sweep_command
 
@@ -16,5 +16,5 @@ def main() -> None:
     """Score machines that are posteriors over training patches, and the book about them."""
 
 
-for command in (data, train, calibrate, agree, pairs, draw, sweep_command, book, pdf):
+for command in (data, network, train, calibrate, agree, pairs, draw, sweep_command, book, pdf):
     main.add_command(command)

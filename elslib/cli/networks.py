@@ -5,8 +5,18 @@ from pathlib import Path
 import click
 
 from elslib.analysis.theories import THEORIES
-from elslib.cli.common import DEVICE, NETWORK, SAMPLER, work
+from elslib.cli.common import (
+    DEVICE,
+    NETWORK,
+    PROJECT,
+    SAMPLER,
+    as_json,
+    lines,
+    plain_errors,
+    work,
+)
 from elslib.experiments import recipes, tasks
+from elslib.experiments.import_network import import_released
 from elslib.experiments.pairs import Pairs
 from elslib.networks import training
 
@@ -19,6 +29,30 @@ THEORY_NAMES = click.option(
     "--theories", "names", default=",".join(THEORIES), show_default=True, callback=_names,
     help="Of ELS, LS, IS, ES, Wiener, PCA, nearest.",
 )  # fmt: skip
+
+
+@click.group()
+def network() -> None:
+    """Take in a network that was trained elsewhere."""
+
+
+@network.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--name", required=True, help=NETWORK)
+@click.option("--dataset", help="The images it was trained on; calibrate and agree need them.")
+@PROJECT
+@click.option("--json", "machine_readable", is_flag=True, help="Print the card as json.")
+@plain_errors
+def network_import(file, name, dataset, machine_readable):
+    """Keep a network that the paper's authors released, a pickled FILE, as NAME of the project.
+
+    The tensors are taken out without executing the pickle, and each is checked. Example:
+
+    elslib network import backbone_CIFAR10_ResNet_zeros_conditional.pt
+    --name released-cifar10-resnet --dataset cifar10
+    """
+    card = import_released(file, name, dataset)
+    click.echo(as_json(card) if machine_readable else "\n".join(lines(card)))
 
 
 @click.command()

@@ -33,7 +33,9 @@ DATASET, SCALE = "fashion_mnist_10k", "fmnist-resnet-zeros"
 def draw(
     dataset, machine, edges, network, scale, window, label, samples, first_seed, steps, out, device
 ):
-    """Draw samples from a local machine: OUT.npz, OUT.json and, if grey or RGB, OUT.png.
+    """Draw samples from a local machine: OUT.npz, OUT.json and OUT.png.
+
+    The picture is drawn of grey or RGB images, at most 400.
 
     DATASET is a name of `elslib data list`, a folder of pictures, or a .npy or .npz file of images;
     .npy may be larger than the memory. Under torchrun each process sums over its shard of the

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from elslib.checks import check_fields, checked
 from elslib.data.own_images import Fit, Layout, Mode, as_pixels, read_dataset, read_folder
 from elslib.data.pixels import check_pixels, check_range, from_uint8, numbers_of, sha256_of
 
@@ -59,6 +60,7 @@ class ImageSet:
 
     def __post_init__(self, digest: str | None):
         check_pixels(self.pixels)
+        check_fields(self)
         check_range(self.pixels, self.bounds, made_here=digest is None)
         if self.labels is not None and not isinstance(self.labels, Tensor):
             raise ValueError(
@@ -95,6 +97,7 @@ class ImageSet:
         return cls(from_uint8(pixels), labels, class_names, name, sha256_of(pixels, labels))
 
     @classmethod
+    @checked
     def from_arrays(
         cls,
         images: np.ndarray | Tensor,
@@ -121,6 +124,7 @@ class ImageSet:
         return cls(pixels, numbers, tuple(class_names), name, bounds=bounds)
 
     @classmethod
+    @checked
     def from_folder(
         cls,
         path: Path | str,
@@ -235,6 +239,7 @@ class ImageSet:
             )
         return chosen
 
+    @checked
     def first(self, n: int) -> "ImageSet":
         """The first n images. ValueError unless 1 <= n <= len(self)."""
         if not 1 <= n <= len(self):
@@ -251,6 +256,7 @@ class ImageSet:
         part = self.shard_slice(i, n)
         return self._part(part, f"[{part.start}:{part.stop}]")
 
+    @checked
     def shard_slice(self, i: int, n: int) -> slice:
         """Which images `shard(i, n)` has; the same errors."""
         if not 0 <= i < n <= len(self):

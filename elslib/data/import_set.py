@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from elslib.checks import checked
 from elslib.data.folders import cache_folder
 from elslib.data.full_sets import FULL_SETS
 from elslib.data.image_set import SIDE
@@ -15,6 +16,7 @@ from elslib.data.own_images import Fit, Mode, read_folder
 from elslib.io import write_arrays, write_json
 
 
+@checked
 def import_folder(
     folder: Path,
     name: str,

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from elslib.checks import checked
 from elslib.data.folders import cache_folder, data_folder
 from elslib.data.full_sets import CLASS_NAMES, FULL_SETS, _load_full, is_here
 from elslib.data.image_set import ImageSet, resized_set
@@ -26,7 +27,7 @@ PRIVATE = ("celeba", "celeba_10k")
 
 def manifest() -> dict[str, dict]:
     """What data/manifest.json says of each embedded set: source, licence, sha256, shape, splits."""
-    return json.loads((data_folder() / "manifest.json").read_text(encoding="utf-8"))
+    return _json_in(data_folder() / "manifest.json", "restore it, with `git checkout -- data`")
 
 
 def imported() -> list[str]:
@@ -35,8 +36,28 @@ def imported() -> list[str]:
 
 
 def imported_manifest(name: str) -> dict:
-    """What was written of an imported set: files, shape, source, licence, classes, splits."""
-    return json.loads((cache_folder() / "sets" / f"{name}.json").read_text(encoding="utf-8"))
+    """What was written of an imported set: files, shape, source, licence, classes, splits.
+
+    ValueError for a file that does not say these.
+    """
+    path, remedy = cache_folder() / "sets" / f"{name}.json", "delete it and import the set again"
+    about, told = _json_in(path, remedy), {"shape", "source", "licence", "class_names"}
+    if not told <= about.keys() or not all(
+        isinstance(about.get(key), dict) and about[key] for key in ("files", "splits")
+    ):
+        raise ValueError(f"{path} must describe an image set, but lacks something; {remedy}.")
+    return about
+
+
+def _json_in(path: Path, remedy: str) -> dict:
+    """The object in a json file. ValueError, naming the file, if there is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is corrupt or truncated ({error}); {remedy}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold a json object, got {content!r}; {remedy}.")
+    return content
 
 
 def embedded() -> list[str]:
@@ -107,7 +128,8 @@ def second_split(name: str) -> str | None:
     return f"{of}/{splits[1]}" if split == splits[0] and len(splits) > 1 else None
 
 
-def load(name: str, *, download: bool = False) -> ImageSet:
+@checked
+def load(name: str | Path, *, download: bool = False) -> ImageSet:
     """A named image set: `"mnist_5k"`, or one of its splits, `"mnist_5k/held_out"`; or your own.
 
     At 32x32: embedded, fashion_mnist_10k, fashion_mnist_test_1k, mnist_5k, noto_emoji,
@@ -126,6 +148,8 @@ def load(name: str, *, download: bool = False) -> ImageSet:
     Raises ValueError for an unknown name or split and for a broken file, FileNotFoundError for a
     set that is not here, ConnectionError if a download fails.
     """
+    if isinstance(name, Path):  # never the name of a set
+        name = str(name) if "/" in str(name) else f"./{name}"
     if name.endswith(FILES):
         return _archive(Path(name)) if name.endswith(".npz") else _map(Path(name))
     of, _, split = with_split(name).partition("/")

@@ -32,9 +32,10 @@ def read_folder(folder: Path | str, size: int | tuple[int, int], fit: Fit, mode:
     `ImageSet.from_folder`."""
     check_choice("fit", fit, Fit)
     check_choice("mode", mode, Mode)
-    h, w = size if isinstance(size, tuple) else (size, size)
-    if not (isinstance(h, int) and isinstance(w, int) and min(h, w) >= 1):
+    sides = size if isinstance(size, tuple) else (size, size)
+    if len(sides) != 2 or min(sides) < 1:
         raise ValueError(f"size must be a side in pixels, or (height, width), got {size!r}.")
+    h, w = sides
     files, labels, names = _pictures_in(Path(folder))
     shape = (len(files), len(mode), h, w)  # "RGB" is 3, "L" is 1
     pixels = torch.empty(shape, dtype=torch.uint8, device="cpu")

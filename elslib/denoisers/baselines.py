@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from elslib.checks import checked
+from elslib.checks import check_fields, checked
 from elslib.data.image_set import ImageSet
 from elslib.denoisers.machines import map_by_time_and_label
 from elslib.exact import exact
@@ -39,6 +39,9 @@ class Baseline(ABC):
 
     images: ImageSet
     schedule: Schedule = field(default_factory=cosine, kw_only=True)
+
+    def __post_init__(self):
+        check_fields(self)
 
     @abstractmethod
     def _denoise(self, x: Tensor, alpha: float, sigma: float, images: ImageSet) -> Tensor:
@@ -213,6 +216,7 @@ class PcaLocality(Baseline):
     _fits: dict[str, _Gaussian] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self):
+        super().__post_init__()
         if not 0 <= self.threshold <= 1:
             raise ValueError(
                 f"threshold must lie in [0, 1], got {self.threshold}; the paper uses .02 to .05."

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from elslib.checks import checked
+from elslib.checks import check_fields, checked
 from elslib.data.image_set import ImageSet, class_number, holds_integers
 from elslib.posterior import PatchDictionary, PatchPosterior, patch_posterior
 from elslib.scales import ScaleTable
@@ -55,6 +55,9 @@ class ScoreMachine(ABC):
 
     images: ImageSet
     schedule: Schedule = field(default_factory=cosine, kw_only=True)
+
+    def __post_init__(self):
+        check_fields(self)
 
     @property
     @abstractmethod
@@ -207,6 +210,7 @@ class EquivariantLocalScore(ScoreMachine):
     edges: Border = "aware"
 
     def __post_init__(self):
+        super().__post_init__()
         if self.edges not in ("aware", "circular"):
             raise ValueError(
                 f"edges must be 'aware' or 'circular', got {self.edges!r}; for a fixed place use "

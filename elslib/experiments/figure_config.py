@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from elslib.analysis.theories import theory_of
+from elslib.checks import check_fields
 from elslib.data.image_set import ImageSet
 from elslib.data.named import load, with_split
 from elslib.denoisers.machines import Denoiser, EquivariantLocalScore, LocalScore
@@ -54,6 +55,9 @@ class FigureConfig:
     factor: float = 1.0
     side: int = 5
     n_steps: int = 20
+
+    def __post_init__(self):
+        check_fields(self)
 
 
 def windows_for(network: str | None) -> list[str]:

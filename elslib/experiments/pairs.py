@@ -37,6 +37,7 @@ class Pairs(Task):
         check_theories(names)
         self.denoiser, self.images = load_on(network, device)
         plots.check_channels("images of the network", self.images.pixels)
+        plots.check_columns("seeds", len(seeds))
         scales = {
             machine: store.load_scale(network, machine)
             for machine in ("ls", "els")

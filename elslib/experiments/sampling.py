@@ -25,12 +25,13 @@ from elslib.windows import Border
 
 
 class Sampling(Task):
-    """Draw samples from "els" or "ls" into OUT.npz, OUT.json and, if grey or RGB, OUT.png.
+    """Draw samples from "els" or "ls" into OUT.npz, OUT.json and OUT.png.
 
-    Under torchrun each process sums over its shard of the images, on a "cuda" device of its own if
-    so asked, and the first one writes. ValueError for another machine, for circular edges with
-    "ls", and for images that a GPU cannot hold; the errors of `named.load`, `initial_noise`,
-    `ImageSet.of_class` and `sharded.device`.
+    The picture is drawn of grey or RGB images, at most `plots.MOST_COLUMNS`. Under torchrun each
+    process sums over its shard of the images, on a "cuda" device of its own if so asked, and the
+    first one writes. ValueError for another machine, for circular edges with "ls", and for images
+    that a GPU cannot hold; the errors of `named.load`, `initial_noise`, `ImageSet.of_class` and
+    `sharded.device`.
     """
 
     def __init__(
@@ -70,7 +71,8 @@ class Sampling(Task):
             "device": device,
             "processes": sharded.current_rank().size,
         }
-        kinds = ["npz", "json", *(["png"] if self.images.pixels.shape[1] in (1, 3) else [])]
+        pictured = self.images.pixels.shape[1] in (1, 3) and len(seeds) <= plots.MOST_COLUMNS
+        kinds = ["npz", "json", *["png"] * pictured]
         self.files = [out.with_name(f"{out.name}.{kind}") for kind in kinds]
 
     def run(self) -> Iterator[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load as from_bytes
 
+from elslib.checks import checked
 from elslib.data.folders import project_folder
 from elslib.data.image_set import ImageSet
 from elslib.data.named import load, with_split
@@ -24,19 +25,19 @@ from elslib.scales import ScaleTable
 from elslib.schedules import cosine
 
 
-def network_paths(name: str) -> tuple[Path, Path]:
+def network_paths(name: str | Path) -> tuple[Path, Path]:
     """Weights and card of a network: a name in the project, or a path without its suffix."""
     stem = name if _is_path(name) else project_folder() / "networks" / name
     return Path(f"{stem}.safetensors"), Path(f"{stem}.json")
 
 
-def scale_path(network: str, machine: str) -> Path:
+def scale_path(network: str | Path, machine: str) -> Path:
     """Where the calibrated scales of a network are kept; machine is "els" or "ls"."""
     stem = network if _is_path(network) else project_folder() / "scales" / network
     return Path(f"{stem}-{machine}.json")
 
 
-def result_path(kind: str, network: str) -> Path:
+def result_path(kind: str, network: str | Path) -> Path:
     """The run record of a result of a network, such as "agreement"; its other files have the same
     name and another suffix."""
     if _is_path(network):
@@ -44,16 +45,16 @@ def result_path(kind: str, network: str) -> Path:
     return project_folder() / "results" / f"{kind}-{network}.json"
 
 
-def _is_path(network: str) -> bool:
-    return "/" in network
+def _is_path(network: str | Path) -> bool:
+    return isinstance(network, Path) or "/" in network
 
 
-def weights_sha256(name: str) -> str:
+def weights_sha256(name: str | Path) -> str:
     """Digest of a network's weights file."""
     return hashlib.sha256(network_paths(name)[0].read_bytes()).hexdigest()
 
 
-def made_of(network: str, images: ImageSet) -> dict[str, object]:
+def made_of(network: str | Path, images: ImageSet) -> dict[str, object]:
     """What every result of a network depends on, as its run record says it."""
     return {
         "network": Path(network).name,
@@ -86,7 +87,7 @@ def _brief(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:16]}..."
 
 
-def load_card(name: str) -> dict:
+def load_card(name: str | Path) -> dict:
     """What is recorded of a network: configuration, training, images, losses, run record.
 
     Raises FileNotFoundError for an unknown name and ValueError for a broken card.
@@ -95,7 +96,7 @@ def load_card(name: str) -> dict:
     if not weights.is_file() or not card.is_file():
         known = sorted(path.stem for path in weights.parent.glob("*.safetensors"))
         raise FileNotFoundError(
-            f"no network {name!r} ({weights} with its card .json); known there: "
+            f"no network {str(name)!r} ({weights} with its card .json); known there: "
             f"{', '.join(known) or 'none'}. Train one with `elslib train`."
         )
     try:
@@ -107,7 +108,7 @@ def load_card(name: str) -> dict:
     return content
 
 
-def images_of(name: str) -> dict[str, str]:
+def images_of(name: str | Path) -> dict[str, str]:
     """The name and the sha256 of a network's training images, by its card; the errors of
     `load_card`, and ValueError for a card without."""
     about = load_card(name).get("images")
@@ -132,7 +133,8 @@ def trained_on(dataset: str) -> list[str]:
     return names
 
 
-def load_network(name: str) -> NetworkDenoiser:
+@checked
+def load_network(name: str | Path) -> NetworkDenoiser:
     """The Denoiser saved as `name` in the project, or at the path `name` (without suffix).
 
     Raises FileNotFoundError for an unknown name and ValueError for a broken file or weights of
@@ -163,7 +165,8 @@ def load_network(name: str) -> NetworkDenoiser:
     return NetworkDenoiser(module, config)
 
 
-def training_images(name: str) -> ImageSet:
+@checked
+def training_images(name: str | Path) -> ImageSet:
     """Exactly the images a network was trained on, by its card.
 
     Raises ValueError if the set of that name holds other images now, or if the card names none.
@@ -175,7 +178,8 @@ def training_images(name: str) -> ImageSet:
     return images
 
 
-def load_scale(network: str, machine: str) -> ScaleTable:
+@checked
+def load_scale(network: str | Path, machine: str) -> ScaleTable:
     """The scales calibrated for a network.
 
     Raises FileNotFoundError if there are none, ValueError if they belong to other weights or do not
@@ -184,7 +188,7 @@ def load_scale(network: str, machine: str) -> ScaleTable:
     path = scale_path(network, machine)
     if not path.is_file():
         raise FileNotFoundError(
-            f"no {machine} scales of {network!r} ({path}); make them with "
+            f"no {machine} scales of {str(network)!r} ({path}); make them with "
             f"`elslib calibrate --network {network} --machine {machine}`."
         )
     scale, recorded = ScaleTable.load(path), read_config(path)

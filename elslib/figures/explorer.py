@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from elslib.analysis.mosaic import pieces, plain, posteriors_along
+from elslib.checks import checked
 from elslib.denoisers.machines import Denoiser, ScoreMachine
 from elslib.figures.html import (
     Page,
@@ -167,6 +168,7 @@ class Explorer(Page):
         }
 
 
+@checked
 def explore(
     machine: ScoreMachine,
     network: Denoiser | None,

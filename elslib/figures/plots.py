@@ -26,6 +26,8 @@ COLOURS = {
     "Wiener": "#CC79A7",
     "PCA": "#E69F00",
 }
+# Images side by side: a PNG of more than 65,536 pixels in a direction cannot be written.
+MOST_COLUMNS = 400
 STYLE: dict[Any, Any] = {
     "figure.dpi": 200,
     "figure.facecolor": "white",
@@ -82,7 +84,8 @@ def image_grid(
     """One row of images per entry, in [-1, 1] (clamped for display), grey or RGB.
 
     `titles` stand above the columns; `notes[row]` gives one line under each image of that row.
-    Raises ValueError for rows of different length, and for other numbers of channels.
+    Raises ValueError for rows of different length or of more than `MOST_COLUMNS`, and for other
+    numbers of channels.
     """
     lengths = {len(images) for images in rows.values()}
     if len(lengths) != 1:
@@ -90,6 +93,7 @@ def image_grid(
     for name, images in rows.items():
         check_channels(f"row {name!r}", images)
     n, notes = lengths.pop(), notes or {}
+    check_columns("rows", n)
     extra = 0.16 * sum(name in notes for name in rows)
     with styled():
         size = (0.68 * n + 0.8, 0.68 * len(rows) + 0.3 + extra)
@@ -104,6 +108,12 @@ def image_grid(
             axis.set_title(words(title), fontsize=7)
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01)  # pyright: ignore
     return figure
+
+
+def check_columns(name: str, n: int) -> None:
+    """Raise ValueError unless so many images fit side by side into one picture."""
+    if n > MOST_COLUMNS:
+        raise ValueError(f"{name} must hold at most {MOST_COLUMNS} images, got {n}; draw fewer.")
 
 
 def _show(axis, image: Tensor) -> None:

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from elslib.checks import check_fields
+
 Padding = Literal["zeros", "circular"]
 Architecture = Literal["resnet", "unet", "unet-attention"]
 FREQUENCIES = 128
@@ -45,6 +47,7 @@ class NetworkConfig:
     architecture: Architecture = "resnet"
 
     def __post_init__(self):
+        check_fields(self)
         for name, kinds in (("padding", Padding), ("architecture", Architecture)):
             value = getattr(self, name)
             if value not in get_args(kinds):

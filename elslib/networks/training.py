@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from elslib.checks import check_fields, checked
 from elslib.data.image_set import ImageSet
 from elslib.io import write_whole
 from elslib.networks.architectures import NetworkConfig, build, rebuild
@@ -65,10 +66,11 @@ class TrainConfig:
     weighting: Weighting = "none"
 
     def __post_init__(self):
+        check_fields(self)
         for name in ("steps", "batch"):
             number = getattr(self, name)
-            if not isinstance(number, int) or number < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {number!r}.")
+            if number < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {number}.")
         if not 0 < self.lr < math.inf:
             raise ValueError(f"lr must be positive, got {self.lr}; 1e-3 works.")
         if self.decay not in DECAYS:
@@ -226,6 +228,7 @@ def _identity(config: TrainConfig, images: ImageSet) -> dict[str, str]:
     return {"config": json.dumps(asdict(config), sort_keys=True), "images": images.sha256}
 
 
+@checked
 def train(
     trainer: Trainer,
     state: Path | None = None,

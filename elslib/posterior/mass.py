@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from elslib.checks import checked
 from elslib.posterior import native, patch_posterior
 from elslib.posterior.cpu import is_coarse, problem_of, shares
 from elslib.posterior.dictionary import PatchDictionary
@@ -14,6 +15,7 @@ from elslib.posterior.query import Query
 from elslib.windows import Border, Side, as_window
 
 
+@checked
 def image_mass(
     x: Float[Tensor, "b c h w"],
     images: Float[Tensor, "n c h w"] | PatchDictionary,

@@ -7,6 +7,7 @@ that this processor has is loaded. Where none can be, one warning says so and `l
 import ctypes
 import math
 import platform
+import struct
 import warnings
 from functools import cache
 from pathlib import Path
@@ -106,6 +107,7 @@ def library() -> ctypes.CDLL | None:
 def _loaded(path: Path) -> ctypes.CDLL:
     if not path.is_file():
         raise FileNotFoundError("no such file")
+    _check_whole(path)
     found = ctypes.CDLL(str(path))
     found.source_digest.restype = ctypes.c_char_p
     if found.source_digest().decode() != source_digest():
@@ -116,6 +118,18 @@ def _loaded(path: Path) -> ctypes.CDLL:
     ]  # fmt: skip
     found.second_pass.argtypes = [*found.posterior_sums.argtypes, ctypes.POINTER(_Mass)]
     return found
+
+
+def _check_whole(path: Path) -> None:
+    """Raise OSError for an ELF file that was cut short: Linux loads it, and whoever then calls it
+    ends without a word. What other systems load they look through themselves."""
+    content = path.read_bytes()
+    if content[:4] == b"\x7fELF" and len(content) >= 64:  # a shorter one no system loads
+        (table,), (size, entries) = (
+            struct.unpack_from("<Q", content, 40), struct.unpack_from("<HH", content, 58)
+        )  # fmt: skip
+        if len(content) < table + size * entries:  # the table of sections is written last
+            raise OSError(f"cut short, {len(content)} bytes")
 
 
 def posterior_sums(x: Tensor, images: Tensor, order: Tensor, problem: Problem) -> Sums | None:
