@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from playwright.sync_api import Page
 
 from browser.conftest import ROOT
 
@@ -28,7 +29,7 @@ LIVE, TOY, PAIRS, MAP, MOSAIC = (
 class Reader:
     """Somebody at the first figure of a kind on a page, whose actions are counted."""
 
-    page: object
+    page: Page
     kind: str
     actions: int = 0
 
