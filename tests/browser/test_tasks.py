@@ -61,6 +61,7 @@ class Reader:
         self.actions += 1
         self.see(role).scroll_into_view_if_needed()
         box = self.see(role).bounding_box()
+        assert box
         place = box["x"] + across * box["width"], box["y"] + down * box["height"]
         self.page.mouse.move(*place)
         if press:
