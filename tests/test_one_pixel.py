@@ -38,6 +38,7 @@ def test_the_numbers_are_the_machines():
             machine = EquivariantLocalScore(images, scale) if side else IdealScore(images)
             exact = machine.posterior(x, t, top=12)
             at, cell, origins = (0, 4, 5), cells[k][i], exact.origins
+            assert origins is not None
             assert cell["count"] == int(exact.count[at])
             assert cell["number"] == pytest.approx(float(exact.effective_number[at]), rel=1e-3)
             log_weight = origins.log_weight[0, :, 4, 5]

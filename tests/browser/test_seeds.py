@@ -86,6 +86,7 @@ def test_touch_and_keys(page):
 
 def test_every_network_can_be_chosen(page):
     """Its pictures are there, not blank; a link holds network and seed."""
+    number, els = 0, r_of(0)[0]
     for number in range(len(with_results())):
         control(page, "network").select_option(str(number))
         els, _ = r_of(number)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from playwright.sync_api import Page
 
 from browser.conftest import ROOT
 
@@ -28,7 +29,7 @@ LIVE, TOY, PAIRS, MAP, MOSAIC = (
 class Reader:
     """Somebody at the first figure of a kind on a page, whose actions are counted."""
 
-    page: object
+    page: Page
     kind: str
     actions: int = 0
 
@@ -60,6 +61,7 @@ class Reader:
         self.actions += 1
         self.see(role).scroll_into_view_if_needed()
         box = self.see(role).bounding_box()
+        assert box
         place = box["x"] + across * box["width"], box["y"] + down * box["height"]
         self.page.mouse.move(*place)
         if press:
