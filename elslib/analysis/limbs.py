@@ -117,7 +117,7 @@ def _lower_half(picture: Array) -> tuple[int, Array]:
     rows = np.flatnonzero((picture > CLOTH).sum(1) >= 2)
     if len(rows) == 0:
         return 0, picture[:0]
-    top, height = rows[0], rows[-1] - rows[0] + 1
+    top, height = int(rows[0]), int(rows[-1] - rows[0]) + 1
     padded = np.pad(picture, ((1, 1), (0, 0)), mode="edge")
     smooth = (padded[:-2] + padded[1:-1] + padded[2:]) / 3  # legs are upright, patterns are not
     middle = top + height // 2
