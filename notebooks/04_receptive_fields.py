@@ -130,7 +130,6 @@ for name in names:
     if name in PUBLISHED:
         theirs = torch.tensor([float(w) for w in published_scale(PUBLISHED[name]).windows])
         apart[name] = float((windows - theirs).abs().mean())
-        glue_all({f"{key}_apart": apart[name]})
 glue_all({"widens": sum(len(scales[n].windows) - 1 - falls[n] for n in names)})
 glue_all({"apart_least": min(apart.values()), "apart_most": max(apart.values())})
 

@@ -105,8 +105,6 @@ glue_all({
     "narrow_lost": median_interval(r[close][best] - r[close][-1]),
     "wide_first": course["ELS"][0],
     "wide_last": course["ELS"][-1],
-    "IS_last": course["IS"][-1],
-    "plain_last": course["plain UNet"][-1],
     "overtaken": f"{min(sure):,}" if sure else "no",
     "first": f"{updates[0]:,}",
     "last": f"{updates[-1]:,}",
