@@ -1,14 +1,19 @@
 """A network early in its training: how near the theory its pictures are, and how well it denoises.
 
-    python benchmarks/early_training.py --network fashion-unet-attention
+    python benchmarks/early_training.py measure --network fashion-unet-attention
+    python benchmarks/early_training.py film --network fashion-unet-attention
 
 `elslib train` keeps weights of a UNet of clothes after ever more steps. Each of them draws from
 the noise of `elslib agree`, and is compared with what the theories drew from it, with the windows
 of the trained network, and with what other networks and ELS with their windows drew (`--beside`).
 All pictures are clamped to [-1, 1]. The r of one that is constant counts as 0.
-Writes data/results/early-NETWORK.json: Pearson's r of each seed, and the loss on held-out images.
+`measure` writes data/results/early-NETWORK.json: Pearson's r of each seed, and the loss on held-out
+images. `film` writes early-NETWORK.npz: what each of the weights that are here draws of the first
+noise images. It refuses weights whose r are not those of the table: they are of another training.
 """
 
+import json
+import zipfile
 from pathlib import Path
 
 import click
@@ -20,6 +25,7 @@ from tqdm.auto import tqdm
 from elslib.analysis.agreement import NETWORK_STEPS, batches
 from elslib.analysis.metrics import pearson_r
 from elslib.data.image_set import ImageSet
+from elslib.data.pixels import to_uint8
 from elslib.experiments.agreement_results import read_pictures
 from elslib.experiments.provenance import RunRecord, Stopwatch
 from elslib.experiments.recipes import held_out_images
@@ -31,13 +37,14 @@ from elslib.experiments.store import (
     training_images,
     weights_sha256,
 )
-from elslib.io import write_json
+from elslib.io import write_arrays, write_json
 from elslib.networks.architectures import rebuild
 from elslib.networks.network_denoiser import NetworkDenoiser
 from elslib.networks.training import held_out_loss
 from elslib.samplers import initial_noise, sample
 
-STEPS = NETWORK_STEPS[0]
+STEPS, SHOWN = NETWORK_STEPS[0], 8
+ALIKE = 0.02  # of r; other processors round otherwise
 
 
 def snapshots(network: str) -> dict[int, Path]:
@@ -68,7 +75,18 @@ def agreement(x: Tensor, other: Tensor, varies: Tensor) -> list[float]:
     return r.tolist()
 
 
-@click.command()
+def aged(path: Path, final: NetworkDenoiser) -> NetworkDenoiser:
+    """The network with the weights of a snapshot."""
+    state = {key: value.float() for key, value in load_file(path).items()}
+    return NetworkDenoiser(rebuild(final.config, state), final.config)
+
+
+@click.group()
+def main() -> None:
+    """A network early in its training."""
+
+
+@main.command()
 @click.option("--network", default="fashion-unet-attention", show_default=True)
 @click.option(
     "--beside",
@@ -77,7 +95,7 @@ def agreement(x: Tensor, other: Tensor, varies: Tensor) -> list[float]:
     show_default=True,
     help="Compared with it, too; repeatable.",
 )
-def main(network: str, beside: tuple[str, ...]) -> None:
+def measure(network: str, beside: tuple[str, ...]) -> None:
     """Draw with every snapshot; the table is printed, the json written."""
     clock, images, final = Stopwatch(), training_images(network), load_network(network)
     kept, held_out = read_pictures(network), held_out_images(network)
@@ -87,8 +105,7 @@ def main(network: str, beside: tuple[str, ...]) -> None:
         others |= {name: near["network"], f"ELS of {name}": near["ELS"]}
     rows = []
     for steps, path in tqdm(snapshots(network).items(), desc=f"early {network}", disable=None):
-        state = {key: value.float() for key, value in load_file(path).items()}
-        denoiser = NetworkDenoiser(rebuild(final.config, state), final.config)
+        denoiser = aged(path, final)
         x = drawn(denoiser, images, len(kept["network"]))
         varies = x.flatten(1).std(1) > 0
         r = {name: agreement(x, other, varies) for name, other in others.items()}
@@ -103,6 +120,31 @@ def main(network: str, beside: tuple[str, ...]) -> None:
     }
     record = RunRecord("benchmarks/early_training.py", config, images.sha256, clock.seconds)
     write_json(result_path("early", network), {"rows": rows, "record": record.json()})
+
+
+@main.command()
+@click.option("--network", default="fashion-unet-attention", show_default=True)
+def film(network: str) -> None:
+    """Keep the first pictures of every snapshot, and of the trained network as the last."""
+    images, final, path = (
+        training_images(network),
+        load_network(network),
+        result_path("early", network),
+    )
+    theory = read_pictures(network)["ELS"][:SHOWN]
+    measured = {row["steps"]: row for row in json.loads(path.read_text(encoding="utf-8"))["rows"]}
+    ages = {steps: aged(path, final) for steps, path in snapshots(network).items()}
+    pictures = {}
+    for steps, denoiser in (ages | {max(measured): final}).items():
+        x = drawn(denoiser, images, SHOWN)
+        now = torch.tensor(agreement(x, theory, x.flatten(1).std(1) > 0))
+        then = torch.tensor(measured[steps]["r"]["ELS"][:SHOWN])
+        off = float((now - then).abs().max())
+        click.echo(f"{steps:,} steps: r is at most {off:.4f} off the table's")
+        if off > ALIKE:
+            raise click.ClickException(f"r of {steps} steps is {off:.3f} off; measure again.")
+        pictures[str(steps)] = to_uint8(x).numpy()
+    write_arrays(path.with_suffix(".npz"), pictures, zipfile.ZIP_LZMA)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,13 @@
 # %% [markdown]
 # # Does a network pass through the theory?
 #
-# A network with attention is not bound to be local. But what is near may be easier to learn. In a talk the
-# authors add a claim to their paper: stronger networks, too, resemble the theory early in their training, and
-# then grow out of it. To see this one needs one network at many ages. So we kept the weights of a UNet with
-# attention after ever more updates, and let each draw from the same noise.
+# A network with attention is not bound to be local. But what is near may be easier to learn. In a talk the authors add a
+# claim to their paper: stronger networks, too, resemble the theory early in their training, and then grow out of it. To
+# see this one needs one network at many ages. So we kept the weights of a UNet with attention after ever more updates, and
+# let each draw from the same noise.
+#
+# **It passes by: it comes near the theory of a network that sees little, and then grows on to that of one that sees
+# far.** It grows out of narrow windows; nothing shows that it grows out of the theory.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 network: str = "fashion-unet-attention"  # a network that benchmarks/early_training.py was run on
@@ -29,31 +32,57 @@ n_live: int = 4  # pictures that are drawn anew as a check, at least 0
 # %% tags=["hide-input"]
 import json
 
+import numpy as np
 import torch
 
 from elslib.analysis.intervals import median_interval
 from elslib.analysis.metrics import pearson_r
 from elslib.book.glue import glue_all
 from elslib.book.tables import markdown_table
+from elslib.data.pixels import from_uint8
 from elslib.experiments.agreement_results import read_pictures
 from elslib.experiments.store import check_belongs, load_network, result_path, weights_sha256
-from elslib.figures.plots import Line, lines
+from elslib.figures.plots import Line, image_grid, lines
 from elslib.samplers import initial_noise, sample
 
 path = result_path("early", network)
-if not path.is_file():
-    raise FileNotFoundError(f"no {path}; run `benchmarks/early_training.py --network {network}`.")
-kept = json.loads(path.read_text())
+for file, command in ((path, "measure"), (path.with_suffix(".npz"), "film")):
+    if not file.is_file():
+        made_by = f"`benchmarks/early_training.py {command} --network {network}`"
+        raise FileNotFoundError(f"no {file}; run {made_by}.")
+kept = json.loads(path.read_text(encoding="utf-8"))
 run, ages = kept["record"]["config"], kept["rows"]
 compared = {network: run["weights_sha256"], **run["beside"]}
 now = {name: weights_sha256(name) for name in (network, plain, local)}
 check_belongs(path, "the weights of these networks", compared, now, "make it again")
+with np.load(path.with_suffix(".npz")) as arrays:
+    film = {int(steps): from_uint8(torch.from_numpy(x)) for steps, x in arrays.items()}
+narrow, wide = (read_pictures(name)["ELS"] for name in (local, network))
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-film", "caption": "One row is one noise image, and another class. From left to right: the theory with the narrow windows of a ResNet, the network after so many updates, and the theory with the wide windows that fit the network in the end."}, "image": {"alt": "Rows of small pictures of clothes. On the left, local theory: torn, blotchy garments. Next to it the young network: blotches in plain black and white, in the same places. On the right the trained network and the theory with wide windows: whole garments, nearly the same ones."}}
+strips = {"theory, narrow\nwindows": narrow, **{f"{n:,}\nupdates": film[n] for n in sorted(film)}}
+strips["theory, wide\nwindows"] = wide
+image_grid(
+    {f"seed {i}": torch.stack([x[i] for x in strips.values()]) for i in range(6)}, list(strips)
+)
+
+# %% [markdown]
+# ## What we see
+#
+# *A young network draws where a local theory draws.* It knows no greys yet, but its white patches lie where the theory with
+# narrow windows puts its torn garments.
+#
+# *The old one draws what a far-sighted theory draws.* Its pictures are whole garments, as in the last column, and others
+# than those in the first.
+#
+# The pictures of {glue:text}`n_film:d` of {glue:text}`n_ages:d` ages were kept; what was measured was kept of all. How near
+# is each age to either theory?
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ages", "caption": "How well theories predict the network after so many updates, and how like it is to two trained networks without attention: median r over the noise images, with 95% bootstrap interval. ELS and LS have the wide windows, calibrated on the trained network; IS has none; the narrow windows are those of the ResNet."}, "image": {"alt": "Line plot of r against the number of updates on a logarithmic axis. ELS with narrow windows and ResNet rise, have their top at some hundred updates, and fall; the last points are a little higher again, within the bands; ELS, LS, IS and the plain UNet rise to the end and overtake them."}}
 names = {"ELS": "ELS", "LS": "LS", "IS": "IS"}
 names |= {"ELS, narrow windows": f"ELS of {local}", "ResNet": local, "plain UNet": plain}
 updates = [row["steps"] for row in ages]
 r = {name: [torch.tensor(row["r"][key]) for row in ages] for name, key in names.items()}
-
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ages", "caption": "How well theories predict the network after so many updates, and how like it is to two trained networks without attention: median r over the noise images, with 95% bootstrap interval. ELS and LS have the windows calibrated on the trained network, IS has none; the narrow windows are those of the ResNet."}, "image": {"alt": "Line plot of r against the number of updates on a logarithmic axis. ELS with narrow windows and ResNet rise, have their top at some hundred updates, and fall; the last points are a little higher again, within the bands; ELS, LS, IS and the plain UNet rise to the end and overtake them."}}
 course = {name: [median_interval(some) for some in rows] for name, rows in r.items()}
 lines(
     {name: Line.through(updates, row) for name, row in course.items()},
@@ -63,90 +92,78 @@ lines(
     xticks=updates,
 )
 
-# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = [["updates", "held-out loss", *names]]
-for i, row in enumerate(ages):
-    cells = [course[name][i] for name in names]
-    table.append([f"{row['steps']:,}", f"{row['held_out']:.4f}", *cells])
-narrow = "ELS, narrow windows"
-for key, name in {"narrow": narrow, "local": "ResNet"}.items():  # these rise and fall
-    best = max(range(len(updates)), key=lambda i, name=name: course[name][i].estimate)
-    lost = median_interval(r[name][best] - r[name][-1])
-    glue_all({f"{key}_best": course[name][best], f"{key}_lost": lost})
-    low = min(range(best, len(updates)), key=lambda i, name=name: course[name][i].estimate)
-    glue_all({f"{key}_when": f"{updates[best]:,}", f"{key}_least": course[name][low]})
-    glue_all({f"{key}_least_when": f"{updates[low]:,}"})
-glue_all({"narrow_first": course[narrow][0], "wide_first": course["ELS"][0]})
-last = {"wide": "ELS", "LS": "LS", "IS": "IS", "plain": "plain UNet"}
-glue_all({f"{key}_last": course[name][-1] for key, name in last.items()})
-pairs = zip(updates, r["ELS"], r[narrow], strict=True)
-gap = {n: median_interval(wide - small) for n, wide, small in pairs}
+# %% tags=["remove-cell"]
+close = "ELS, narrow windows"  # it rises and falls
+best = max(range(len(updates)), key=lambda i: course[close][i].estimate)
+pairs = zip(updates, r["ELS"], r[close], strict=True)
+gap = {n: median_interval(far - near) for n, far, near in pairs}
 sure = [n for n, interval in gap.items() if interval.low > 0]
-glue_all({"n_seeds": len(r["ELS"][0]), "steps": run["steps"], "n_live": n_live})
-glue_all({"first": f"{updates[0]:,}", "last": f"{updates[-1]:,}"})
-glue_all({"overtaken": f"{min(sure):,}" if sure else "no", "gap": gap[updates[-1]]})
-glue_all(
-    {"constant": sum(row["constant"] for row in ages), "n_drawn": len(ages) * len(r["ELS"][0])}
-)
-markdown_table(table, ".2f")
+glue_all({
+    "narrow_first": course[close][0],
+    "narrow_best": course[close][best],
+    "narrow_when": f"{updates[best]:,}",
+    "narrow_lost": median_interval(r[close][best] - r[close][-1]),
+    "wide_first": course["ELS"][0],
+    "wide_last": course["ELS"][-1],
+    "overtaken": f"{min(sure):,}" if sure else "no",
+    "first": f"{updates[0]:,}",
+    "last": f"{updates[-1]:,}",
+    "n_film": len(film),
+    "n_ages": len(ages),
+    "steps": run["steps"],
+    "constant": sum(row["constant"] for row in ages),
+    "n_drawn": len(ages) * len(r["ELS"][0]),
+})  # fmt: skip
 
 # %% [markdown]
-# *Median r over {glue:text}`n_seeds` noise images with 95% bootstrap interval, all drawn in {glue:text}`steps` steps (the
-# [chapter on attention](08_attention) takes 150). Of the {glue:text}`n_drawn` pictures {glue:text}`constant` are one even
-# black; their r counts as 0.*
+# *It does not begin as the theory.* The youngest network agrees with no theory well. It comes closer to the one with
+# narrow windows as it learns, until r is {glue:text}`narrow_best:.2f` after {glue:text}`narrow_when:s` updates.
 #
-# The network does not begin as the theory. After {glue:text}`first:s` updates its pictures agree with ELS with *narrow*
-# windows, those of a network that sees little, with r {glue:text}`narrow_first:.2f` [{glue:text}`narrow_first_low:.2f`,
-# {glue:text}`narrow_first_high:.2f`]. It comes closer as it learns, until after {glue:text}`narrow_when:s` updates it
-# reaches {glue:text}`narrow_best:.2f` [{glue:text}`narrow_best_low:.2f`, {glue:text}`narrow_best_high:.2f`]. From there to
-# the end r falls by {glue:text}`narrow_lost:.2f` [{glue:text}`narrow_lost_low:.2f`, {glue:text}`narrow_lost_high:.2f`], the
-# median of the differences. With the ResNet itself it is the same: most alike after {glue:text}`local_when:s` updates,
-# {glue:text}`local_best:.2f` [{glue:text}`local_best_low:.2f`, {glue:text}`local_best_high:.2f`], and
-# {glue:text}`local_lost:.2f` [{glue:text}`local_lost_low:.2f`, {glue:text}`local_lost_high:.2f`] less at the end. Between
-# it is lower still, with ELS {glue:text}`narrow_least:.2f` [{glue:text}`narrow_least_low:.2f`,
-# {glue:text}`narrow_least_high:.2f`] after {glue:text}`narrow_least_when:s` updates, with the ResNet
-# {glue:text}`local_least:.2f` [{glue:text}`local_least_low:.2f`, {glue:text}`local_least_high:.2f`] after
-# {glue:text}`local_least_when:s`; that it rises from there may be chance. So it passes by: it comes near, and goes on. That
-# is what the talk says, but for the beginning.
+# *Then it leaves that theory.* The later it gets, the less it resembles narrow windows, and so it is with the ResNet
+# itself, a network that really sees little. That the last points rise again may be chance.
 #
-# The theory with *wide* windows, those that fit the trained network, is far from the young one, with
-# {glue:text}`wide_first:.2f` [{glue:text}`wide_first_low:.2f`, {glue:text}`wide_first_high:.2f`]. After
-# {glue:text}`overtaken:s` updates it fits better than the one with narrow windows, and at the end by
-# {glue:text}`gap:.2f` [{glue:text}`gap_low:.2f`, {glue:text}`gap_high:.2f`]. It gains to the end, where it has
-# {glue:text}`wide_last:.2f` [{glue:text}`wide_last_low:.2f`, {glue:text}`wide_last_high:.2f`]. So do LS and IS, with
-# {glue:text}`LS_last:.2f` and {glue:text}`IS_last:.2f`. And the trained network draws what the plain UNet draws:
-# {glue:text}`plain_last:.2f` [{glue:text}`plain_last_low:.2f`, {glue:text}`plain_last_high:.2f`].
+# *The theory with wide windows gains to the end.* It is far from the young network. From {glue:text}`overtaken:s` updates
+# on it fits better than the one with narrow windows, and in the end r is {glue:text}`wide_last:.2f`. So it is with LS, and
+# with a UNet without attention. IS, which sees the whole picture and can only memorise, is behind to the end, but it
+# catches up.
 #
-# The last row again, for {glue:text}`n_live` noise images, drawn while this page was built:
-
-# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-denoiser, theory = load_network(network), read_pictures(network)["ELS"]
-table = [["seed", "r of ELS, kept", "now"]]
-for number in [(seed + i) % len(theory) for i in range(n_live)]:
-    classes = denoiser.config.classes
-    label = None if classes is None else torch.tensor([number % classes])
-    noise = initial_noise([number], theory.shape[1:])
-    now = sample(denoiser, noise, label, run["steps"]).clamp(-1, 1)
-    old, new = (float(some) for some in (r["ELS"][-1][number], pearson_r(now, theory[[number]])))
-    if abs(new - old) > 5e-3:
-        raise AssertionError(f"seed {number}: r is {new} now, {old} in the file")
-    table.append([number, old, new])
-markdown_table(table, ".4f")
-
-# %% [markdown]
 # ## What it means
 #
-# Growing older seems to mean looking farther; how far each age looks we have not measured. A young network draws much
-# like a trained one that sees little, and the theory with narrow windows describes it. The old one is described by the
-# theory with wide windows. So this network grows out of narrow windows, and nothing shows that it grows out of the
-# theory. But in the end other theories [fit nearly as well](08_attention). IS, which sees the whole picture and can
-# only memorise, is behind to the end, but it catches up.
+# Growing older seems to mean looking farther; how far each age looks we have not measured. A young network draws much like
+# a trained one that sees little, and the theory with narrow windows describes it. The old one is described by the theory
+# with wide windows. So the talk is right that a strong network passes near the local theory on its way, though it does not
+# begin there. But in the end other theories fit nearly as well, as [the chapter on attention](08_attention) shows.
 #
 # ## What could be wrong
 #
 # - **Windows of one age, and of another network.** Each age could have its own, and they might fit it better.
-# - **The best age was chosen** by the same noise images on which the loss since then is measured. That makes
-#   the loss look a little larger.
+# - **The best age was chosen** by the same noise images on which the loss since then is seen. That makes the loss look a
+#   little larger.
 # - **One network, one run**, and a small one. A larger one, trained for longer, may go farther, and leave the theory.
-# - **The rate of learning falls** as training goes on, by the recipe. The right end of the picture shows the
-#   network coming to rest as much as growing older.
+# - **The rate of learning falls** as training goes on, by the recipe. The right end of the curves shows the network coming
+#   to rest as much as growing older.
+
+# %% tags=["hide-cell"] mystnb={"markdown_format": "myst", "code_prompt_show": "All numbers", "code_prompt_hide": "All numbers"}
+table = [["updates", "held-out loss", *names]]
+for i, row in enumerate(ages):
+    cells = [course[name][i] for name in names]
+    table.append([f"{row['steps']:,}", f"{row['held_out']:.4f}", *cells])
+markdown_table(table, ".2f")
+
+# %% [markdown]
+# *Median r with its 95% bootstrap interval, all drawn in {glue:text}`steps:d` steps. Of {glue:text}`n_drawn:d` pictures
+# {glue:text}`constant:d` are one even black; their r counts as 0. Some pictures of the last row were drawn again while this
+# page was built:*
+
+# %% tags=["hide-cell"] mystnb={"markdown_format": "myst", "code_prompt_show": "Drawn again", "code_prompt_hide": "Drawn again"}
+denoiser = load_network(network)
+table = [["seed", "r of ELS, kept", "now"]]
+for number in [(seed + i) % len(wide) for i in range(n_live)]:
+    classes = denoiser.config.classes
+    label = None if classes is None else torch.tensor([number % classes])
+    x = sample(denoiser, initial_noise([number], wide.shape[1:]), label, run["steps"]).clamp(-1, 1)
+    old, new = (float(some) for some in (r["ELS"][-1][number], pearson_r(x, wide[[number]])))
+    if abs(new - old) > 5e-3:
+        raise AssertionError(f"seed {number}: r is {new} now, {old} in the file")
+    table.append([number, old, new])
+markdown_table(table, ".4f")

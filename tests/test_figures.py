@@ -58,6 +58,28 @@ def test_what_is_neither_grey_nor_rgb_is_refused(channels):
         plots.image_grid(rows)
 
 
+def test_a_part_is_outlined():
+    """A line of its colour runs inside its border; elsewhere the picture is as it was."""
+    images = torch.full((1, 1, 6, 6), -0.5)
+    parts = torch.zeros(1, 6, 6, dtype=torch.int64)
+    parts[0, 1:5, 1:5] = 1
+    shown = plots.outlined(images, parts, size=6)
+    coloured = (shown != -0.5).any(1)[0]
+    assert shown.shape == (1, 3, 36, 36)
+    assert coloured[6:30, 6:30].sum() == coloured.sum() == 24**2 - 20**2
+    assert not torch.equal(shown, plots.outlined(images, 2 * parts, size=6))
+    assert torch.equal(plots.outlined(images, 0 * parts), torch.full((1, 3, 36, 36), -0.5))
+
+
+def test_a_grid_is_as_wide_as_its_names_need():
+    """So that long ones do not shrink the pictures."""
+    x = torch.zeros(3, 1, 4, 4)
+    widths = [
+        plots.image_grid({name: x}).get_size_inches()[0] for name in ("a", "a long name", "a\nb")
+    ]
+    assert widths[1] > widths[0] == widths[2]
+
+
 def test_a_scatter_holds_its_points():
     """Every seed is a dot."""
     x, y = torch.tensor([0.1, 0.5]), torch.tensor([0.8, -0.2])
@@ -88,6 +110,13 @@ def test_dots_stand_where_their_numbers_are():
         dot_plot({"a": {}}, "r", {"c": {"ELS": 0.6}})
     with pytest.raises(ValueError, match="at most 6 kinds of dots, got 7"):
         dot_plot({"a": dict.fromkeys("abcdefg", sure)}, "r")
+
+
+def test_few_numbers_are_dots():
+    """Each is one, and a stroke is their median."""
+    axis = dot_plot({"a": {"ELS": torch.tensor([0.2, 0.9, 0.4])}}, "r").axes[0]
+    drawn = {one.get_marker(): np.asarray(one.get_xdata()).tolist() for one in axis.lines[1:3]}
+    assert drawn["o"] == pytest.approx([0.2, 0.9, 0.4]) and drawn["|"] == pytest.approx([0.4])
 
 
 def test_lines_have_their_band_and_colour():

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from elslib.analysis.limbs import COUNTERS, EXPECTED, KINDS, count_limbs
+from elslib.analysis.limbs import COUNTERS, EXPECTED, KINDS, count_limbs, counted_parts
+from elslib.analysis.planted_errors import ERRORS, planted
 from elslib.data.named import load
 
 
@@ -114,3 +115,42 @@ def test_bad_input(as_installed):
         count_limbs(image.expand(1, 3, 32, 32), "legs")
     with pytest.raises(ValueError, match="images must be finite, got NaN or infinity"):
         count_limbs(image / 0, "legs")
+
+
+@pytest.mark.parametrize("kind", ["legs", "bodies"])
+def test_parts_are_what_was_counted(kind):
+    """As many numbers as limbs, from left to right, on bright pixels alone; a crumb has none."""
+    images = {
+        "legs": torch.cat([trousers(n) for n in (1, 2, 3)]),
+        "bodies": torch.cat([drawn((14, 22, 2, 14), (14, 22, 17, 30), (10, 12, 15, 16))] * 3),
+    }[kind]
+    parts = counted_parts(images, kind)
+    assert torch.equal(parts.flatten(1).amax(1), count_limbs(images, kind))
+    assert bool((images[:, 0][parts > 0] > 0).all())
+    columns = [(parts[1] == number).nonzero()[:, 1] for number in (1, 2)]
+    assert columns[0].max() < columns[1].min()
+    assert not counted_parts(-torch.ones_like(images), kind).any()
+
+
+def test_sleeves_have_no_parts():
+    """One that touches the trunk has no pixels of its own."""
+    with pytest.raises(ValueError, match="kind must be one of legs, bodies, got 'sleeves'"):
+        counted_parts(top(), "sleeves")
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_planted_errors_are_mostly_counted(name):
+    """On photographs of the embedded set; the seed decides which."""
+    photographs = load("fashion_mnist_test_1k/test")
+    _, classes, truth = ERRORS[name]
+    images, _ = planted(photographs, name, 3, 20)
+    assert images.shape == (20, 1, 32, 32)
+    assert torch.equal(images, planted(photographs, name, 3, 20)[0])
+    assert not torch.equal(images, planted(photographs, name, 4, 20)[0])
+    assert (count_limbs(images, KINDS[classes[0]]) == truth).float().mean() > 0.75
+
+
+def test_unknown_errors_are_refused():
+    """By name."""
+    with pytest.raises(ValueError, match="name must be one of third leg, .*, got 'wing'"):
+        planted(load("fashion_mnist_test_1k/test"), "wing", 0)

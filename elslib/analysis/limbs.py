@@ -54,6 +54,29 @@ def count_limbs(images: Float[Tensor, "b 1 h w"], kind: Kind) -> Int[Tensor, " b
     """
     if kind not in COUNTERS:
         raise ValueError(f"kind must be one of {', '.join(COUNTERS)}, got {kind!r}; see KINDS.")
+    pictures = [_garment(picture) for picture in _brightness(images)]
+    counts = [0 if picture is None else COUNTERS[kind](picture) for picture in pictures]
+    return torch.tensor(counts, dtype=torch.int64, device="cpu")
+
+
+def counted_parts(images: Float[Tensor, "b 1 h w"], kind: Kind) -> Int[Tensor, "b h w"]:
+    """Where `count_limbs` saw the legs or bodies: the pixels of the first are 1, of the next 2, ...
+
+    0 is none. Legs are marked in the rows of the lower half that show exactly as many as were
+    counted. Raises ValueError for sleeves, which have no pixels of their own where they touch the
+    trunk, and as `count_limbs` does.
+    """
+    if kind not in PARTS:
+        raise ValueError(f"kind must be one of {', '.join(PARTS)}, got {kind!r}; count the others.")
+    parts = torch.zeros(len(images), *images.shape[2:], dtype=torch.int64, device="cpu")
+    for found, picture in zip(parts, _brightness(images), strict=True):
+        if (garment := _garment(picture)) is not None:
+            found[:] = torch.from_numpy(PARTS[kind](garment))
+    return parts
+
+
+def _brightness(images: Float[Tensor, "b 1 h w"]) -> Array:
+    """The checked images, from 0 to 1."""
     if images.ndim != 4 or images.shape[1] != 1:
         raise ValueError(
             f"images must have the shape [b, 1, h, w], got {tuple(images.shape)}; take the mean "
@@ -61,33 +84,48 @@ def count_limbs(images: Float[Tensor, "b 1 h w"], kind: Kind) -> Int[Tensor, " b
         )
     if not bool(torch.isfinite(images).all()):
         raise ValueError("images must be finite, got NaN or infinity; drop the broken samples.")
-    brightness = (images[:, 0].detach().double().cpu().clamp(-1, 1) + 1) / 2
-    counts = [_count(picture, COUNTERS[kind]) for picture in brightness.numpy()]
-    return torch.tensor(counts, dtype=torch.int64, device="cpu")
+    return ((images[:, 0].detach().double().cpu().clamp(-1, 1) + 1) / 2).numpy()
 
 
-def _count(picture: Array, counter: Callable[[Array], int]) -> int:
-    """The count in a picture whose garment has brightness 1."""
+def _garment(picture: Array) -> Array | None:
+    """The picture with a garment of brightness 1; None if nothing is on it."""
     lit = picture[picture > GHOST]
-    return counter(picture / np.quantile(lit, 0.75)) if len(lit) >= FEWEST else 0
+    return picture / np.quantile(lit, 0.75) if len(lit) >= FEWEST else None
 
 
 def _legs(picture: Array) -> int:
     """The largest number that enough rows of the lower half show at least."""
-    rows = np.flatnonzero((picture > CLOTH).sum(1) >= 2)
-    if len(rows) == 0:
-        return 0
-    top, height = rows[0], rows[-1] - rows[0] + 1
-    padded = np.pad(picture, ((1, 1), (0, 0)), mode="edge")
-    smooth = (padded[:-2] + padded[1:-1] + padded[2:]) / 3  # legs are upright, patterns are not
-    lower = smooth[top + height // 2 : top + max(int(0.95 * height), 1)]
-    counts = np.array([_peaks(row) for row in lower])
+    counts = np.array([len(_peaks(row)) for row in _lower_half(picture)[1]], dtype=int)
     seen = [k for k in range(1, counts.max(initial=0) + 1) if (counts >= k).mean() >= LEG_ROWS]
     return max(seen, default=0)
 
 
-def _peaks(row: Array) -> int:
-    """Peaks at least two pixels wide, between which the brightness dips by the share DIP."""
+def _leg_parts(picture: Array) -> Array:
+    """The number of its leg at each pixel of the rows that show as many legs as there are."""
+    parts, (top, lower) = np.zeros(picture.shape, dtype=int), _lower_half(picture)
+    legs = _legs(picture)
+    for y, row in enumerate(lower, start=top):
+        peaks = _peaks(row)
+        if len(peaks) == legs:
+            for number, columns in enumerate(peaks, start=1):
+                parts[y, columns] = number
+    return parts
+
+
+def _lower_half(picture: Array) -> tuple[int, Array]:
+    """The first row of the garment's lower half, and its rows, smoothed; none without garment."""
+    rows = np.flatnonzero((picture > CLOTH).sum(1) >= 2)
+    if len(rows) == 0:
+        return 0, picture[:0]
+    top, height = int(rows[0]), int(rows[-1] - rows[0]) + 1
+    padded = np.pad(picture, ((1, 1), (0, 0)), mode="edge")
+    smooth = (padded[:-2] + padded[1:-1] + padded[2:]) / 3  # legs are upright, patterns are not
+    middle = top + height // 2
+    return middle, smooth[middle : top + max(int(0.95 * height), 1)]
+
+
+def _peaks(row: Array) -> list[Array]:
+    """Bright columns of each peak that has two, where the brightness dips by DIP between peaks."""
     cuts, high, low, place = [], 0.0, None, 0
     for x, value in enumerate(row):
         if low is None:
@@ -99,8 +137,9 @@ def _peaks(row: Array) -> int:
         elif value >= LEG_PEAK and low < (1 - DIP) * value:
             cuts.append(place)
             high, low = value, None
-    pieces = np.split(row, cuts)
-    return sum(1 for p in pieces if (p >= max(0.7 * LEG_PEAK, 0.4 * p.max(initial=0))).sum() >= 2)
+    pieces = np.split(np.arange(len(row)), cuts)
+    bright = [p[row[p] >= max(0.7 * LEG_PEAK, 0.4 * row[p].max(initial=0))] for p in pieces]
+    return [columns for columns in bright if len(columns) >= 2]
 
 
 def _sleeves(picture: Array) -> int:
@@ -146,10 +185,17 @@ def _halves(row: Array, axis: float) -> tuple[int, float, float] | None:
 
 def _bodies(picture: Array) -> int:
     """Pieces of some size, after closing dark lines one pixel high."""
+    return int(_body_parts(picture).max(initial=0))
+
+
+def _body_parts(picture: Array) -> Array:
+    """The number of its piece at each solid pixel; crumbs have none."""
     solid = picture > SOLID
     above = np.pad(solid, ((1, 0), (0, 0)))[:-1]
-    sizes = np.bincount(_labels(solid | above)[solid])
-    return int((sizes[1:] >= PIECE * solid.sum()).sum())
+    labels = _labels(solid | above) * solid
+    large = np.bincount(labels.ravel()) >= PIECE * solid.sum()
+    large[0] = False
+    return (np.cumsum(large) * large)[labels]
 
 
 def _outline(cloth: Array) -> Array:
@@ -170,3 +216,4 @@ COUNTERS: Mapping[str, Callable[[Array], int]] = {
     "sleeves": _sleeves,
     "bodies": _bodies,
 }
+PARTS: Mapping[str, Callable[[Array], Array]] = {"legs": _leg_parts, "bodies": _body_parts}

@@ -1,7 +1,11 @@
-"""Dot plots: many medians side by side, in place of tables."""
+"""Dot plots: many medians, or few numbers, side by side, in place of tables."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
 
 from elslib.analysis.intervals import Interval
 from elslib.figures.plots import COLOURS, Figure, styled, subplots, words
@@ -10,7 +14,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def dot_plot(
-    rows: Mapping[str, Mapping[str, Interval]],
+    rows: Mapping[str, Mapping[str, Interval | Float[Tensor, " n"]]],
     xlabel: str,
     hollow: Mapping[str, Mapping[str, float]] | None = None,
     *,
@@ -20,6 +24,7 @@ def dot_plot(
 ) -> Figure:
     """One line a row, from top to bottom, and on it a dot for each entry with its interval.
 
+    Where an entry is a few numbers instead, each is a small dot, and a stroke is their median.
     `hollow[row]` adds hollow dots, such as published numbers, to rows; of `hollow_is` the legend
     says what they are. `rules` are numbers of rows above which a line is drawn; `level` is a dashed
     upright line. Raises ValueError for hollow dots of no row, and for more than six kinds of dots.
@@ -41,9 +46,7 @@ def dot_plot(
                     x = hollow[name][kind]
                     axis.plot(x, line + 0.2, **look, mfc="white", ms=5, mew=1.2)
                 if kind in found:
-                    i, y = found[kind], line - 0.12 * bool(hollow)
-                    axis.plot([i.low, i.high], [y, y], color=look["color"], lw=1.6, zorder=3)
-                    axis.plot(i.estimate, y, **look, ms=5.5, zorder=4)
+                    _draw(axis, found[kind], line - 0.12 * bool(hollow), look)
         for rule in rules:
             axis.axhline(rule - 0.5, color="0.5", lw=0.8)
         if level is not None:
@@ -61,3 +64,14 @@ def dot_plot(
             loc="lower left", bbox_to_anchor=(0, 1), ncols=len(looks) + 1, columnspacing=1.2
         )
     return figure
+
+
+def _draw(axis, found: Interval | Tensor, y: float, look: Mapping[str, Any]) -> None:
+    """One entry of a row at the height y."""
+    if isinstance(found, Interval):
+        axis.plot([found.low, found.high], [y, y], color=look["color"], lw=1.6, zorder=3)
+        axis.plot(found.estimate, y, **look, ms=5.5, zorder=4)
+    else:
+        axis.plot(found.tolist(), [y] * len(found), **look, ms=4.5, mew=0, alpha=0.6, zorder=3)
+        middle = float(found.quantile(0.5))
+        axis.plot(middle, y, "|", color=look["color"], ms=12, mew=2, zorder=4)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from matplotlib import figure as mpl
 from matplotlib import patheffects, style
-from matplotlib.colors import LogNorm, hsv_to_rgb
+from matplotlib.colors import LogNorm, hsv_to_rgb, to_rgb
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
@@ -28,6 +29,7 @@ COLOURS = {
 }
 # Images side by side: a PNG of more than 65,536 pixels in a direction cannot be written.
 MOST_COLUMNS = 400
+PARTS = ("#56B4E9", "#E69F00", "#F0E442", "#CC79A7", "#009E73")  # around parts, on black
 STYLE: dict[Any, Any] = {
     "figure.dpi": 200,
     "figure.facecolor": "white",
@@ -96,7 +98,8 @@ def image_grid(
     check_columns("rows", n)
     extra = 0.16 * sum(name in notes for name in rows)
     with styled():
-        size = (0.68 * n + 0.8, 0.68 * len(rows) + 0.3 + extra)
+        longest = max(len(line) for name in rows for line in name.split("\n"))
+        size = (0.68 * n + max(0.8, 0.08 * longest), 0.68 * len(rows) + 0.3 + extra)
         figure, axes = subplots(len(rows), n, size, squeeze=False)
         for line, (name, images) in zip(axes, rows.items(), strict=True):
             for column, (axis, image) in enumerate(zip(line, images, strict=True)):
@@ -133,6 +136,24 @@ def in_colours(numbers: Int[Tensor, "b h w"]) -> Float[Tensor, "b 3 h w"]:
     colours = hsv_to_rgb(torch.stack([hues, torch.full_like(hues, 0.6), value], -1).numpy())
     shown = torch.from_numpy(colours).float() * 2 - 1
     return torch.where((numbers < 0)[..., None], -1.0, shown).movedim(-1, 1)
+
+
+def outlined(
+    images: Float[Tensor, "b 1 h w"], parts: Int[Tensor, "b h w"], size: int = 6
+) -> Float[Tensor, "b 3 hs ws"]:
+    """Grey images, `size` times as large, and around each part a line, for `image_grid`.
+
+    The pixels of a part have its number, 1, 2, ...; 0 is none.
+    """
+    grey, numbers = (
+        x.repeat_interleave(size, 2).repeat_interleave(size, 3)
+        for x in (images.clamp(-1, 1).expand(-1, 3, -1, -1), parts[:, None].float())
+    )
+    around = F.pad(numbers, (2, 2, 2, 2))
+    inner = (F.max_pool2d(around, 5, 1) == numbers) & (-F.max_pool2d(-around, 5, 1) == numbers)
+    colours = torch.tensor([to_rgb(c) for c in PARTS], dtype=grey.dtype, device=grey.device) * 2 - 1
+    lines = colours[(numbers[:, 0].long() - 1) % len(PARTS)].movedim(-1, 1)
+    return torch.where((numbers > 0) & ~inner, lines, grey)
 
 
 def agreement_scatter(
