@@ -6,9 +6,12 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from helpers import FunctionDenoiser
 
+from elslib.analysis.metrics import pearson_r
 from elslib.data.image_set import ImageSet
+from elslib.data.named import load
 from elslib.denoisers.machines import EquivariantLocalScore, IdealScore
 from elslib.denoisers.views import SigmaView, VelocityView
 from elslib.samplers import (
@@ -22,10 +25,11 @@ from elslib.samplers import (
     sample,
     uniform_times,
 )
-from elslib.scales import constant_scale
+from elslib.scales import ScaleTable, constant_scale
 from elslib.schedules import cosine, edm, flow, linear
 
 SCHEDULE = cosine()
+DIGITS = ImageSet(F.avg_pool2d(load("mnist_5k").select(range(0, 4500, 112)).pixels, 2))
 
 
 def gaussian_denoiser(mean, variance, schedule=SCHEDULE):
@@ -68,6 +72,27 @@ def test_heun_converges_with_second_order_on_gaussian_data(schedule):
         errors.append(float((last.x0 - truth).abs().max()))
     orders = [math.log2(a / b) for a, b in zip(errors, errors[1:], strict=False)]
     assert all(1.8 < order < 2.3 for order in orders[1:]), (orders, errors)
+
+
+@pytest.mark.parametrize("times", [uniform_times(150), geometric_times(150, SCHEDULE, 0.0105)])
+def test_two_samplers_end_in_one_picture_where_some_patch_is_always_near(times):
+    """Small windows at low noise: r of at least .999 at 150 steps."""
+    x, ends = initial_noise(range(2), (1, 16, 16)), {}
+    sides = ScaleTable((0.15, 0.65, 0.95, 1.0), (1, 3, 5, 7), "like those of a network")
+    machine = EquivariantLocalScore(DIGITS, sides)
+    for sampler in (ddim, heun):
+        ends[sampler] = sample(machine, x, times=times, sampler=sampler)
+    assert float(pearson_r(ends[ddim], ends[heun]).min()) > 0.999
+
+
+def test_two_samplers_part_where_pixels_choose_between_patches():
+    """Wide windows and few images: one path down to t = .2, then some pixels decide otherwise."""
+    x, steps = initial_noise(range(2), (1, 16, 16)), {}
+    machine = EquivariantLocalScore(DIGITS, constant_scale(5))
+    for sampler in (ddim, heun):
+        steps[sampler] = {step.i: step for step in sampler(machine, x, uniform_times(150))}
+    r = [pearson_r(steps[ddim][i].x, steps[heun][i].x) for i in (120, 149)]
+    assert float(r[0].min()) > 0.9998 and float(r[1].min()) < 0.999
 
 
 def test_heun_is_the_published_loop():
