@@ -22,8 +22,8 @@
 network: str = "fashion-resnet"  # a network in data/networks with calibrated windows
 emoji_network: str = "emoji-resnet"  # the same, trained on emoji
 seed: int = 1  # seed of the noise image; the next one follows
-label: int | None = 1  # class of both pictures, 0 to 9; None if the network knows no classes
-emoji_label: int | None = 1  # class of the emoji, 0 to 7; likewise
+label: int = 1  # class of both pictures, 0 to 9, if the network knows classes
+emoji_label: int = 1  # class of the emoji, 0 to 7, likewise
 
 # %% tags=["hide-input"]
 import json
@@ -31,7 +31,7 @@ import statistics
 
 import torch
 
-from elslib import image_grid, load_scale, pearson_r, training_images
+from elslib import image_grid, load_network, load_scale, pearson_r, training_images
 from elslib.book.glue import glue_all
 from elslib.experiments.figure_config import FigureConfig, explorer
 from elslib.experiments.live import Live
@@ -39,6 +39,8 @@ from elslib.experiments.store import scale_path
 from elslib.figures.plots import in_colours
 
 images, emoji = training_images(network), training_images(emoji_network)
+label = label if load_network(network).classes else None
+emoji_label = emoji_label if load_network(emoji_network).classes else None
 what = "picture" if label is None else images.class_name(label).lower()
 live = Live(explorer, FigureConfig(images.name, network, label, seed))
 figures = [live.figure, explorer(FigureConfig(images.name, network, label, seed + 1))]

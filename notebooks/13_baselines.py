@@ -24,9 +24,7 @@
 
 # %% tags=["parameters"]
 network: str = "fashion-resnet"  # a network in data/networks with an agreement table
-circular: str = (
-    "mnist-resnet-circular"  # one with circular padding and no classes, likewise; empty for none
-)
+circular: str = "mnist-resnet-circular"  # circular padding, no classes; empty for none
 n_images: int = 24  # held-out images, at least 2
 n_levels: int = 7  # noise levels, spread over all steps but the first, 2 to 19
 seed: int = 0  # which held-out images, and which noise
