@@ -23,8 +23,8 @@ network: str = "emoji-resnet"  # a network in data/networks with calibrated wind
 clothes_network: str = "fashion-resnet"  # the same, trained on clothes
 photo_network: str = "cifar10-resnet"  # the same, trained on photographs
 seed: int = 1  # seed of the noise image, the same for all
-label: int | None = 1  # class of the emoji, 0 to 7; None if the network knows no classes
-other_label: int | None = 1  # class of the clothes and of the photographs, 0 to 9; likewise
+label: int = 1  # class of the emoji, 0 to 7, if the network knows classes
+other_label: int = 1  # class of the clothes and of the photographs, 0 to 9, likewise
 photo_steps: int = 10  # of the photographs' explorer, at least 1; each makes the page heavier
 
 # %% tags=["hide-input"]
@@ -33,7 +33,7 @@ import statistics
 
 import torch
 
-from elslib import image_grid, load_scale, pearson_r, training_images
+from elslib import image_grid, load_network, load_scale, pearson_r, training_images
 from elslib.book.glue import glue_all
 from elslib.experiments.figure_config import FigureConfig, explorer
 from elslib.experiments.live import Live
@@ -42,6 +42,8 @@ from elslib.figures.plots import in_colours
 
 sets = {name: training_images(name) for name in (network, clothes_network, photo_network)}
 images, clothes, photos = sets.values()
+label = label if load_network(network).classes else None
+other_label = other_label if load_network(clothes_network).classes else None
 live = Live(explorer, FigureConfig(images.name, network, label, seed))
 live_clothes = Live(explorer, FigureConfig(clothes.name, clothes_network, other_label, seed))
 some_steps = FigureConfig(photos.name, photo_network, other_label, seed, n_steps=photo_steps)

@@ -28,7 +28,7 @@ def data_list(machine_readable: bool) -> None:
         click.echo(as_json({**sets, "full": [*full_sets.FULL_SETS]}))
         return
     for name, about in (sets["embedded"] | sets["imported"]).items():
-        click.echo(f"{name:24} {about['shape']}  {about['licence']}  ({about['source']})")
+        click.echo(f"{name:24} {about['shape']}  {about.get('licence')}  ({about.get('source')})")
     click.echo(f"full sets, in {folders.cache_folder()}: {', '.join(full_sets.FULL_SETS)}")
 
 

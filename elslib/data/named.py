@@ -41,7 +41,7 @@ def imported_manifest(name: str) -> dict:
     ValueError for a file that does not say these.
     """
     path, remedy = cache_folder() / "sets" / f"{name}.json", "delete it and import the set again"
-    about, told = _json_in(path, remedy), {"shape", "source", "licence", "class_names"}
+    about, told = _json_in(path, remedy), {"shape", "class_names"}
     if not told <= about.keys() or not all(
         isinstance(about.get(key), dict) and about[key] for key in ("files", "splits")
     ):
