@@ -107,11 +107,11 @@ glue_all(ends | {"n_images": f"{len(images):,}", "n_seeds": n_seeds})
 #
 # Here is that sum for one pixel.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-one-sum", "caption": "One pixel's guess, half way through a drawing. From the left: the noisy picture, with the window of one pixel outlined; the window; the six training patches that explain it best, with their weights. The guess is the mean of all patches' centres, by weight."}, "image": {"alt": "Eight small pictures: a noisy garment with a square outlined, the noisy content of the square, and six small patches of garments that resemble it, each with a number."}}
-half = list(ddim(machines["ELS"], noise[:1], uniform_times(20), label[:1]))[10]
-side, (q, p) = scale.window_at(half.t), (16, 16)
-found = machines["ELS"].posterior(half.x, half.t, int(label[0]), top=6)
-of, reach, noisy = found.origins, side // 2, half.x[0] / half.x[0].abs().max()
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-one-sum", "caption": "One pixel's guess, late in a drawing. From the left: the noisy picture, with the window of one pixel outlined; the window; the six training patches that explain it best, with their weights. The guess is the mean of all patches' centres, by weight."}, "image": {"alt": "Eight small pictures: a noisy garment with a square outlined, the noisy content of the square, and six small patches of garments that resemble it, each with a number."}}
+late = list(ddim(machines["ELS"], noise[:1], uniform_times(20), label[:1]))[14]
+side, (q, p) = scale.window_at(late.t), (16, 16)
+found = machines["ELS"].posterior(late.x, late.t, int(label[0]), top=6)
+of, reach, noisy = found.origins, side // 2, late.x[0] / late.x[0].abs().max()
 box = noisy.clone()
 for edge in (q - reach - 1, q + reach + 1):
     box[:, edge, p - reach - 1 : p + reach + 2] = box[:, q - reach - 1 : q + reach + 2, edge] = 1.0
