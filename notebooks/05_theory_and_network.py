@@ -63,7 +63,7 @@ from elslib.figures.player import play
 from elslib.figures.plots import Line, image_grid, lines
 from elslib.samplers import ddim, initial_noise, sample, uniform_times
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-four-kinds", "caption": "Above: the theory. Below: the trained network, from the same noise. Four networks, each of which learned other images; the first three noise images of each, whatever came out. The number is their agreement, Pearson's r."}, "image": {"alt": "Two rows of twelve small pictures: clothes, digits, emoji and photographs, three of each, none of them whole. Each picture in the upper row, from theory, closely resembles the one below it, from a trained network."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-four-kinds", "caption": "In pairs: above the theory, below the trained network, from the same noise. Four networks, of clothes, digits, emoji and photographs; the first three noise images of each, whatever came out. The number is their agreement, Pearson's r."}, "image": {"alt": "Two pairs of rows of six pictures: clothes and digits, then emoji and photographs, three of each, none of them whole. Each picture by theory closely resembles the one below it, from a trained network."}}
 FOUR = {
     "clothes": "fashion-resnet",
     "digits": "mnist-resnet",
@@ -73,16 +73,16 @@ FOUR = {
 shown = {word: name for word, name in FOUR.items() if name in with_results()}
 drawn = {name: read_pictures(name) for name in shown.values()}
 r_of = {name: of_theory(read_rows(name), "ELS").set_index("seed").r for name in drawn}
-under = [f"r = {r_of[name][i]:.2f}" for name in drawn for i in range(3)]
-rows = {
-    row: [some[kind][:3].expand(-1, 3, -1, -1) for some in drawn.values()]
-    for row, kind in (("theory", "ELS"), ("trained\nnetwork", "network"))
-}
-hero = shown and image_grid(
-    {row: torch.cat(some) for row, some in rows.items()},
-    [word for word in shown for _ in range(3)],
-    {"trained\nnetwork": under},
-)
+# Two kinds side by side, and two below, so that a picture is not too small on a phone.
+kinds, kept = list(drawn)[: 4 if len(drawn) == 4 else 2], ("ELS", "network")
+names = {"ELS": "theory", "network": "trained\nnetwork"}
+rows, under = {}, {}
+for pair in (kinds[:2], kinds[2:]):
+    for kind in kept if pair else ():
+        row = f"{names[kind]}{' ' * len(rows)}"  # each row of a grid has a name of its own
+        rows[row] = torch.cat([drawn[n][kind][:3].expand(-1, 3, -1, -1) for n in pair])
+    under |= {row: [f"r = {r_of[n][i]:.2f}" for n in pair for i in range(3)]} if pair else {}
+hero = rows and image_grid(rows, (), under)
 hero
 
 # %% tags=["remove-cell"]

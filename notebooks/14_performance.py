@@ -51,6 +51,21 @@ clean = load("fashion_mnist_test_1k").subset(training_class).pixels[:1]
 alpha, sigma = cosine().levels(t_picture)
 x = alpha * clean + sigma * initial_noise([seed], clean.shape[1:])
 
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-shift", "caption": "One shift. From left: a noisy image; a training image, shifted and dimmed as the noise level says; the square of their difference; and its box sums. Each pixel of the last picture is the distance between two whole windows. The squares mark one window and the one number it becomes."}, "image": {"alt": "Four panels: a noisy picture of a dress, a shifted dress, a mottled picture of their squared difference, and a smooth picture of box sums. A square marks the same window in the first three panels, a dot its place in the fourth."}}
+shift = (2, -3)
+moved = images[:1].roll(shift, (2, 3))
+difference = (x - alpha * moved).square()
+boxes = F.avg_pool2d(difference, window_picture, 1) * window_picture**2
+panels(
+    {
+        "noisy image": x[0, 0],
+        "training image, shifted": alpha * moved[0, 0],
+        "squared difference": difference[0, 0],
+        "box sums = distances": boxes[0, 0],
+    },
+    box=(12, 14, window_picture),
+)
+
 # %% [markdown]
 # ## How many comparisons
 #
@@ -71,7 +86,7 @@ glue_all({"per_class": f"{per_class:,}", "largest_pixels": max(scale.windows) **
 # %% [markdown]
 # ## The trick: one shift at a time
 #
-# Do not take the windows one by one. Lay a training image over the noisy image, shifted by some
+# Do not take the windows one by one. Lay a training image over the noisy image, as in the picture above, shifted by some
 # rows and columns. Subtract, and square: that is one picture of squared differences. Now the distance
 # between *any* two windows that lie on top of each other is the sum of a square box of this picture. All
 # boxes of all sizes can be summed by passing over the picture twice, once down and once across.
@@ -79,23 +94,7 @@ glue_all({"per_class": f"{per_class:,}", "largest_pixels": max(scale.windows) **
 # With borders respected it does, as we shall see.
 #
 # Then shift by one pixel more, and again, until every shift has had its turn.
-
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-shift", "caption": "One shift. From left: a noisy image; a training image, shifted and dimmed as the noise level says; the square of their difference; and its box sums. Each pixel of the last picture is the distance between two whole windows. The squares mark one window and the one number it becomes."}, "image": {"alt": "Four panels: a noisy picture of a dress, a shifted dress, a mottled picture of their squared difference, and a smooth picture of box sums. A square marks the same window in the first three panels, a dot its place in the fourth."}}
-shift = (2, -3)
-moved = images[:1].roll(shift, (2, 3))
-difference = (x - alpha * moved).square()
-boxes = F.avg_pool2d(difference, window_picture, 1) * window_picture**2
-panels(
-    {
-        "noisy image": x[0, 0],
-        "training image, shifted": alpha * moved[0, 0],
-        "squared difference": difference[0, 0],
-        "box sums = distances": boxes[0, 0],
-    },
-    box=(12, 14, window_picture),
-)
-
-# %% [markdown]
+#
 # ## Four things that make it quick
 #
 # **Sixteen at once.** A processor's vector register holds sixteen numbers: the same pixel of sixteen

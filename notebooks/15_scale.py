@@ -45,19 +45,7 @@ measured = json.loads((results / "scaling.json").read_text())
 scale, images = published_scale(schedule_of), load("fashion_mnist_10k")
 c, h, w = images.pixels.shape[1:]
 
-# %% [markdown]
-# ## How much is there to add up?
-#
-# Each pixel of the noisy image is compared with every admissible patch of every training image. So
-# the work is the number of comparisons, and it grows in proportion to the number of images. We
-# measured that from 1,000 to 60,000 images: the time grows with the power
-# {glue:text}`exponent:.2f` of their number, for small sets have fixed costs. We reckon with 1.
-#
-# For one sample in {glue:text}`n_steps` steps, with the published windows, one training image of
-# {glue:text}`side:s` pixels costs {glue:text}`per_image:s` comparisons. An {glue:text}`hardware:s`
-# needs {glue:text}`ns:.2f` nanoseconds for one.
-
-# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
+# %% tags=["remove-cell"]
 per_image = sum(int(admissible_count(h, w, k, machine).sum()) for k in scale.windows)
 ns = speed["speed"][machine]["ns_per_comparison_whole"]["fused"]
 sizes = {"60 thousand": 6e4, "1 million": 1e6, "1 billion": 1e9}
@@ -84,16 +72,6 @@ glue_all(
         "read_share": 100 * (c * h * w * 4 / 1e9 / disk) / per_step,
     }
 )
-markdown_table(table)
-
-# %% [markdown]
-# *One sample, all images, no classes. Time is the measured cost of a comparison, in proportion to
-# images and cores, for eight samples at a time, which share some work. Reading: from one disk of {glue:text}`disk:.1f` GB a second; each step of each batch
-# reads all.*
-#
-# With a disk for every two cores the sum is much longer than the reading: reading an image takes
-# {glue:text}`read_share:.1f`% of the time of its comparisons with eight samples. {glue:text}`cores:s` cores on one disk would
-# wait for it; they need at least {glue:text}`disks`.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-billion", "caption": "Time of one sample against the number of training images, by arithmetic from the measured cost of one comparison. A class-conditional sample only needs the images of its class."}, "image": {"alt": "Line plot on logarithmic axes: time rises in proportion to the number of images, three straight lines, one for each number of cores."}}
 powers = list(range(4, 10))
@@ -105,6 +83,30 @@ lines(
     "training images, power of ten",
     "hours a sample",
 )
+
+# %% [markdown]
+# ## How much is there to add up?
+#
+# Each pixel of the noisy image is compared with every admissible patch of every training image. So
+# the work is the number of comparisons, and it grows in proportion to the number of images. We
+# measured that from 1,000 to 60,000 images: the time grows with the power
+# {glue:text}`exponent:.2f` of their number, for small sets have fixed costs. We reckon with 1.
+#
+# For one sample in {glue:text}`n_steps` steps, with the published windows, one training image of
+# {glue:text}`side:s` pixels costs {glue:text}`per_image:s` comparisons. An {glue:text}`hardware:s`
+# needs {glue:text}`ns:.2f` nanoseconds for one.
+
+# %% tags=["hide-cell"] mystnb={"markdown_format": "myst", "code_prompt_show": "In numbers", "code_prompt_hide": "In numbers"}
+markdown_table(table)
+
+# %% [markdown]
+# *One sample, all images, no classes. Time is the measured cost of a comparison, in proportion to
+# images and cores, for eight samples at a time, which share some work. Reading: from one disk of {glue:text}`disk:.1f` GB a second; each step of each batch
+# reads all.*
+#
+# With a disk for every two cores the sum is much longer than the reading: reading an image takes
+# {glue:text}`read_share:.1f`% of the time of its comparisons with eight samples. {glue:text}`cores:s` cores on one disk would
+# wait for it; they need at least {glue:text}`disks`.
 
 # %% [markdown]
 # ## Who has to talk to whom?

@@ -17,6 +17,7 @@ THEMES_OWN = {
 AHEAD = re.compile(r"vendor/fontawesome/\S+\.woff2")
 SERIOUS = ("serious", "critical")
 BLANK = """() => [...document.querySelectorAll('main img, main canvas')].filter(picture => {
+  if (!picture.checkVisibility()) return false;  // such as a drawing board that is folded away
   if (picture.tagName === 'IMG' && !(picture.complete && picture.naturalWidth)) return true;
   const canvas = document.createElement('canvas');
   canvas.width = canvas.height = 32;
