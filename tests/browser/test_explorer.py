@@ -33,7 +33,7 @@ def opened(browser, base, width=1280, height=900):
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda said: said.type == "error" and errors.append(said.text))
+    page.on("console", lambda m: m.type == "error" and errors.append(m.text + m.location["url"]))
     page.goto(f"{base}/{PAGE}")
     page.locator(".mosaic").first.scroll_into_view_if_needed()
     page.wait_for_function("() => document.querySelector('.mosaic').dataset.image !== undefined")

@@ -96,7 +96,7 @@ def test_live_figures(page):
     drawn(page, "activities, seed 3")
     explorer.get_by_role("combobox", name="class").select_option("Food & Drink")
     drawn(page, "food & drink, seed 3")
-    assert "computed in" in explorer.get_by_role("status").inner_text()
+    explorer.get_by_role("status").filter(has_text="computed in").wait_for()
 
     box = page.locator(".mosaic [data-role=theory]").bounding_box()
     assert box

@@ -34,7 +34,7 @@ def test_every_page_is_there(book, text):
     assert len(book) > 60
     titles = [entry.get_title() for entry in book.get_toc(max_depth=3)]
     for title in ("What would a perfect denoiser draw?", "The claims, one by one", "Glossary"):
-        assert title in titles
+        assert any(entry.endswith(title) for entry in titles)  # chapters have numbers
     last = text[-6000:]
     assert "Works cited" in last and "Fashion-MNIST: a novel image dataset" in last
 
@@ -43,7 +43,7 @@ def test_formulas_are_set_and_the_site_is_not_printed(text):
     """No TeX left over, no buttons, no search field, no folded code, no other fold's title."""
     for word in ("\\frac", "\\sigma", "Show code cell", "Ctrl", "Search this book", "Previous"):
         assert word not in text, word
-    assert len(re.findall(r"Fig\. \d+ ", text)) > 20
+    assert len(re.findall(r"Fig\. [\d.]+ ", text)) > 20
 
 
 def test_paper_is_white_and_figures_are_whole(book):
@@ -56,7 +56,9 @@ def test_paper_is_white_and_figures_are_whole(book):
 
 def test_interactive_figures_are_still(text):
     """What one would point at or drag is not on paper."""
-    assert "choose a pixel" not in text and "See for yourself" in text
+    for control in ("the noise again", "link to this noise image", "or paint something"):
+        assert control not in text, control
+    assert "Point at a noise image" in text
 
 
 def test_what_cannot_be_printed_is_named(tmp_path):

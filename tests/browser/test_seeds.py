@@ -4,6 +4,7 @@ import pytest
 
 from elslib.analysis.agreement import values
 from elslib.experiments.agreement_results import read_rows, with_results
+from elslib.experiments.titles import title
 
 PAGE = "notebooks/05_theory_and_network.html"
 
@@ -32,10 +33,16 @@ def shown(page, network: int, seed: int) -> None:
     page.locator(f".seeds[data-network='{network}'][data-seed='{seed}']").wait_for()
 
 
-def r_of(network: int):
+def r_of(network: str):
     """r of ELS and of IS, by seed."""
-    rows = read_rows(with_results()[network])
+    rows = read_rows(network)
     return values(rows, "ELS"), values(rows, "IS")
+
+
+def networks(page) -> list[str]:
+    """The networks of the menu, which calls them by their titles."""
+    named = {title(name): name for name in with_results()}
+    return [named[words] for words in control(page, "network").locator("option").all_inner_texts()]
 
 
 def dot(page, seed: int) -> tuple[float, float]:
@@ -44,7 +51,7 @@ def dot(page, seed: int) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
-def lonely(network: int) -> int:
+def lonely(network: str) -> int:
     """The seed whose dot is farthest from all others."""
     els, ideal = r_of(network)
     apart = (els[:, None] - els).square() + (ideal[:, None] - ideal).square()
@@ -53,8 +60,8 @@ def lonely(network: int) -> int:
 
 def test_hover_and_press(page):
     """A dot that is hovered shows its seed, one that is pressed keeps it; r is the library's."""
-    els, ideal = r_of(0)
-    best, other = int(els.argmax()), lonely(0)
+    els, ideal = r_of(networks(page)[0])
+    best, other = int(els.argmax()), lonely(networks(page)[0])
     shown(page, 0, best)
     page.mouse.move(*dot(page, other))
     shown(page, 0, other)
@@ -70,8 +77,8 @@ def test_hover_and_press(page):
 
 def test_touch_and_keys(page):
     """A tap chooses; arrow keys go through the seeds by r; buttons jump."""
-    order = r_of(0)[0].argsort(descending=True, stable=True).tolist()
-    other = lonely(0)
+    order = r_of(networks(page)[0])[0].argsort(descending=True, stable=True).tolist()
+    other = lonely(networks(page)[0])
     page.touchscreen.tap(*dot(page, other))
     shown(page, 0, other)
     page.locator(".seeds").get_by_role("button", name="worst").click()
@@ -86,10 +93,11 @@ def test_touch_and_keys(page):
 
 def test_every_network_can_be_chosen(page):
     """Its pictures are there, not blank; a link holds network and seed."""
-    number, els = 0, r_of(0)[0]
-    for number in range(len(with_results())):
+    number, els = 0, r_of(networks(page)[0])[0]
+    assert len(networks(page)) > 4
+    for number, name in enumerate(networks(page)):
         control(page, "network").select_option(str(number))
-        els, _ = r_of(number)
+        els, _ = r_of(name)
         shown(page, number, int(els.argmax()))
         assert control(page, "plot").locator("circle").count() == len(els) + 1
         for canvas in control(page, "pictures").locator("canvas").all():
