@@ -105,8 +105,10 @@ if hero:
 
 # %% tags=["hide-input"]
 browsed = [*shown.values(), "fashion-unet", "mnist-resnet-circular", network]
-browsed = {name: title(name) for name in browsed if name in with_results()}
-browsed and seed_browser(browsed)
+found = {name: read_rows(name) for name in dict.fromkeys(browsed) if name in with_results()}
+enough = {"ELS", "IS"}  # of the network's 150 steps, which a trial may have left out
+compared = [n for n in found if enough <= set(found[n].query("network_steps == 150").theory)]
+compared and seed_browser({name: title(name) for name in compared})
 
 # %% [markdown]
 # ## What else could it be?

@@ -106,7 +106,7 @@ def image_grid(
                 _show(axis, image)
                 if name in notes:
                     axis.set_xlabel(words(notes[name][column]), fontsize=7, labelpad=2)
-            line[0].set_ylabel(words(name), rotation=0, ha="right", va="center")
+            line[0].set_ylabel(words(name.rstrip()), rotation=0, ha="right", va="center")
         for axis, title in zip(axes[0], titles, strict=bool(titles)):
             axis.set_title(words(title), fontsize=7)
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01)  # pyright: ignore
