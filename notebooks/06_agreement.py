@@ -205,8 +205,9 @@ dot_plot(
 table = [["network", "updates (fall)", "ELS", "LS", "IS", "ELS above IS"]]
 for name in names:
     card = load_card(name)
-    fell = card["loss"]["held_out_fell_in_last_fifth"]
-    updates = f"{card['training']['steps']:,} ({f'{100 * fell:.2f}%' if fell else 'unknown'})"
+    fell = card.get("loss", {}).get("held_out_fell_in_last_fifth")  # unknown of imported networks
+    updates = f"{card['training']['steps']:,}" if "training" in card else "unknown"
+    updates += f" ({100 * fell:.2f}%)" if fell else ""
     cells = [
         f"{medians[name][t]:.2f} ({median(rows[name], t, NETWORK_STEPS[0]).estimate:.2f})"
         for t in SHOWN
