@@ -13,6 +13,17 @@ from uuid import uuid4
 import numpy as np
 
 
+def read_json(path: Path, remedy: str) -> dict:
+    """The object in a json file. ValueError, naming the file and the remedy, if there is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is corrupt or truncated ({error}); {remedy}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold a json object, got {content!r}; {remedy}.")
+    return content
+
+
 def write_json(path: Path, content: object) -> None:
     """Write json with `write_whole`; a list of numbers takes one line, not one for each."""
     text = re.sub(r"\[\n[^][{}\"]*\]", _on_one_line, json.dumps(content, indent=1))

@@ -27,7 +27,7 @@ from elslib.analysis.metrics import coefficient_of_determination, pearson_r
 from elslib.analysis.theories import THEORIES, classes_of, theories
 from elslib.checks import checked
 from elslib.data.image_set import ImageSet
-from elslib.denoisers.machines import Denoiser
+from elslib.denoisers.machines import Denoiser, one_class
 from elslib.samplers import Sampler, common_schedule, ddim, initial_noise, sample
 from elslib.scales import ScaleTable
 
@@ -75,7 +75,7 @@ def draw(
     """
     common_schedule(network, *theories.values())
     noise = initial_noise(seeds, shape).to(device)
-    labels = None if label is None else noise.new_full(noise.shape[:1], label, dtype=torch.int64)
+    labels = one_class(label, noise)
 
     def drawn(denoise: Denoiser, steps: int) -> Tensor:
         return sample(denoise, noise, labels, steps, times=times, sampler=sampler).cpu()

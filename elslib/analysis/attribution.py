@@ -9,13 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import SupportsIndex
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from elslib.data.image_set import class_number
-from elslib.denoisers.machines import ScoreMachine
-from elslib.posterior.mass import image_mass
+from elslib.denoisers.machines import ScoreMachine, one_class
 from elslib.samplers import Step, ddim, sample, uniform_times
 
 
@@ -48,32 +45,9 @@ def attribute(
     by default twenty equal steps. Takes two to three times as long as drawing alone. Raises
     ValueError for what `ddim` and `ScoreMachine.posterior` refuse.
     """
-    y = None if label is None else class_number(label)
-    labels = None if y is None else noise.new_full(noise.shape[:1], y, dtype=torch.int64)
+    labels, pixels = one_class(label, noise), noise.shape[2] * noise.shape[3]
     for step in ddim(machine, noise, uniform_times(20) if times is None else times, labels):
-        yield Shares(step, mass(machine, step.x, step.t, y).mean((2, 3), dtype=torch.float64))
-
-
-def mass(
-    machine: ScoreMachine,
-    x: Float[Tensor, "b c h w"],
-    t: float,
-    label: SupportsIndex | None = None,
-) -> Float[Tensor, "b n h w"]:
-    """The posterior mass of each training image of the machine at each pixel of noisy x.
-
-    Float32 on the CPU, n h w numbers for each x: for some thousand images at most. Images of other
-    classes than `label` have none. The errors of `ScoreMachine.posterior`.
-    """
-    y = None if label is None else class_number(label)
-    images, (alpha, sigma) = machine.images, machine.schedule.levels(t)
-    some = images.subset(y).pixels
-    found = image_mass(x, some, alpha, sigma, machine.window_at(t), machine.border, by_pixel=True)
-    if y is None:
-        return found
-    out = torch.zeros(len(x), len(images), *x.shape[2:], dtype=found.dtype, device="cpu")
-    out[:, images.of_class(y).cpu()] = found
-    return out
+        yield Shares(step, machine.mass(step.x, step.t, label) / pixels)
 
 
 def changed_by_removing(
@@ -88,9 +62,7 @@ def changed_by_removing(
     `which` are numbers of images, or a mask [n], as `ImageSet.without` takes them. Raises
     ValueError if no image of the class is left, and for what `sample` refuses.
     """
-    labels = None
-    if label is not None:
-        labels = noise.new_full(noise.shape[:1], class_number(label), dtype=torch.int64)
+    labels = one_class(label, noise)
     fewer = replace(machine, images=machine.images.without(which))
     before, after = (sample(one, noise, labels, times=times) for one in (machine, fewer))
     return after - before

@@ -1,7 +1,6 @@
 """Image sets by name: embedded, imported, full, or a file or folder of one's own."""
 
 import hashlib
-import json
 import warnings
 import zipfile
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from elslib.checks import checked
 from elslib.data.folders import cache_folder, data_folder
 from elslib.data.full_sets import CLASS_NAMES, FULL_SETS, _load_full, is_here
 from elslib.data.image_set import ImageSet, resized_set
+from elslib.io import read_json
 
 SHEET_COLUMNS = 100
 BROKEN_NPZ = (ValueError, EOFError, TypeError, AttributeError, OSError, zipfile.BadZipFile)
@@ -27,7 +27,7 @@ PRIVATE = ("celeba", "celeba_10k")
 
 def manifest() -> dict[str, dict]:
     """What data/manifest.json says of each embedded set: source, licence, sha256, shape, splits."""
-    return _json_in(data_folder() / "manifest.json", "restore it, with `git checkout -- data`")
+    return read_json(data_folder() / "manifest.json", "restore it, with `git checkout -- data`")
 
 
 def imported() -> list[str]:
@@ -41,23 +41,12 @@ def imported_manifest(name: str) -> dict:
     ValueError for a file that does not say these.
     """
     path, remedy = cache_folder() / "sets" / f"{name}.json", "delete it and import the set again"
-    about, told = _json_in(path, remedy), {"shape", "class_names"}
+    about, told = read_json(path, remedy), {"shape", "class_names"}
     if not told <= about.keys() or not all(
         isinstance(about.get(key), dict) and about[key] for key in ("files", "splits")
     ):
         raise ValueError(f"{path} must describe an image set, but lacks something; {remedy}.")
     return about
-
-
-def _json_in(path: Path, remedy: str) -> dict:
-    """The object in a json file. ValueError, naming the file, if there is none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is corrupt or truncated ({error}); {remedy}.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold a json object, got {content!r}; {remedy}.")
-    return content
 
 
 def embedded() -> list[str]:

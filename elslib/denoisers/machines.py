@@ -16,6 +16,7 @@ from torch import Tensor
 from elslib.checks import check_fields, checked
 from elslib.data.image_set import ImageSet, class_number, holds_integers
 from elslib.posterior import PatchDictionary, PatchPosterior, patch_posterior
+from elslib.posterior.mass import image_mass
 from elslib.scales import ScaleTable
 from elslib.schedules import Schedule, cosine
 from elslib.windows import Border, Side
@@ -103,6 +104,31 @@ class ScoreMachine(ABC):
         image = torch.where(image < 0, image, place[image])
         return replace(posterior, origins=replace(posterior.origins, image=image))
 
+    def mass(
+        self,
+        x: Float[Tensor, "b c h w"],
+        t: float,
+        label: SupportsIndex | None = None,
+        *,
+        by_pixel: bool = False,
+    ) -> Float[Tensor, "b n *pixels"]:
+        """How much of the posterior each training image has, as `image_mass` gives it.
+
+        Images count through `self.images`; those of other classes than `label` have none. The
+        errors of `posterior`.
+        """
+        y = None if label is None else class_number(label)
+        alpha, sigma = self.schedule.levels(t)
+        found = image_mass(
+            x, self._dictionary(y), alpha, sigma, self.window_at(t), self.border, by_pixel=by_pixel
+        )
+        if y is None:
+            return found
+        size = (len(x), len(self.images), *found.shape[2:])
+        out = torch.zeros(size, dtype=found.dtype, device="cpu")
+        out[:, self.images.of_class(y).cpu()] = found
+        return out
+
     def _dictionary(self, label: int | None) -> PatchDictionary:
         """The patches of a class, or of all images."""
         prepared: dict[int | None, PatchDictionary] = self.images._prepared
@@ -114,6 +140,13 @@ class ScoreMachine(ABC):
         if sum(d.images.nbytes for d in kept if not d.shares_memory(whole)) <= COPIES:
             prepared[label] = dictionary
         return dictionary
+
+
+def one_class(label: SupportsIndex | None, x: Tensor) -> Int[Tensor, " b"] | None:
+    """The labels of a batch x [b, c, h, w] whose pictures are all of one class; None for none."""
+    return (
+        None if label is None else x.new_full(x.shape[:1], class_number(label), dtype=torch.int64)
+    )
 
 
 def check_times_and_labels(x: Tensor, t: float | Tensor, label: Tensor | None) -> None:

@@ -10,7 +10,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from elslib.analysis.agreement import COPIES
 from elslib.data.folders import project_folder
+from elslib.data.named import may_be_shown
 from elslib.data.pixels import from_uint8
 from elslib.experiments.recipes import KINDS, SUBJECTS
 from elslib.experiments.store import result_path
@@ -26,6 +28,12 @@ def with_results(named: str = "") -> list[str]:
     known = [f"{subject}-{kind}" for subject in SUBJECTS for kind in KINDS]
     names = sorted(path.stem.removeprefix("agreement-") for path in found)
     return sorted(names, key=lambda name: known.index(name) if name in known else len(known))
+
+
+def may_be_kept(picture: str, images: str) -> bool:
+    """Whether what a network or a theory drew may be kept and shown, by the name of the images:
+    copies of those that may not be passed on may not."""
+    return picture not in COPIES or may_be_shown(images)
 
 
 def write_rows(network: str, rows: pd.DataFrame) -> None:

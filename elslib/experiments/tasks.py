@@ -24,7 +24,6 @@ from elslib.analysis.theories import (
     theories,
 )
 from elslib.data.image_set import ImageSet
-from elslib.data.named import may_be_shown
 from elslib.data.pixels import to_uint8
 from elslib.denoisers import sharded
 from elslib.experiments import agreement_results, recipes, store
@@ -206,10 +205,10 @@ class Agreement(Task):
             for machine in ("ls", "els")
             if machine.upper() in names
         }
-        shown = agreement.SHOWN
-        if not may_be_shown(self.images.name):
-            shown = [name for name in shown if name not in agreement.COPIES]
-        self.shown = [name for name in shown if name in names]
+        kept = agreement_results.may_be_kept
+        self.shown = [
+            name for name in agreement.SHOWN if name in names and kept(name, self.images.name)
+        ]
         changed = _changed(
             theories=(list(names), list(THEORIES)),
             steps=(steps, None),

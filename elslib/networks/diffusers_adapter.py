@@ -1,6 +1,5 @@
 """Networks of others: a diffusers `UNet2DModel` as a Denoiser. Needs its own extra."""
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from elslib.io import read_json
 from elslib.networks.network_denoiser import check_input
 from elslib.networks.wrapped import WrappedNetwork, wrap
 from elslib.schedules import (
@@ -311,10 +311,4 @@ def _scheduler_config(scheduler: Any) -> dict:
 def _read(file: Path, missing: str) -> dict:
     if not file.is_file():
         raise FileNotFoundError(f"{missing}.")
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is corrupt or truncated ({error}); restore it.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{file} must hold a json object, got {content!r}; restore it.")
-    return content
+    return read_json(file, "restore it")

@@ -1,6 +1,7 @@
 """The built pages in a real browser. No browser or no pages is a failure here, not a skip."""
 
 import threading
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -37,6 +38,22 @@ def browser():
     """Chromium as installed on this machine."""
     with pdf.browser() as chromium:
         yield chromium
+
+
+@contextmanager
+def opened(browser, url: str, figure: str, **options):
+    """A page on a desktop with mouse and touch, its figure in view; nothing went wrong in it."""
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900}, has_touch=True, **options
+    )
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(url)
+    page.locator(figure).scroll_into_view_if_needed()
+    yield page
+    context.close()
+    assert errors == []
 
 
 class Quiet(SimpleHTTPRequestHandler):

@@ -4,22 +4,17 @@ import json
 
 import pytest
 
+from browser.conftest import opened
+
 PAGE = "notebooks/10_curse_of_dimensionality.html"
 
 
 @pytest.fixture
 def page(browser, base):
     """The page with the figure, for mouse and touch."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, has_touch=True)
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(f"{base}/{PAGE}")
-    page.locator(".pixel").scroll_into_view_if_needed()
-    page.wait_for_function("() => document.querySelector('.pixel').dataset.number")
-    yield page
-    context.close()
-    assert errors == []
+    with opened(browser, f"{base}/{PAGE}", ".pixel") as page:
+        page.wait_for_function("() => document.querySelector('.pixel').dataset.number")
+        yield page
 
 
 def control(page, role: str):

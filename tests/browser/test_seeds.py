@@ -2,6 +2,7 @@
 
 import pytest
 
+from browser.conftest import opened
 from elslib.analysis.agreement import values
 from elslib.experiments.agreement_results import read_rows, with_results
 from elslib.experiments.titles import title
@@ -12,16 +13,9 @@ PAGE = "notebooks/05_theory_and_network.html"
 @pytest.fixture
 def page(browser, base):
     """The page with the figure, for mouse and touch."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, has_touch=True)
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(f"{base}/{PAGE}")
-    page.locator(".seeds").scroll_into_view_if_needed()
-    page.wait_for_function("() => document.querySelector('.seeds').dataset.seed")
-    yield page
-    context.close()
-    assert errors == []
+    with opened(browser, f"{base}/{PAGE}", ".seeds") as page:
+        page.wait_for_function("() => document.querySelector('.seeds').dataset.seed")
+        yield page
 
 
 def control(page, role: str):

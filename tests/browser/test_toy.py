@@ -6,6 +6,7 @@ import json
 import pytest
 import torch
 
+from browser.conftest import opened
 from elslib.data.image_set import ImageSet
 from elslib.denoisers.machines import EquivariantLocalScore
 from elslib.samplers import geometric_times, sample, uniform_times
@@ -19,17 +20,8 @@ CHOICES = (2, 3, 5, 10, 20, 50, 100)
 @pytest.fixture
 def page(browser, base):
     """The page with the toy, for mouse and touch; animations are off."""
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 900}, has_touch=True, reduced_motion="reduce"
-    )
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(f"{base}/{PAGE}")
-    page.locator(".toy").scroll_into_view_if_needed()
-    yield page
-    context.close()
-    assert errors == []
+    with opened(browser, f"{base}/{PAGE}", ".toy", reduced_motion="reduce") as page:
+        yield page
 
 
 def control(page, role: str):
