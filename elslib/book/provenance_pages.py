@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import nbformat
@@ -11,31 +11,30 @@ import yaml
 
 from elslib.book.chapters import ROOT, chapters
 from elslib.book.execute import RECORD
+from elslib.book.tables import markdown_table
 from elslib.data.named import load, manifest
 
 RESULTS = ("networks", "scales", "results")  # folders of data/ that runs have filled
 
 
 def chapter_runs(root: Path = ROOT) -> str:
-    """A section for each chapter: its figures, its parameters, and the run that made them.
+    """A table with a row for each chapter: its figures, and the run that made them.
 
-    A copy that `elslib book` did not execute has no record, and the section says so. Raises
+    A copy that `elslib book` did not execute has no record, and its row says so. Raises
     FileNotFoundError for a chapter that was not executed at all.
     """
-    sections = []
+    rows = []
     for notebook in chapters(root):
         content = nbformat.read(notebook.target, as_version=4)
         title = next(cell.source for cell in content.cells if cell.cell_type == "markdown")
         heading = title.splitlines()[0].removeprefix("# ")
         inspected = papermill.inspect_notebook(str(notebook.target))
-        facts = {
-            "figures": ", ".join(f"{{numref}}`{name}`" for name in _figures(content)),
-            "parameters": _listed({name: p["default"] for name, p in inspected.items()}),
-        }
-        link = f"[`{notebook.source.name}`](notebooks/{notebook.target.stem})"
-        run = _run(content.metadata.get(RECORD), facts)
-        sections.append(f"### {heading}\n\n{link}. {run}")
-    return "\n".join(sections)
+        figures = ", ".join(f"{{numref}}`{name}`" for name in _figures(content)) or "none"
+        parameters = {name: about["default"] for name, about in inspected.items()}
+        link = f"[{heading}](notebooks/{notebook.target.stem}), `{notebook.source.name}`"
+        run = _run(content.metadata.get(RECORD), parameters)
+        rows.append((link, figures, *run))
+    return _table("Chapter", "Figures", rows)
 
 
 def _figures(content: nbformat.NotebookNode) -> Iterator[str]:
@@ -46,11 +45,11 @@ def _figures(content: nbformat.NotebookNode) -> Iterator[str]:
 
 
 def result_runs(root: Path = ROOT) -> str:
-    """A section for each committed result: its files, and the run or runs that made it.
+    """A table with a row for each run that made a committed result, or a part of it.
 
     Raises ValueError for a json file without a record.
     """
-    sections = []
+    rows = []
     for folder in RESULTS:
         for path in sorted((root / "data" / folder).glob("*.json")):
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -59,10 +58,9 @@ def result_runs(root: Path = ROOT) -> str:
                 raise ValueError(f"{path} must hold the record of the run that made it; run again.")
             files = sorted(path.parent.glob(f"{path.stem}.*"))
             names = ", ".join(f"`{file.relative_to(root)}`" for file in files)
-            parts = [f"### {path.stem.replace('_', '-')} ({folder})", f"{names}."]
-            parts += [_run(run, {"parameters": _listed(run["config"])}) for run in runs]
-            sections.append("\n\n".join(parts))
-    return "\n".join(sections)
+            title = path.stem.replace("_", "-")
+            rows += [(f"{title} ({folder})", names, *_run(run, run["config"])) for run in runs]
+    return _table("Result", "Files", rows)
 
 
 def _records(content: object) -> Iterator[dict]:
@@ -75,14 +73,22 @@ def _records(content: object) -> Iterator[dict]:
                 yield from _records(value)
 
 
-def _run(record: Mapping | None, facts: Mapping[str, str]) -> str:
-    """How something was made: by which command and when, then facts, source, data and machine."""
-    made = "Executed by hand, so there is no record of the run."
-    if record:
+def _table(what: str, where: str, rows: Iterable[tuple[str, ...]]) -> str:
+    """A table that the page lets one filter."""
+    table = markdown_table([(what, where, "Made", "Details"), *rows])
+    return f":::{{table}}\n:class: filterable\n\n{table.data}\n:::\n"
+
+
+def _run(record: Mapping | None, parameters: Mapping[str, object]) -> tuple[str, str]:
+    """When something was made and how long it took; folded: command, source, data, machine."""
+    if not record:
+        made = "Executed by hand, so there is no record of the run."
+        facts = {}
+    else:
         finished = record["finished"].replace("T", " ").replace("Z", " UTC")
-        made = f"Made by `{record['command']}` in {record['seconds']:,.0f} s, finished {finished}."
+        made = f"{finished}, in {record['seconds']:,.0f} s"
         facts = {
-            **facts,
+            "command": f"`{record['command']}`",
             "commit": f"`{record['commit'] or 'unknown'}`",
             "data": f"`{_short(record['data_sha256'])}`",
             "versions": ", ".join(
@@ -90,12 +96,14 @@ def _run(record: Mapping | None, facts: Mapping[str, str]) -> str:
             ),
             "machine": record["hardware"],
         }
-    items = "".join(f"- {name}: {fact}\n" for name, fact in facts.items() if fact)
-    return f"{made}\n\n{items}"
+    facts = {"parameters": _listed(parameters), **facts}
+    lines = "<br>".join(f"{name}: {fact}" for name, fact in facts.items() if fact)
+    return made, f"<details><summary>How</summary>{lines}</details>"
 
 
 def _listed(values: Mapping[str, object]) -> str:
-    return ", ".join(f"`{name} = {_brief(value)}`" for name, value in values.items())
+    shown = (f"`{name} = {_brief(value)}`" for name, value in values.items())
+    return ", ".join(shown).replace("|", "\\|")
 
 
 def _brief(value: object) -> str:
