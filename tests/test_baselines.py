@@ -8,17 +8,26 @@ from conformance import SCHEDULE, image_set, noisy
 
 from elslib.data.image_set import ImageSet
 from elslib.denoisers import baselines
+from elslib.denoisers import local_wiener as local_wiener_module
 from elslib.denoisers.baselines import (
     NearestImage,
     PcaLocality,
     StationaryWienerFilter,
     WienerFilter,
 )
+from elslib.denoisers.local_wiener import LocalWienerFilter
 from elslib.denoisers.machines import Denoiser, IdealScore, LocalScore
 from elslib.scales import constant_scale
 from elslib.schedules import Schedule, ornstein_uhlenbeck
+from elslib.windows import Window
 
-LINEAR = (WienerFilter, StationaryWienerFilter)
+
+def local_wiener(images, **more):
+    """With windows of three pixels, for zero padding."""
+    return LocalWienerFilter(images, constant_scale(3), **more)
+
+
+LINEAR = (WienerFilter, StationaryWienerFilter, local_wiener)
 ALL = (*LINEAR, PcaLocality, NearestImage)
 TIMES = (0.03, 0.3, 0.7, 1.0)
 
@@ -104,7 +113,7 @@ class TestEveryBaseline:
         Where its shifts count, too, it must be a plain one.
         """
         images = image_set(2, 1, 4, 4).first(1)
-        if baseline is StationaryWienerFilter:
+        if baseline in (StationaryWienerFilter, local_wiener):
             images = ImageSet(torch.full_like(images.pixels, 0.3))
         x = noisy(images, t, 2)
         expected = images.pixels.expand(2, 1, 4, 4)
@@ -300,6 +309,87 @@ def test_stationary_wiener_moves_with_its_input():
     expected = free(x, 0.5).roll((2, -1), (2, 3))
     assert torch.allclose(free(moved, 0.5), expected, rtol=0, atol=1e-6)
     assert not torch.allclose(fixed(moved, 0.5), fixed(x, 0.5).roll((2, -1), (2, 3)), atol=1e-2)
+
+
+# ---- the local Wiener filter
+
+
+def local_wiener_loop(x, images, alpha, sigma, window, circular):
+    """D for x [c, h, w] by loops over pixels and places, in float64."""
+    x, images = np.asarray(x, np.float64), np.asarray(images, np.float64)
+    c, h, w = x.shape
+    r, places = window // 2, [(i, j) for i in range(h) for j in range(w)]
+
+    def offsets(i, j):
+        inside = range(-r, r + 1)
+        return [
+            (a, b) for a in inside for b in inside
+            if circular or (0 <= i + a < h and 0 <= j + b < w)
+        ]  # fmt: skip
+
+    def view(image, i, j):
+        return np.array([image[:, (i + a) % h, (j + b) % w] for a, b in offsets(i, j)])
+
+    found = np.zeros_like(x)
+    for i, j in places:
+        alike = [p for p in places if offsets(*p) == offsets(i, j)]
+        views = np.array([view(image, *p).ravel() for image in images for p in alike])
+        centres = np.array([image[:, p[0], p[1]] for image in images for p in alike])
+        m, m0 = views.mean(0), centres.mean(0)
+        S = (views - m).T @ (views - m) / len(views)
+        S0 = (centres - m0).T @ (views - m) / len(views)
+        inverse = np.linalg.inv(alpha**2 * S + sigma**2 * np.eye(len(m)))
+        found[:, i, j] = m0 + alpha * S0 @ inverse @ (view(x, i, j).ravel() - alpha * m)
+    return found
+
+
+@pytest.mark.parametrize("edges", ["aware", "circular"])
+@pytest.mark.parametrize("shape,window", [((1, 6, 5), 3), ((2, 5, 5), 5), ((3, 4, 5), 3)])
+@pytest.mark.parametrize("t", TIMES)
+def test_local_wiener_equals_the_loops(t, shape, window, edges):
+    """Pooled over all places with the same window, for both borders, off the square, in colour."""
+    images = smooth_set(6, *shape, dtype=torch.float64)
+    x = noisy(images, t, 2)
+    found = LocalWienerFilter(images, constant_scale(window), edges)(x, t)
+    alpha, sigma = SCHEDULE.levels(t)
+    for one, q in zip(found, x, strict=True):
+        expected = local_wiener_loop(q, images.pixels, alpha, sigma, window, edges == "circular")
+        assert np.allclose(one.numpy(), expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("t", TIMES)
+def test_local_wiener_that_sees_everything_is_wiener(t):
+    """With borders each place has a window of its own; without, all places are alike."""
+    images = smooth_set(9, 2, 5, 5, dtype=torch.float64)
+    x = noisy(images, t, 2)
+    for scale in (constant_scale(9), constant_scale(None)):
+        everything = LocalWienerFilter(images, scale)(x, t)
+        assert torch.allclose(everything, WienerFilter(images)(x, t), rtol=0, atol=1e-9)
+    around = LocalWienerFilter(images, constant_scale(5), "circular")(x, t)
+    assert torch.allclose(around, StationaryWienerFilter(images)(x, t), rtol=0, atol=1e-9)
+
+
+def test_local_wiener_does_not_depend_on_its_parts(monkeypatch):
+    """Moments in passes of a few images, windows in passes of a few places."""
+    images = smooth_set(9, 2, 5, 5, dtype=torch.float64)
+    x = noisy(images, 0.5, 2)
+    expected = local_wiener(images)(x, 0.5)
+    monkeypatch.setattr(local_wiener_module, "VALUES_PER_PASS", 700)
+    assert torch.allclose(local_wiener(images)(x, 0.5), expected, rtol=0, atol=1e-12)
+
+
+def test_local_wiener_refuses_what_it_is_not_made_for():
+    """Fixed places have their own filter; soft windows have none here; no borders, no whole."""
+    images = smooth_set(4, 1, 5, 5)
+    with pytest.raises(ValueError, match="edges must be 'aware' or 'circular', got 'fixed'; with"):
+        LocalWienerFilter(images, constant_scale(3), "fixed")
+    with pytest.raises(ValueError, match="scale must hold hard windows, got soft ones"):
+        LocalWienerFilter(images, constant_scale(Window(3, boxes=2)))
+    x = noisy(images, 0.5, 1)
+    with pytest.raises(ValueError, match="window must be a side where the border is circular"):
+        LocalWienerFilter(images, constant_scale(None), "circular")(x, 0.5)
+    with pytest.raises(ValueError, match="window must be at most the image side for border='circu"):
+        LocalWienerFilter(images, constant_scale(7), "circular")(x, 0.5)
 
 
 # ---- PCA locality

@@ -141,6 +141,35 @@ def test_agree(folder):
     assert refused.exit_code == 2 and "must belong to the weights of 'tiny'" in refused.output
 
 
+def test_a_theory_is_added_to_an_agreement(folder):
+    """On the same seeds the others stay as they are; on others they cannot, and do not."""
+    assert run(*TRAIN, "--steps", 1).exit_code == 0
+    agree = ("agree", "--network", "tiny", "--seeds", 2, "--theories")
+    assert run(*agree, "IS,Wiener").exit_code == 0
+    rows, pictures = agreement_results.read_rows("tiny"), agreement_results.read_pictures("tiny")
+    refused = run(*agree, "LocalWiener")
+    assert refused.exit_code == 2 and "no els scales of 'tiny'" in refused.output
+    options = ("--machine", "els", "--largest", 3, "--trajectories", 1)
+    assert run("calibrate", "--network", "tiny", *options).exit_code == 0
+    found = asked(*agree, "LocalWiener,nearest")
+    assert set(found["theories"]) == {"IS", "Wiener", "LocalWiener", "nearest"}
+    joined = agreement_results.read_rows("tiny")
+    assert joined.theory.tolist()[::2] == ["IS", "Wiener", "LocalWiener", "nearest"] * 2
+    assert joined.loc[joined.theory.isin({"IS", "Wiener"})].to_dict("list") == rows.to_dict("list")
+    again = agreement_results.read_pictures("tiny")
+    assert set(again) == set(pictures) and torch.equal(again["IS"], pictures["IS"])
+    config = json.loads((folder / "results" / "agreement-tiny.json").read_text())["config"]
+    assert config["theories"] == ["IS", "Wiener", "LocalWiener", "nearest"]
+    assert config["windows"] == {"els": [3] * 20}
+    for names in ("IS,Wiener", "nearest", "LocalWiener,IS"):
+        plan = asked(*agree, names, "--dry-run")
+        assert plan["done"] == plan["parts"], names
+    assert asked(*agree, "ES", "--dry-run")["done"] == 0
+    other = ("agree", "--network", "tiny", "--seeds", 3, "--theories", "nearest")
+    assert run(*other).exit_code == 0
+    assert set(agreement_results.read_rows("tiny").theory) == {"nearest"}
+
+
 def test_copies_of_images_that_may_not_be_shown_are_not_kept(folder, monkeypatch):
     """Of IS, which draws training images, the numbers only."""
     monkeypatch.setattr(named, "PRIVATE", ("noto_emoji",))

@@ -5,6 +5,7 @@ from typing import Any
 
 from elslib.data.image_set import ImageSet
 from elslib.denoisers.baselines import NearestImage, PcaLocality, WienerFilter
+from elslib.denoisers.local_wiener import LocalWienerFilter
 from elslib.denoisers.machines import (
     Denoiser,
     EquivariantLocalScore,
@@ -26,7 +27,15 @@ BASELINES: dict[str, Callable[..., Denoiser]] = {
     "PCA": lambda images, schedule: PcaLocality(images, threshold=0.005, schedule=schedule),
     "nearest": NearestImage,
 }
+# The linear rival of ELS, with its windows and borders.
+LOCAL_WIENER = "LocalWiener"
 THEORIES = ("IS", "LS", "ELS", "Wiener", "PCA")
+
+
+def machines_of(names: Sequence[str]) -> list[str]:
+    """Whose windows these theories need, of "ls" and "els"."""
+    needed = {"ls": "LS" in names, "els": "ELS" in names or LOCAL_WIENER in names}
+    return [machine for machine, is_needed in needed.items() if is_needed]
 
 
 def check_machine(machine: str) -> None:
@@ -37,7 +46,7 @@ def check_machine(machine: str) -> None:
 
 def check_theories(names: Sequence[str]) -> None:
     """Raise ValueError unless these are names of theories, each once."""
-    known = ["ELS", "LS", *BASELINES]
+    known = ["ELS", "LS", *BASELINES, LOCAL_WIENER]
     if not names or len(set(names)) < len(names) or not set(names) <= set(known):
         raise ValueError(
             f"names must be some of {', '.join(known)}, each once, got {', '.join(names)!r}."
@@ -89,20 +98,25 @@ def theories(
 ) -> dict[str, Denoiser]:
     """The theories and baselines of a network by name, all on exactly its training images.
 
-    `scales` holds those calibrated for it, "ls" and "els", if their machines are asked for. Names
-    are ELS, LS, IS, ES, Wiener, PCA and nearest. Raises ValueError for others, for a scale that is
-    missing, and what `theory_of` refuses.
+    `scales` holds those calibrated for it, "ls" and "els", as far as `machines_of` the names. Names
+    are ELS, LS, IS, ES, Wiener, LocalWiener, PCA and nearest. Raises ValueError for others, for a
+    scale that is missing, and what `theory_of` refuses.
     """
     check_theories(names)
     found: dict[str, Denoiser] = {}
     for name in names:
         if name in BASELINES:
             found[name] = BASELINES[name](images, schedule=network.schedule)
-        elif (machine := name.lower()) in scales:
-            found[name] = theory_of(network, images, scales[machine], machine)
-        else:
+            continue
+        (machine,) = machines_of([name])
+        if machine not in scales:
             raise ValueError(
                 f"scales must hold {machine!r} for {name}, got {', '.join(scales) or 'none'}; "
                 f"calibrate(network, images, {machine!r}) finds them."
             )
+        if name == LOCAL_WIENER:
+            scale, edges = scales[machine], edges_of(network)
+            found[name] = LocalWienerFilter(images, scale, edges, schedule=network.schedule)
+        else:
+            found[name] = theory_of(network, images, scales[machine], machine)
     return found

@@ -27,7 +27,7 @@ def _names(_ctx, _param, value: str) -> tuple[str, ...]:
 
 THEORY_NAMES = click.option(
     "--theories", "names", default=",".join(THEORIES), show_default=True, callback=_names,
-    help="Of ELS, LS, IS, ES, Wiener, PCA, nearest.",
+    help="Of ELS, LS, IS, ES, Wiener, LocalWiener, PCA, nearest.",
 )  # fmt: skip
 
 
@@ -119,8 +119,10 @@ def agree(network, seeds, names, steps, sampler, device):
     """Compare NETWORK with theories on the seeds 0, 1, ...; resumes an interrupted run.
 
     Writes results/agreement-NETWORK of the project: .csv the numbers, .npz the pictures, .json the
-    record; beside a network at a path, PATH-agreement. Needs calibrated scales for ELS and for LS,
-    if they are asked for. Example: elslib agree --network fashion-resnet
+    record; beside a network at a path, PATH-agreement. Needs calibrated scales for ELS, LS and
+    LocalWiener, if they are asked for. Theories compared before on the same seeds stay.
+
+    Example: elslib agree --network fashion-resnet
     """
     return tasks.Agreement(network, seeds, names, device, steps, sampler)
 
@@ -130,7 +132,7 @@ def agree(network, seeds, names, steps, sampler, device):
 @click.option("--samples", type=click.IntRange(1, 10_000), default=8, show_default=True)
 @click.option("--first-seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--theories", "names", default="ELS", show_default=True, callback=_names,
-              help="Of ELS, LS, IS, ES, Wiener, PCA, nearest.")  # fmt: skip
+              help="Of ELS, LS, IS, ES, Wiener, LocalWiener, PCA, nearest.")  # fmt: skip
 @click.option("--steps", type=click.IntRange(1, 10_000), default=20, show_default=True)
 @SAMPLER
 @click.option("--out", type=click.Path(path_type=Path),

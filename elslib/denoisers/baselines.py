@@ -44,7 +44,7 @@ class Baseline(ABC):
         check_fields(self)
 
     @abstractmethod
-    def _denoise(self, x: Tensor, alpha: float, sigma: float, images: ImageSet) -> Tensor:
+    def _denoise(self, x: Tensor, t: float, images: ImageSet) -> Tensor:
         """The estimate for noisy images x of one time and class."""
 
     @checked
@@ -62,7 +62,7 @@ class Baseline(ABC):
         _check(x, self.images.pixels)
         with exact(x):
             return map_by_time_and_label(
-                lambda rows, t_i, y: self._denoise(rows, *self._levels(t_i), self.images.subset(y)),
+                lambda rows, t_i, y: self._denoise(rows, t_i, self.images.subset(y)),
                 x, t, label,
             )  # fmt: skip
 
@@ -141,7 +141,8 @@ class WienerFilter(Baseline):
 
     _fits: dict[str, _Gaussian] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def _denoise(self, x: Tensor, alpha: float, sigma: float, images: ImageSet) -> Tensor:
+    def _denoise(self, x: Tensor, t: float, images: ImageSet) -> Tensor:
+        alpha, sigma = self._levels(t)
         fit = _cached(self._fits, images)
         along = (x.flatten(1).double() - alpha * fit.mean) @ fit.axes  # (b, r)
         along *= fit.gain(alpha, sigma)
@@ -166,7 +167,8 @@ class StationaryWienerFilter(Baseline):
         default_factory=dict, init=False, repr=False, compare=False
     )
 
-    def _denoise(self, x: Tensor, alpha: float, sigma: float, images: ImageSet) -> Tensor:
+    def _denoise(self, x: Tensor, t: float, images: ImageSet) -> Tensor:
+        alpha, sigma = self._levels(t)
         if images.sha256 not in self._fits:
             self._fits[images.sha256] = _spectrum(images.pixels)
         mean, power = self._fits[images.sha256]
@@ -235,7 +237,8 @@ class PcaLocality(Baseline):
         ratio = torch.where(own > SMALLEST_OWN_WEIGHT, weight.abs() / own, 0)
         return (ratio >= self.threshold * ratio.max()).fill_diagonal_(True)
 
-    def _denoise(self, x: Tensor, alpha: float, sigma: float, images: ImageSet) -> Tensor:
+    def _denoise(self, x: Tensor, t: float, images: ImageSet) -> Tensor:
+        alpha, sigma = self._levels(t)
         windows = self._windows(alpha, sigma, images).to(x.dtype)
         p = images.pixels.flatten(1)
         means = [_local_mean(q, p, windows, alpha, sigma) for q in x.detach().flatten(1)]
@@ -270,7 +273,8 @@ class NearestImage(Baseline):
     It is what IS returns for sigma -> 0 at a given alpha.
     """
 
-    def _denoise(self, x: Tensor, alpha: float, sigma: float, images: ImageSet) -> Tensor:
+    def _denoise(self, x: Tensor, t: float, images: ImageSet) -> Tensor:
+        alpha, _ = self._levels(t)
         distance = torch.cdist(
             x.flatten(1),
             alpha * images.pixels.flatten(1),

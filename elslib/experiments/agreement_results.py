@@ -10,13 +10,17 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from elslib.analysis.agreement import COPIES
+from elslib.analysis.agreement import COPIES, SHOWN
+from elslib.analysis.theories import THEORIES
 from elslib.data.folders import project_folder
 from elslib.data.named import may_be_shown
 from elslib.data.pixels import from_uint8
 from elslib.experiments.recipes import KINDS, SUBJECTS
-from elslib.experiments.store import result_path
+from elslib.experiments.store import read_config, result_path
 from elslib.io import write_arrays, write_whole
+
+# What a result of more theories has more of.
+OF_THEORIES = ("theories", "windows", "pictures")
 
 
 def with_results(named: str = "") -> list[str]:
@@ -34,6 +38,54 @@ def may_be_kept(picture: str, images: str) -> bool:
     """Whether what a network or a theory drew may be kept and shown, by the name of the images:
     copies of those that may not be passed on may not."""
     return picture not in COPIES or may_be_shown(images)
+
+
+def kept_before(files: Sequence[Path], config: Mapping) -> Mapping | None:
+    """The config of the result in these files, .json last, if it differs from `config` in its
+    theories alone; else None."""
+    if not all(file.is_file() for file in files):
+        return None
+    before = read_config(files[-1])
+    same = all(before.get(k) == config.get(k) for k in {*before, *config} - set(OF_THEORIES))
+    return before if same else None
+
+
+def holds(before: Mapping | None, config: Mapping) -> bool:
+    """Whether a result has the theories of `config`, with the same windows."""
+    return before is not None and joined(before, config) == before
+
+
+def joined(before: Mapping, config: Mapping) -> dict[str, object]:
+    """The config of a result that has the theories of both; those of `config` were made anew."""
+    theories = list(dict.fromkeys([*_theories(before), *_theories(config)]))
+    usual = theories == list(THEORIES)
+    pictures = [name for name in SHOWN if name in before["pictures"] or name in config["pictures"]]
+    return {
+        **{key: value for key, value in config.items() if key not in OF_THEORIES},
+        **({} if usual else {"theories": theories}),
+        "windows": {**before["windows"], **config["windows"]},
+        "pictures": pictures,
+    }
+
+
+def _theories(config: Mapping) -> Sequence[str]:
+    return config.get("theories", THEORIES)
+
+
+def join(
+    network: str,
+    rows: pd.DataFrame,
+    seeds: Sequence[int],
+    pictures: Mapping[str, UInt8[Tensor, "n c h w"]],
+) -> tuple[pd.DataFrame, list[int], dict[str, UInt8[Tensor, "n c h w"]]]:
+    """New rows and pictures with those of other theories that are kept; by seed."""
+    kept = read_rows(network)
+    others = kept.loc[~kept.theory.isin(set(rows.theory)), :]
+    order = np.argsort(seeds)
+    with np.load(_existing(network, ".npz", "pictures")) as arrays:
+        shown = {name: torch.from_numpy(x) for name, x in arrays.items()}
+    shown |= {name: x[torch.from_numpy(order)] for name, x in pictures.items()}
+    return pd.concat([others, rows]), sorted(seeds), shown
 
 
 def write_rows(network: str, rows: pd.DataFrame) -> None:

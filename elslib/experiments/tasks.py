@@ -21,6 +21,7 @@ from elslib.analysis.theories import (
     check_machine,
     check_theories,
     classes_of,
+    machines_of,
     theories,
 )
 from elslib.data.image_set import ImageSet
@@ -182,8 +183,9 @@ class Agreement(Task):
     """Compare a network with theories on the seeds 0, 1, ..., and keep the pictures.
 
     Needs its windows for the local ones. Both sides go along `steps` times of the sampler, or, by
-    default, theories in 20, the network in 20 and 150. ValueError for no seeds and no theories; the
-    errors of `load_network`, `training_images`, `load_scale` and `ResumeLog`.
+    default, theories in 20, the network in 20 and 150. Other theories of the same network and
+    seeds, compared before, stay in the result. ValueError for no seeds and no theories; the errors
+    of `load_network`, `training_images`, `load_scale` and `ResumeLog`.
     """
 
     def __init__(
@@ -201,9 +203,7 @@ class Agreement(Task):
         self.names, self.sampler = names, SAMPLERS[sampler]
         self.times = None if steps is None else uniform_times(steps)
         self.scales = {
-            machine: store.load_scale(network, machine)
-            for machine in ("ls", "els")
-            if machine.upper() in names
+            machine: store.load_scale(network, machine) for machine in machines_of(names)
         }
         kept = agreement_results.may_be_kept
         self.shown = [
@@ -225,7 +225,8 @@ class Agreement(Task):
         self.kept = ResumeLog(_log_path(self.record, changed), config)
         self.name, self.config = f"agree {network}", {**config, "seeds": seeds}
         self.files = [self.record.with_suffix(suffix) for suffix in (".csv", ".npz", ".json")]
-        self.made = _is_made(self.record, self)
+        self.before = agreement_results.kept_before(self.files, self.config)
+        self.made = agreement_results.holds(self.before, self.config)
         self.parts = len(self.kept.items) + len(self._todo())
         self.done = self.parts if self.made else len(self.kept.items)
 
@@ -253,16 +254,12 @@ class Agreement(Task):
             })  # fmt: skip
             yield ""
         self._write()
-        seconds = self.kept.seconds()
-        record = RunRecord("elslib agree", self.config, self.images.sha256, seconds)
-        write_json(self.record, record.json())
 
     def _write(self) -> None:
-        """The rows and pictures of the first seeds; more may be kept, of a run that asked for
-        more."""
-        self.record.unlink(missing_ok=True)  # a kill must not leave it beside other rows
+        """The rows and pictures of the first seeds, beside those of other theories; more may be
+        kept, of a run that asked for more."""
         rows = pd.DataFrame(self.kept.gathered("rows"))
-        agreement_results.write_rows(self.network, rows.loc[rows.seed < self.seeds, :])
+        rows = rows.loc[rows.seed < self.seeds, :]
         drawn_from = torch.tensor(self.kept.gathered("seeds"), dtype=torch.int64, device="cpu")
         first = drawn_from < self.seeds
         pictures = {
@@ -274,7 +271,16 @@ class Agreement(Task):
             for name in self.kept.items[0]["pictures"]
         }
         bytes_of = {name: x[first] for name, x in pictures.items()}
-        agreement_results.write_pictures(self.network, drawn_from[first].tolist(), bytes_of)
+        seeds, config, seconds = drawn_from[first].tolist(), self.config, self.kept.seconds()
+        if self.before is not None:
+            rows, seeds, bytes_of = agreement_results.join(self.network, rows, seeds, bytes_of)
+            config = agreement_results.joined(self.before, config)
+            seconds += store.read_record(self.record)["seconds"]
+        self.record.unlink(missing_ok=True)  # a kill must not leave it beside other rows
+        agreement_results.write_rows(self.network, rows)
+        agreement_results.write_pictures(self.network, seeds, bytes_of)
+        record = RunRecord("elslib agree", config, self.images.sha256, round(seconds, 1))
+        write_json(self.record, record.json())
 
     def summary(self) -> dict:
         rows = agreement_results.read_rows(self.network)
@@ -284,7 +290,7 @@ class Agreement(Task):
             found[theory] = {
                 f"r_at_{n}_steps": agreement.median(rows, theory, int(n)) for n in steps
             }
-            if "IS" in self.names:
+            if "IS" in set(rows.theory):
                 found[theory]["share_above_IS"] = agreement.share_above(
                     rows, theory, steps=int(steps[-1])
                 )
