@@ -17,8 +17,8 @@
 # A diffusion network starts from an image of pure noise and removes the noise step by step. Nobody tells it which picture
 # to make; the noise decides. Can one say beforehand what it will draw?
 #
-# **Yes, with a formula over small patches of its training images.** The formula has never seen the network draw. From the
-# same noise it makes the same picture: not in style, but pixel by pixel, seam by seam.
+# **Yes, with a formula over small patches of its training images.** The formula has never seen the network draw from this
+# noise. It makes nearly the same picture all the same, and not only in style: most pixels are the same.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 network: str = "fashion-resnet"  # a network of the project with calibrated windows, or its path
@@ -99,8 +99,8 @@ if hero:
 #
 # ## Point at a noise image
 #
-# Every dot is one noise image of a hundred. Across, how well a machine predicts the network that can only memorise (IS);
-# up, how well ELS does. Point at a dot, and see what the three of them drew from that noise. Which dots would you expect
+# Every dot is one noise image of a hundred. Across: how well IS, the machine that can only memorise, predicts the network;
+# up: how well ELS does. Point at a dot, and see what the three of them drew from that noise. Which dots would you expect
 # to be the odd ones?
 
 # %% tags=["hide-input"]
@@ -110,7 +110,18 @@ enough = {"ELS", "IS"}  # of the network's 150 steps, which a trial may have lef
 compared = [n for n in found if enough <= set(found[n].query("network_steps == 150").theory)]
 compared and seed_browser({name: title(name) for name in compared})
 
+# %% tags=["remove-cell"]
+by_seed = {
+    kind: of_theory(found[n], kind).set_index("seed").r for n in compared[:1] for kind in enough
+}
+odd = (by_seed["IS"] - by_seed["ELS"]).loc[lambda ahead: ahead > 0] if compared else ()
+glue_all({"n_odd": len(odd), "lowest": by_seed["ELS"].min() if compared else float("nan")})
+
 # %% [markdown]
+# The odd ones would be below the line, where memorising predicts the network better than ELS. For the first network they
+# are {glue:text}`n_odd` of a hundred. Where the network's picture is least like that of ELS, they still agree with
+# r = {glue:text}`lowest:.2f`: look at the lowest dot, and see what is different.
+#
 # ## What else could it be?
 #
 # Pictures of one class resemble each other anyway. So two yardsticks belong beside the theory. The *ideal* score machine
@@ -178,7 +189,7 @@ dot_plot(table, f"median over {n_seeds} noise images")
 # %% [markdown]
 # Pearson's *r* asks whether bright and dark pixels go together. It is 1 for a perfect match and ignores overall
 # brightness and contrast. *r²* is its square. *R²*, the coefficient of determination, also punishes wrong brightness and
-# contrast. [The chapter on agreement](06_agreement) has them for every network, over a hundred noise images each.
+# contrast. [The chapter on agreement](06_agreement) compares over a hundred noise images for each network.
 
 # %% [markdown]
 # ## Watch them draw
@@ -186,8 +197,8 @@ dot_plot(table, f"median over {n_seeds} noise images")
 # Move the slider, or press play. The upper row is what the theory sees: noise that slowly becomes a
 # picture. Below is what theory and network take the finished picture to be, at each time. At the far
 # left neither says much: the theory answers with nearly flat grey, the mean over all places, and the
-# network with speckle, for its estimate is divided by a tiny $\alpha$ there. Soon both show the same
-# outline; details come last. Here both take {glue:text}`theory_steps` steps.
+# network with speckle. It guesses the noise, and where there is almost nothing but noise, a small error of
+# that guess becomes a large one of the picture. Soon both show the same outline; details come last. Here both take {glue:text}`theory_steps` steps.
 #
 # In a notebook that is running, not on this page, controls above the figure change images, network,
 # class, seed, window and steps; then {glue:text}`n_live` pictures are drawn anew.
@@ -257,7 +268,7 @@ lines(
 # ## What it means
 #
 # A formula over training patches, which has never seen the network draw from this noise, says most of
-# what it will draw. Far less of a picture than it seems is the network's own doing.
+# what it will draw. What the network adds of its own is small beside what it shares with the formula.
 #
 # ## What could be wrong
 #
@@ -269,8 +280,8 @@ lines(
 #   {glue:text}`other_noise_r:.2f` for the network's own picture from other noise.
 # - **The windows were fitted to this network**, though on other noise. They are one number per
 #   step, far too few to memorise a picture. The smallest window that was tried may be a floor.
-# - **Both take few steps here, or not equally many:** the theory {glue:text}`theory_steps`, the network
-#   {glue:text}`network_steps`. With the network run at as many steps as the theory the median r is
+# - **The two take different numbers of steps:** the theory {glue:text}`theory_steps`, the network
+#   {glue:text}`network_steps`. When the network, too, takes {glue:text}`theory_steps`, the median r is
 #   {glue:text}`r_same_steps:.2f`.
 #
 # ## The network

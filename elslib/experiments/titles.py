@@ -13,13 +13,15 @@ IMAGES = {
     "mnist_5k": "MNIST, a part",
     "noto_emoji": "emoji",
 }
+# What a name adds to that of its recipe, in a reader's words.
+RESTS = {"again": "trained again", "fast": "fast learning", "plain": "plain errors"}
 BUILDS = {"resnet": "ResNet", "unet": "UNet", "unet-attention": "UNet with attention"}
 
 
 def title(network: str) -> str:
     """Which network on which images, as in "circular ResNet, MNIST, a part".
 
-    What its name adds to that of its recipe follows in brackets: "(plain)". The errors of
+    What its name adds to that of its recipe follows in brackets: "(plain errors)". The errors of
     `load_card`.
     """
     card = load_card(network)
@@ -30,11 +32,12 @@ def title(network: str) -> str:
 
 
 def _rest(network: str) -> str:
-    """What follows the kind of network in a name, as "fast" in "mnist-resnet-fast"."""
+    """What follows the kind of network in a name, as "plain" in "mnist-resnet-plain"."""
     for kind in sorted(KINDS, key=len, reverse=True):
         _, found, rest = f"{network}-".partition(f"-{kind}-")
         if found:
-            return f" ({rest.rstrip('-').replace('-', ' ')})" if rest else ""
+            rest = rest.rstrip("-")
+            return f" ({RESTS.get(rest, rest.replace('-', ' '))})" if rest else ""
     return ""
 
 

@@ -37,16 +37,17 @@ def dot_plot(
         raise ValueError(f"rows must hold at most {len(MARKERS)} kinds of dots, got {len(kinds)}.")
     looks = dict(zip(kinds, zip(MARKERS, COLOURS.values(), strict=True), strict=False))
     with styled():
-        figure, axis = subplots(1, 1, (7.2, 0.27 * len(rows) + 0.9))
+        figure, axis = subplots(1, 1, (7.2, 0.3 * len(rows) + 0.9))
         for line, (name, found) in enumerate(rows.items()):
             axis.axhline(line, color="0.93", lw=5, zorder=0)
-            for kind, (marker, colour) in looks.items():
+            for number, (kind, (marker, colour)) in enumerate(looks.items()):
                 look = {"marker": marker, "color": COLOURS.get(kind, colour), "ls": "none"}
+                # Each kind at a height of its own, so that equal numbers do not hide each other.
+                y = line + (number - (len(looks) - 1) / 2) * 0.24 / len(looks)
                 if kind in hollow.get(name, {}):
-                    x = hollow[name][kind]
-                    axis.plot(x, line + 0.2, **look, mfc="white", ms=5, mew=1.2)
+                    axis.plot(hollow[name][kind], y + 0.2, **look, mfc="white", ms=5, mew=1.2)
                 if kind in found:
-                    _draw(axis, found[kind], line - 0.12 * bool(hollow), look)
+                    _draw(axis, found[kind], y - 0.12 * bool(hollow), look)
         for rule in rules:
             axis.axhline(rule - 0.5, color="0.5", lw=0.8)
         if level is not None:
