@@ -262,7 +262,7 @@ def test_a_path_is_no_template(tmp_path):
 
 
 def test_glued_pictures_become_files(page, tmp_path):
-    """A picture that a notebook glued stands beside it, for other pages to show."""
+    """A picture that a notebook glued, or a figure, stands beside it for other pages to show."""
     content = nbformat.read(page.target, as_version=4)
     data = {"application/papermill.record/image/png": "AAEC"}
     output = nbformat.v4.new_output(
@@ -274,10 +274,15 @@ def test_glued_pictures_become_files(page, tmp_path):
         "display_data", data=data, metadata={"scrapbook": {"name": "live"}}
     )
     content.cells[-1].outputs.append(output)
+    drawn = nbformat.v4.new_code_cell("draw()")
+    drawn.metadata["mystnb"] = {"figure": {"name": "fig-one"}}
+    drawn.outputs = [nbformat.v4.new_output("execute_result", data={"image/png": "AwQF"})]
+    content.cells.append(drawn)
     copy = chapters.Notebook(page.source, tmp_path / "copy.ipynb")
     nbformat.write(content, copy.target)
-    picture, figure = glued.export_pictures(copy)
+    picture, figure, labelled = glued.export_pictures(copy)
     assert picture == tmp_path / "copy-hero.png" and picture.read_bytes() == b"\x00\x01\x02"
+    assert labelled == tmp_path / "copy-fig-one.png" and labelled.read_bytes() == b"\x03\x04\x05"
     assert figure == tmp_path / "copy-live.html" and figure.read_text("utf-8") == "<p>é</p>"
 
 

@@ -3,6 +3,7 @@
 import ast
 import base64
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import nbformat
@@ -15,14 +16,14 @@ GLUED = "application/papermill.record/"  # how a glued output's types begin
 
 def export_pictures(notebook: Notebook) -> list[Path]:
     """Write each glued picture beside the executed notebook, as STEM-KEY.png, for other pages; a
-    live figure as STEM-KEY.html.
+    live figure as STEM-KEY.html. And each figure, by its label: STEM-fig-LABEL.png.
 
     Glue itself carries numbers from page to page, but no figure with caption and alt text.
     """
     written = []
-    for key, data in _glued(notebook.target):
+    for key, data in chain(_glued(notebook.target), _figures(notebook.target)):
         path = notebook.target.with_name(f"{notebook.target.stem}-{key}")
-        if picture := data.get(f"{GLUED}image/png"):
+        if picture := data.get(f"{GLUED}image/png") or data.get("image/png"):
             written.append(path.with_name(f"{path.name}.png"))
             write_whole(written[-1], base64.b64decode(picture))
         elif page := data.get(f"{GLUED}text/html"):
@@ -42,6 +43,14 @@ def glued_values(executed: Path) -> dict[str, int | float | str | bool]:
         if isinstance(value, int | float | str | bool):
             found[key] = value
     return found
+
+
+def _figures(executed: Path) -> Iterator[tuple[str, dict]]:
+    for cell in nbformat.read(executed, as_version=4).cells:
+        label = cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
+        for output in cell.get("outputs", []) if label else []:
+            if "image/png" in output.get("data", {}):
+                yield label, output["data"]
 
 
 def _glued(executed: Path) -> Iterator[tuple[str, dict]]:
