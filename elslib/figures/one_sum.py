@@ -54,7 +54,7 @@ def one_sum(
     shown = _grown([noisy[None], torch.stack([*squares, *plain])])
     parts = _parts((h, w), pixel, r, len(squares))
     return image_grid(
-        {"": outlined(shown, parts, 1)},
+        {"": outlined(shown.cpu(), parts, 1)},
         ["picture", "window", *["patch"] * len(patches), "all others", "guess"],
         {"": ["", "", *(f"{100 * p:.0f}%" for p in [*weight.tolist(), others]), "mean"]},
     )
@@ -66,11 +66,9 @@ def _square(image: Tensor, row: int, col: int, r: int) -> Tensor:
 
 def _parts(size: tuple[int, int], pixel: tuple[int, int], r: int, n: int) -> Int[Tensor, "b h w"]:
     """What is outlined in the picture, in n squares, and, nothing, in the two plain ones."""
-    (row, col), whole, small = (
-        pixel,
-        torch.zeros(1, 1, *size),
-        torch.zeros(n + 2, 1, 2 * r + 1, 2 * r + 1),
-    )
+    row, col = pixel
+    whole = torch.zeros(1, 1, *size, device="cpu")
+    small = torch.zeros(n + 2, 1, 2 * r + 1, 2 * r + 1, device="cpu")
     _square(whole[0], row, col, r).fill_(WINDOW)
     whole[..., row, col] = CENTRE
     small[:n, :, r, r] = CENTRE
