@@ -67,8 +67,8 @@ def _square(image: Tensor, row: int, col: int, r: int) -> Tensor:
 def _parts(size: tuple[int, int], pixel: tuple[int, int], r: int, n: int) -> Int[Tensor, "b h w"]:
     """What is outlined in the picture, in n squares, and, nothing, in the two plain ones."""
     row, col = pixel
-    whole = torch.zeros(1, 1, *size, device="cpu")
-    small = torch.zeros(n + 2, 1, 2 * r + 1, 2 * r + 1, device="cpu")
+    whole = torch.zeros(1, 1, *size, dtype=torch.float32, device="cpu")
+    small = torch.zeros(n + 2, 1, 2 * r + 1, 2 * r + 1, dtype=torch.float32, device="cpu")
     _square(whole[0], row, col, r).fill_(WINDOW)
     whole[..., row, col] = CENTRE
     small[:n, :, r, r] = CENTRE
