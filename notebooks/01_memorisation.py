@@ -245,5 +245,5 @@ figure
 # - **{glue:text}`n_steps` steps.** Large steps carry the noise past points where a finer flow would
 #   have turned. That may change which training image is returned.
 # - **A small training set, one class at a time.** With more images the collapse comes later, but only slowly, as [the
-#   chapter on memorising](10_curse_of_dimensionality) measures. Small garments of 32 x 32 pixels are not photographs;
+#   chapter on small windows](10_curse_of_dimensionality) measures. Small garments of 32 x 32 pixels are not photographs;
 #   larger images have more dimensions and should collapse earlier.
