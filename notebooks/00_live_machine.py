@@ -24,6 +24,7 @@ clothes: int = 100  # pieces of clothing that the page holds of each class
 emoji: int = 40  # emoji likewise
 photographs: int = 30  # photographs of CIFAR10 likewise
 n_seeds: int = 10  # noise images that each network is asked about, at least 1
+start: int = 5  # which of them the page opens with, from 0; of clothes 5 is the first shoe
 
 # %% tags=["hide-input"]
 from elslib import load, load_network, load_scale
@@ -48,30 +49,46 @@ chosen = {  # images, network, its windows, images of each class
 live = LiveMachine(
     {
         title: LiveSet(
-            load(data), windows, load_network(network), range(seed, seed + n_seeds), per_class
+            load(data),
+            windows,
+            load_network(network),
+            range(seed, seed + n_seeds),
+            per_class,
+            min(start, n_seeds - 1) if title == "clothes" else 0,
         )
         for title, (data, network, windows, per_class) in chosen.items()
     }
 )
+sides = live.sets["clothes"].scale.windows
 glue_all({"live": live, "clothes": clothes, "emoji": emoji, "photographs": photographs})
+glue_all({"widest": max(sides), "narrowest": min(sides)})
 live
 
 # %% [markdown]
 # *Of each class the page holds {glue:text}`clothes:d` pieces of clothing, {glue:text}`emoji:d` emoji or
 # {glue:text}`photographs:d` photographs; each network was trained on all of its images. Both take twenty
-# steps. r is Pearson's correlation of the two pictures. The windows are those that the networks were found
-# to use.*
+# steps. r is Pearson's correlation of the two pictures: 1 is identical. The clothes open with the first shoe
+# of the ten noise images; all ten are there, whatever came out.*
+#
+# The machine looks through a window around each pixel: for clothes up to {glue:text}`widest:d` pixels wide
+# in strong noise, {glue:text}`narrowest:d` at the end. These widths were fitted to the network, on other noise
+# images than those of this page. [The chapter on receptive fields](04_receptive_fields) shows that networks
+# look this way too.
 #
 # ## What to try
 #
-# - **Point at a pixel.** Below the picture appear the training patches that it is made of, and how
+# - **Point at a pixel.** Below the pictures appear the training patches that it is made of, and how
 #   much each of them counts. At the last step there are often only a few; move the slider towards the noise,
 #   and there are many.
-# - **Choose another machine.** *IS* compares whole images, and returns one of them. *ES* may also shift
-#   them. *LS* compares windows, but only at their own place. Only *ELS* lets a piece move.
-# - **Change the window.** Three pixels make texture. With seventeen the machine begins to
-#   remember whole images.
+# - **Choose another machine.** One compares
+#   <a href="#live-0?machine=IS&seed=5">whole images (IS)</a>, and returns one of them. One may also
+#   <a href="#live-0?machine=ES&seed=5&images=20">shift them (ES)</a>. One compares
+#   <a href="#live-0?machine=LS&seed=5">small windows, each at its fixed place (LS)</a>. Only
+#   <a href="#live-0?machine=ELS&seed=5">ELS</a> lets each small piece move on its own.
+# - **Change the window.** <a href="#live-0?window=3&seed=5">Three pixels</a> make texture. With
+#   <a href="#live-0?window=17&seed=5">seventeen</a> the machine begins to remember whole images.
 # - **Take training images away.** How few does it need to still resemble the network?
+#   <a href="#live-0?images=10&seed=5">Ten</a>?
 # - **Draw from new noise.** No network has been asked about it. The formula has an answer
 #   all the same.
 #
@@ -79,7 +96,7 @@ live
 #
 # At every step the machine has a noisy picture and asks, for each of its pixels: which patches of the
 # training images could lie under the noise in the window around me? It weighs them by how well they
-# fit, and takes the mean of their middles. That is the estimate. Then some noise is removed, and it asks
+# fit, and averages the pixels at their centres. That is the estimate. Then some noise is removed, and it asks
 # again. [The next chapters](01_memorisation) say why a network that is local, and does not know where
 # it is, must do just that.
 #

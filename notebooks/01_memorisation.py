@@ -102,7 +102,9 @@ glue_all(
         "share_high": 100 * copied.high,
         "different": len(picked),
         "distance": i_distance.estimate,
-        "distance_high": float(distance.max()),
+        "rounding": "at a distance that is zero to rounding"
+        if float(distance.max()) < 1e-6
+        else f"none farther from it than {float(distance.max()):.2g}",
         "yardstick": i_yardstick,
         "yardstick_least": float(yardstick.min()),
         "n_yardstick": len(yardstick),
@@ -113,16 +115,20 @@ glue_all(
         "collapse_first": float(collapsed_at.max()),
         "collapse_last": float(collapsed_at.min()),
         "reopened": reopened,
+        "ratio_half": schedule.noise_ratio(0.5),
+        "ratio_late": schedule.noise_ratio(0.8),
         "sigma_collapse": sigma,
         "alpha_collapse": alpha,
     }
 )
 
 # %% [markdown]
-# {glue:text}`copies` of {glue:text}`n_seeds` pictures are copies: nearer than {glue:text}`copy_limit` to a training image
-# (root mean square over the pixels, which run from -1 for black to 1 for white). That is no accident. Garments that are
-# *not* in the training set are never nearer than {glue:text}`yardstick_least:.2f` to one that is. The noise decides which
-# training image is returned, {glue:text}`different` different ones here, and that is all it decides.
+# {glue:text}`copies` of {glue:text}`n_seeds` pictures are copies of a training image, {glue:text}`rounding:s`. The noise
+# decides which training image is returned, and that is all it decides.
+#
+# Is that so unusual? Distances here are root mean squares over the pixels, which run from -1 for black to 1 for white.
+# Garments that are *not* in the training set lie {glue:text}`yardstick:.2f` from the nearest one that is, in the median,
+# and none lies nearer than {glue:text}`yardstick_least:.2f`.
 #
 # ## Forward: an image drowns in noise
 #
@@ -133,8 +139,12 @@ glue_all(
 # Here $\epsilon$ is an image of pure noise, one random number for each pixel. The factor $\alpha_t$ fades
 # the image out, from 1 to almost 0, while $\sigma_t$ brings the noise up, so that
 # $\alpha_t^2 + \sigma_t^2 = 1$. At $t = 0$ we have the image, at $t = 1$ noise.
+#
+# What a time means is said best by the ratio of noise to signal, $\sigma_t / \alpha_t$. At t = 0.5 it is
+# {glue:text}`ratio_half:.2f`: noise and image are about equally strong. At t = 0.8 the noise is already
+# {glue:text}`ratio_late:.1f` times as strong.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-forward", "caption": "Forward: three training images, each with one fixed noise image, at rising noise from left to right. At t = 0.8 the eye finds little; at t = 1 there is nothing to find."}, "image": {"alt": "Grid of three garments in eight columns. From left to right the pictures fade into grey noise."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-forward", "caption": "Forward: three training images, each with one fixed noise image, at rising noise from left to right. Below: how many times as strong as the image the noise is. At t = 0.8 the eye finds little; at t = 1 there is nothing to find."}, "image": {"alt": "Grid of three garments in eight columns. From left to right the pictures fade into grey noise."}}
 forward_times = [0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0]
 forward = {}
 for y in shown:
@@ -143,13 +153,15 @@ for y in shown:
     forward[images.class_names[y]] = torch.stack(
         [alpha * x0 + sigma * noise[y % n_seeds] for alpha, sigma in levels]
     )
-image_grid(forward, [f"t = {t:.2f}" for t in forward_times])
+strength = [f"{sigma / alpha:.2g} times" for alpha, sigma in levels]
+image_grid(forward, [f"t = {t:.2f}" for t in forward_times], {list(forward)[-1]: strength})
 
 # %% [markdown]
 # ## The best guess
 #
 # Somebody shows us $x_t$ and says: this was made from one of the {glue:text}`n_class:s` training
-# images of the class {glue:text}`example:s`. Which one? Each of these images gets
+# images of the class {glue:text}`example:s`. (The network is told what to draw, so the machine also uses only
+# that class.) Which one? Each of these images gets
 # a weight: the probability that it, and not another, lies under this noise. The closer the noisy image
 # is to the faded training image, the larger the weight:
 #
@@ -157,14 +169,23 @@ image_grid(forward, [f"t = {t:.2f}" for t in forward_times])
 #
 # These weights are called the *posterior*. The guess with the least mean square error is the average
 # of the training images with these weights. A machine that always gives this guess is the *ideal
-# score machine*, IS for short. No network, no training: it is a formula with the training images in
-# it. It reaches the lowest error that is possible on the training task.
+# score machine*, IS for short. (*Score* is the field's word for the direction towards likelier images; it
+# carries the same information as the guess.) No network, no training: it is a formula with the training
+# images in it. It reaches the lowest error that is possible on the training task.
 #
 # ## Backward: the ideal machine draws
 #
 # To draw, we start with noise at $t = 1$ and go down in {glue:text}`n_steps` steps. In each step the
-# machine guesses the clean image. We keep as much of the guess as belongs to the next, lower time, and
-# as much of the noise. When do you expect it to have made up its mind?
+# machine guesses the clean image, $\hat x_0$. Whatever in $x_t$ is not explained by the guess must be noise:
+#
+# $$\hat\epsilon = \frac{x_t - \alpha_t\, \hat x_0}{\sigma_t} .$$
+#
+# Then we mix the two again, as the next, lower time $s$ says:
+#
+# $$x_s = \alpha_s\, \hat x_0 + \sigma_s\, \hat\epsilon .$$
+#
+# No fresh noise is added, so the first noise image decides everything. (The rule is known as DDIM.) When do you
+# expect the machine to have made up its mind?
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-reverse", "caption": "Backward, from noise at the left to the finished picture at the right. Upper row of each pair: the noisy image. Lower row: the machine's guess at the clean image. At first the guess is a blur, the average of a whole class. A few steps later it is one sharp training image, while the row above it is still mostly noise."}, "image": {"alt": "Grid of small pictures in three pairs of rows. In the upper row of a pair noise turns into a garment; in the lower row a blurred garment soon becomes a sharp one."}}
 marks = sorted({round(i * (n_steps - 1) / 7) for i in range(8)})
@@ -180,21 +201,28 @@ image_grid(reverse, [f"t = {times[i]:.2f}" for i in marks] + ["end"])
 #
 # How many training images are in play at a given time? The *entropy* of the posterior says. It is easiest to read as a
 # number of images: $\exp(\text{entropy})$ equally likely images would leave one as much in doubt. We call it the
-# effective number.
+# effective number; elsewhere it is known as the perplexity. Two equally likely images count as two, and one that has
+# all the weight counts as one.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-entropy", "caption": "Effective number of training images in the posterior along the way: median over the noise images, quartiles as a band. Time runs from right to left. Dashed: the limit below which we call the posterior collapsed. It drops from a whole class to one image while most of the picture is still noise."}, "image": {"alt": "Line plot with logarithmic vertical axis: the effective number of images stays at one for low times and rises to about a thousand at time one."}}
-lines(
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-entropy", "caption": "Effective number of training images in the posterior along the way: median over the noise images, quartiles as a band. Drawing goes from right to left. Below the dashed line we call the posterior collapsed. The number drops from a whole class to one image while most of the picture is still noise."}, "image": {"alt": "Line plot with logarithmic vertical axis: the effective number of images stays at one for low times and rises to about a thousand at time one."}}
+figure = lines(
     {"IS": Line(rising, *(quartiles[i].tolist() for i in (1, 0, 2)))},
     "time t (0 = image, 1 = noise)",
     "effective number of images",
     level=collapse_limit,
 )
+(axis,) = figure.axes
+axis.get_legend().remove()  # there is one line
+axis.text(1, collapse_limit * 0.97, "collapsed", color="0.35", ha="right", va="top")
+ends = {"xy": (0.02, 0.5), "xytext": (0.3, 0.5), "xycoords": "axes fraction"}
+axis.annotate("drawing goes this way", **ends, va="center", arrowprops={"arrowstyle": "->"})
+figure
 
 # %% [markdown]
 # At first it is nearly the whole class. We call the posterior collapsed when the effective number is below
-# {glue:text}`limit`. In the median that happens at t = {glue:text}`collapse:.2f`, while most of the picture is still
-# noise. From there on nothing is decided any more. The machine has recognised a training image, or thinks so, and goes
-# straight to it.
+# {glue:text}`limit`. That happens at t = {glue:text}`collapse:.2f` in the median, while most of the picture is still
+# noise. In the median run the choice has then been made. The machine has recognised a training image, or thinks so, and
+# goes straight to it.
 #
 # ## What it means
 #
@@ -210,12 +238,12 @@ lines(
 #   chapter on linear filters](13_baselines) counts what that costs. A perfect denoiser for *all* garments would draw new
 #   ones; nobody has it.
 # - **The limits are ours.** A copy is nearer than {glue:text}`copy_limit`, collapse is an effective number below
-#   {glue:text}`limit`. The distances above leave little room for argument: the largest is {glue:text}`distance_high:.1e`.
-#   The time of collapse moves somewhat with the limit.
+#   {glue:text}`limit`. The distances above leave little room for argument. The time of collapse moves somewhat with the
+#   limit.
 # - **{glue:text}`n_seeds` pictures.** With so many, the true share of copies lies above {glue:text}`share_low:.0f`% (95%
 #   interval).
 # - **{glue:text}`n_steps` steps.** Large steps carry the noise past points where a finer flow would
 #   have turned. That may change which training image is returned.
 # - **A small training set, one class at a time.** With more images the collapse comes later, but only slowly, as [the
-#   chapter on memorising](10_curse_of_dimensionality) measures. Small garments of 32 x 32 pixels are not photographs;
+#   chapter on small windows](10_curse_of_dimensionality) measures. Small garments of 32 x 32 pixels are not photographs;
 #   larger images have more dimensions and should collapse earlier.

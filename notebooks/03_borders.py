@@ -19,9 +19,9 @@
 # exact zeros, and under noise no pixel inside is ever exactly zero. Whoever sees a zero knows how far away the border is.
 # Whoever sees none only knows that it is somewhere in the middle.
 #
-# **The border is all that a network knows of place, and it is enough to hold a picture where it belongs.** A theory in
-# which pixels know of the border what they can see, and nothing else, predicts the network; theories in which they know
-# less or more do not.
+# **The border is all that a network knows of place, and it steers where a picture lies without fixing it.** A theory in
+# which pixels know of the border what they can see, and nothing else, predicts the network best. A theory in which they
+# know nothing of it (circular) does worse, and so does one in which they know everything (fixed).
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 network: str = "fashion-resnet"  # a zero-padded network with calibrated windows, in data/networks
@@ -43,7 +43,7 @@ from elslib.analysis.metrics import pearson_r
 from elslib.book.glue import glue_all
 from elslib.denoisers.machines import EquivariantLocalScore, LocalScore
 from elslib.experiments.agreement_results import read_pictures, read_rows
-from elslib.experiments.store import load_network, load_scale, training_images
+from elslib.experiments.store import load_card, load_network, load_scale, training_images
 from elslib.figures.dots import dot_plot
 from elslib.figures.plots import image_grid
 from elslib.samplers import initial_noise, sample
@@ -158,12 +158,10 @@ after = {
     for name, machine in (machines | {"network": denoiser}).items()
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-moved", "caption": "The same noise, and the same noise moved up and to the left, around the edges; and what is drawn from either. Under the border-aware theory r with the network, from the moved noise."}, "image": {"alt": "Nine rows of small pictures. The noise. Circular theory: each picture is the one above it moved. Network and border-aware theory: the garments of the moved noise are partly the old ones moved, partly others. Fixed theory: nearly the same garments in the same place."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-moved", "caption": "The same noise, and the same noise moved up and to the left, around the edges; and what is drawn from either. Under the border-aware theory r with the network, from the moved noise."}, "image": {"alt": "Ten rows of small pictures. The noise. Circular theory: each picture is the one above it moved. Border-aware theory and network: the garments of the moved noise are partly the old ones moved, partly others. Fixed theory: nearly the same garments in the same place."}}
 rows = {"noise": noise / 3, "noise, moved": again / 3}
-for name in ("circular", "network", "border-aware", "fixed"):
-    if name != "border-aware":
-        rows[name] = drawn[name]
-    rows[f"{name}, moved"] = after[name]
+for name in ("circular", "border-aware", "network", "fixed"):
+    rows |= {name: drawn[name], f"{name}, moved": after[name]}
 agreed = pearson_r(after["border-aware"], after["network"])
 image_grid(rows, notes={"border-aware, moved": [f"r = {value:.2f}" for value in agreed.tolist()]})
 
@@ -172,31 +170,37 @@ image_grid(rows, notes={"border-aware, moved": [f"r = {value:.2f}" for value in 
 #
 # *The fixed theory stays where it was.* It draws much the same garment in the same place, from other noise.
 #
-# *The network does neither.* Some pieces move along, others change. The border has a say, but does not pin the picture
+# *The network does neither.* Some pieces move along, others change. The border steers the picture, but does not pin it
 # down. And whatever the network makes of the moved noise, the border-aware theory makes too.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-moved-dots", "caption": "What is the new picture like? Each dot is a noise image, the stroke their median. Like others of its class: the mean r with what the network draws from other noise, which any picture of the class has."}, "image": {"alt": "Dot plot with four lines. Circular: moved along at 1, all others near 0. Network and border-aware: the dots of moved along and in place are spread widely. Fixed: in place lies right of moved along."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-moved-dots", "caption": "What does the picture from the moved noise resemble: the old picture, shifted as the noise was; the old picture, unshifted; or other pictures of the class? Each dot is a noise image, the stroke their median. For the last: the mean r with what the network draws from other noise, which any picture of the class has."}, "image": {"alt": "Dot plot with four lines. Circular: the old picture shifted at 1, all others near 0. Border-aware and network: the dots of the old picture shifted and unshifted are spread widely. Fixed: the old picture unshifted lies right of the shifted one."}}
 kept = read_pictures(network)["network"]
 alike, step = {}, classes or 1
-for name in ("circular", "network", "border-aware", "fixed"):
+for name in ("circular", "border-aware", "network", "fixed"):
     family = []
     for number, x in zip(seeds, after[name], strict=True):
         others = kept[[i for i in range(number % step, len(kept), step) if i not in seeds]]
         family.append(pearson_r(x.expand_as(others), others).mean())
     alike[name] = {
-        "the old one moved along": pearson_r(after[name], torch.roll(drawn[name], shift, (2, 3))),
-        "the old one in place": pearson_r(after[name], drawn[name]),
-        "others of its class": torch.stack(family),
+        "the old picture, shifted": pearson_r(after[name], torch.roll(drawn[name], shift, (2, 3))),
+        "the old picture, unshifted": pearson_r(after[name], drawn[name]),
+        "other pictures": torch.stack(family),
     }
-dot_plot(alike, "r of the new picture with ...")
+dot_plot(alike, "r of the picture from moved noise with ...")
 
 # %% [markdown]
 # ## The same network with and without a border
 #
-# Now a fair pair: two ResNets of digits with the same layers, which learned from the same {glue:text}`n_digits:,.0f`
+# Now a pair: two ResNets of digits with the same layers, which learned from the same {glue:text}`n_digits:,.0f`
 # digits, each in the middle of a black square, with as many updates. They differ in what is outside. The first pads with
 # zeros. The second is circular: whoever looks out at the right looks in again at the left, and no pixel ever sees a
 # border. So the border-aware rule must win for the one, and the circular rule for the other.
+#
+# The pair is nearly fair. The network with zero padding was trained in {glue:text}`aware_precision:s`, the circular one in
+# {glue:text}`circular_precision:s`. On digits they had not seen their losses were {glue:text}`aware_loss:.3f` and
+# {glue:text}`circular_loss:.3f`. Both were trained with {term}`plain errors <Relative errors>`, which teach little where
+# noise is strong and a picture gets its shape; [the chapter on where they part](17_where_they_part) shows what that costs.
+# It may be why both draw blots.
 
 # %% tags=["hide-input"]
 wrapped, digits = load_network(circular), training_images(circular)
@@ -221,6 +225,10 @@ for word, name, right, wrong in (
     keys[f"{right}_right"] = median(read_rows(name), "ELS")
     keys[f"{right}_ahead"] = median_interval(by[right] - by[wrong])
     ink[f"ink_{right}"] = kept["network"]
+    card = load_card(name)
+    words = {"float32": "single precision", "bfloat16": "half precision (bfloat16)"}
+    keys[f"{right}_precision"] = words.get(card["precision"], card["precision"])
+    keys[f"{right}_loss"] = card["loss"]["held_out"]
 again = sample(wrapped, torch.roll(first, shift, (2, 3)), n_steps=network_steps)
 before = sample(wrapped, first, n_steps=network_steps)
 keys["followed"] = float(pearson_r(again, torch.roll(before, shift, (2, 3))).min())
@@ -230,17 +238,18 @@ image_grid(rows, notes=notes)
 
 # %% [markdown]
 # *Neither network draws a digit.* There are strokes and blots that do not gather into one. But with a border they keep
-# away from the edges; without one they run out at one side and in at the other. So the border is what holds a picture in
-# its place. Without it a picture is a texture.
+# away from the edges; without one they run out at one side and in at the other. Both draw blots; only the circular one
+# puts them anywhere.
 #
 # *The rule that is right for one network is wrong for the other*, on every noise image. Over {glue:text}`n_kept:d` of
-# them, the [chapter on agreement](06_agreement) finds the right rule close to either network. And when its noise is moved,
-# the picture of the network without a border moves along: the lowest r of all is {glue:text}`followed:.2f`.
+# them, the [chapter on agreement](06_agreement) finds the right rule close to either network. As a check we moved the
+# noise of the network without a border, too: its picture must move along, and does (the lowest r is
+# {glue:text}`followed:.2f`).
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-right-rule", "caption": "How well either rule predicts either network. Each dot is a noise image, the stroke their median."}, "image": {"alt": "Dot plot with two lines. For zero padding all dots of the border-aware rule lie right of those of the circular rule; for circular padding the other way round."}}
 dot_plot(pair, "r with the network's picture")
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ink", "caption": "How much of a picture's ink lies in the four outermost rows and columns: median over the pictures, with its 95% interval. Dashed: the share of the square that these are."}, "image": {"alt": "Dot plot with three lines. Digits that were learned: near 2 percent. The network with zero padding: near 12. The network with circular padding: near 42, next to the dashed line at 44."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ink", "caption": "How much of a picture's ink lies in the four outermost rows and columns: median over the pictures, with its 95% interval. Even spread: the share of the square that these rows and columns are."}, "image": {"alt": "Dot plot with three lines. Digits that were learned: near 2 percent. The network with zero padding: near 12. The network with circular padding: near 42, next to the dashed line of an even spread, at 44."}}
 names = {
     "ink_learnt": "digits that were learned",
     "ink_aware": "network, zero padding",
@@ -252,11 +261,12 @@ for key, x in (ink | {"ink_learnt": digits.pixels}).items():
     share = (light * frame).sum((1, 2, 3)) / light.sum((1, 2, 3)).clamp(min=1)
     keys[key] = shares[key] = median_interval(100 * share)
 outside = 100 * float(frame.float().mean())
-dot_plot(
-    {name: {"ink": shares[key]} for key, name in names.items()},
-    "ink near the border, % of all",
-    level=outside,
-)
+rows = {name: {"ink": shares[key]} for key, name in names.items()}
+figure = dot_plot(rows, "ink near the border, % of all", level=outside)
+(axis,) = figure.axes
+axis.get_legend().remove()  # there is one kind of dot
+axis.text(outside, -0.6, "even spread", color="0.35", ha="right", va="bottom")
+figure
 
 # %% tags=["remove-cell"]
 windows = [scale.windows[-1], scale.windows[0]]
@@ -269,7 +279,7 @@ glue_all(keys | {
     "know_first": 100 - 100 * inside[0],
     "know_last": 100 - 100 * inside[1],
     "ahead": median_interval(r["border-aware"] - r["circular"]),
-    "network_along": median_interval(alike["network"]["the old one moved along"]),
+    "network_along": median_interval(alike["network"]["the old picture, shifted"]),
 })  # fmt: skip
 
 # %% [markdown]
@@ -278,8 +288,7 @@ glue_all(keys | {
 #
 # ## What could be wrong
 #
-# - **Two networks.** Either kind of padding was trained once, neither to the end, one in single precision and the other
-#   in half; their cards say so.
+# - **Two networks.** Either kind of padding was trained once, neither to the end, and not in the same precision.
 # - **The windows were calibrated for the right rule.** Each wrong rule might do better with windows of its own.
 # - **Few noise images**, wherever two rules are compared. The differences are large, but the dots are few.
 # - **A grey border.** Zero is mid-grey here, and clothes and digits stand on black. So the border is also a visible edge,

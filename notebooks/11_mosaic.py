@@ -28,17 +28,13 @@ other_label: int = 1  # class of the clothes and of the photographs, 0 to 9, lik
 photo_steps: int = 10  # of the photographs' explorer, at least 1; each makes the page heavier
 
 # %% tags=["hide-input"]
-import json
-import statistics
-
 import torch
 
 from elslib import image_grid, load_network, load_scale, pearson_r, training_images
 from elslib.book.glue import glue_all
 from elslib.experiments.figure_config import FigureConfig, explorer
 from elslib.experiments.live import Live
-from elslib.experiments.store import scale_path
-from elslib.figures.plots import in_colours
+from elslib.figures.plots import in_colours, outlined
 
 sets = {name: training_images(name) for name in (network, clothes_network, photo_network)}
 images, clothes, photos = sets.values()
@@ -50,32 +46,31 @@ some_steps = FigureConfig(photos.name, photo_network, other_label, seed, n_steps
 live_photos = Live(explorer, some_steps)
 
 
-trajectories = json.loads(scale_path(network, "els").read_text())["trajectories"]
 scale, drawn = load_scale(network, "els"), live.figure.frames[-1]
 quartiles = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)
 weights = [
     (100 * one.figure.frames[-1].weight[0].double()).quantile(quartiles).tolist()
     for one in (live, live_clothes)
 ]
-low, middle, high = weights[0]
+# Rounded, a small share would read as none at all.
+said = [[f"{w:.0f}%" if w >= 0.5 else "less than half a per cent" for w in row] for row in weights]
+low, middle, high = said[0]
 glue_all(
     {
         "seed": seed,
         "what": "any" if label is None else images.class_name(label),
         "n_class": len(images.subset(label)),
         "n_all": f"{len(images):,}",
-        "n_trajectories": len(trajectories),
-        "cosine": statistics.median(max(run["cosine"][0]) for run in trajectories),
         "least": min(scale.windows),
         "most": max(scale.windows),
         "r": float(pearson_r(drawn.theory[None], drawn.network[None])),
-        "weight_low": low,
+        "weight_low": low if low.startswith("less") else f"at most {low}",
         "weight_middle": middle,
         "weight_high": high,
         "settled": 100 * drawn.settled,
         "n_clothes": f"{len(clothes.subset(other_label)):,}",
         "clothes": "any" if other_label is None else clothes.class_name(other_label).lower(),
-        "clothes_weight": weights[1][1],
+        "clothes_weight": said[1][1],
         "n_photos": f"{len(photos.subset(other_label)):,}",
         "photo": "any" if other_label is None else photos.class_name(other_label),
         "photo_steps": photo_steps,
@@ -85,7 +80,8 @@ live
 
 # %% [markdown]
 # *The theory drew this from noise, out of {glue:text}`n_class` emoji of the class
-# "{glue:text}`what:s`". Point at a pixel of any picture: below stand the training patches that it is
+# "{glue:text}`what:s`". It is the picture of seed {glue:text}`seed`, as everywhere on this page, whatever came out.
+# Point at a pixel of any picture: below stand the training patches that it is
 # made of, the likeliest first, each framed in its image, with its share of the weight. A click or a
 # tap, or the arrow keys, choose a pixel that stays chosen; the slider goes back in time, towards the
 # noise.*
@@ -99,35 +95,43 @@ live
 # there as they do here. Only pixels with a source are counted: one patch must have at least half of
 # the weight. The plain background, where one patch is as good as another, is left out.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-mosaic", "caption": "One picture, taken apart. From left to right: theory, pieces (one colour a piece), network, and the four training images that give it most pixels."}, "image": {"alt": "A row of small pictures: a colourful patchwork by theory, the same cut into coloured pieces on black, the network's patchwork, nearly the same, and four emoji."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-mosaic", "caption": "One picture, taken apart. From left to right: theory, pieces (one colour a piece), network, and the four training images that give it most pixels. Outlined in one colour for each of the four: the pixels that it gives, in the theory's picture and in the image."}, "image": {"alt": "A row of small pictures: a colourful patchwork by theory with small outlines in four colours, the same cut into coloured pieces on black, the network's patchwork, nearly the same, and four emoji, each with outlines in its colour."}}
 sources = live.figure.sources
 uses = drawn.image[0][drawn.piece >= 0].bincount(minlength=len(sources))
 top = uses.argsort(descending=True)[:4]
-shown = [drawn.theory, drawn.network, *sources[top]]
-row = torch.stack([picture.expand(3, -1, -1) for picture in shown])
-row = torch.cat([row[:1], in_colours(drawn.piece[None]), row[1:]])
+shown = torch.stack([x.expand(3, -1, -1) for x in (drawn.theory, drawn.network, *sources[top])])
+parts = torch.zeros(len(shown), *drawn.piece.shape, dtype=torch.long)  # 1 to 4: from that image
+for k, i in enumerate(top.tolist()):
+    from_it = (drawn.image[0] == i) & (drawn.piece >= 0)
+    parts[0, from_it] = parts[k + 2, drawn.row[0, from_it], drawn.col[0, from_it]] = k + 1
+row = torch.cat([outlined(shown[:, [c]], parts)[:, [c]] for c in range(3)], dim=1)
+pieces = in_colours(drawn.piece[None]).repeat_interleave(6, 2).repeat_interleave(6, 3)
+row = torch.cat([row[:1], pieces, row[1:]])
 numbers = [f"image {int(live.figure.numbers[i])}\n{int(uses[i])} pixels" for i in top]
 glue_all({"n_pieces": int(drawn.piece.max()) + 1, "n_sources": int((uses > 0).sum())})
 image_grid({"": row}, ["theory", "pieces", "network", *numbers])
 
 # %% [markdown]
 # This picture from seed {glue:text}`seed` has {glue:text}`n_pieces` pieces from {glue:text}`n_sources` emoji;
-# {glue:text}`settled:.0f`% of its pixels, plain ones aside, have a source. The likeliest patch of a
-# pixel has {glue:text}`weight_middle:.0f`% of the weight in the median (quartiles {glue:text}`weight_low:.0f`%
-# and {glue:text}`weight_high:.0f`%). Go back in time and the windows grow, from {glue:text}`least` to
-# {glue:text}`most` pixels, the weights spread over many patches, and no pixel has a source any more. The theorem's
-# mosaic, one patch a pixel, is what remains when the noise is gone.
+# {glue:text}`settled:.0f`% of its pixels, plain ones aside, have a source.
 #
-# The network learned {glue:text}`n_all:s` emoji and was asked for the same class. Its picture and the
-# theory's have an r of {glue:text}`r:.2f`; that is one example, [a hundred](06_agreement) are counted
-# elsewhere. In the last step no window fits well: the best has a cosine of {glue:text}`cosine:.2f` with the
-# network's noise estimate, the median over {glue:text}`n_trajectories` trajectories. That there are so few
-# images of the class may be why.
+# How far is a pixel decided at the last step? The likeliest patch has {glue:text}`weight_middle:s` of the weight in the
+# median. In a quarter of the pixels it has at least {glue:text}`weight_high:s`, so these are nearly decided. In another
+# quarter it has {glue:text}`weight_low:s`, so these are not decided at all.
+#
+# Go back in time and the windows grow, from {glue:text}`least` to {glue:text}`most` pixels, the weights spread over many
+# patches, and no pixel has a source any more. The [theorem's](02_locality_and_equivariance) mosaic, one patch a pixel,
+# would remain if the noise were removed infinitely slowly and the picture came to rest.
+#
+# The network learned {glue:text}`n_all:s` emoji and was asked for the same class. Its picture and the theory's have an r
+# of {glue:text}`r:.2f`; that is one example, [a hundred](06_agreement) are counted elsewhere. At the last step even the
+# best window matches the network only partly; [the chapter on pairs](05_theory_and_network) says how windows are chosen.
+# That there are so few images of the class may be why.
 #
 # ## Clothes
 #
 # With {glue:text}`n_clothes:s` images of the class "{glue:text}`clothes:s`" many patches are alike. Even at the
-# last step the likeliest patch of a pixel has only {glue:text}`clothes_weight:.0f`% of the weight in the
+# last step the likeliest patch of a pixel has {glue:text}`clothes_weight:s` of the weight in the
 # median. So there is no map of pieces here: hardly any pixel has *one* source. Twenty steps leave some
 # noise, and several patches share a pixel.
 
@@ -148,7 +152,7 @@ live_photos
 #
 # - **Near ties.** The training images resemble each other. The piece next door may come from another
 #   image only because that one is nearer by a hair.
-# - **A dozen of thousands.** The figure shows the twelve likeliest patches. Where the weights are spread they
+# - **Only twelve of thousands.** The figure shows the twelve likeliest patches. Where the weights are spread they
 #   are a small part of what a pixel is made of; the sentence above them says of how many.
 # - **This is the theory, not the network.** The network stores no images. That it draws nearly the
 #   same picture is what makes the theory's sources worth looking at.

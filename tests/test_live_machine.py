@@ -46,7 +46,7 @@ def test_the_page_holds_what_it_needs():
     assert one["shape"] == [6, 1, 8, 8] and one["windows"] == [3] * STEPS
     raw = np.frombuffer(gzip.decompress(base64.b64decode(one["images"])), np.uint8)
     assert (raw.reshape(6, 1, 8, 8) == to_uint8(images().pixels).numpy()).all()
-    assert [seed["label"] for seed in one["seeds"]] == [0, 1, 0]
+    assert [seed["label"] for seed in one["seeds"]] == [0, 1, 0] and one["start"] == 0
     noise = np.frombuffer(base64.b64decode(one["seeds"][1]["noise"]), np.float32)
     assert (noise.reshape(1, 8, 8) == initial_noise([1], (1, 8, 8))[0].numpy()).all()
     for name, window in (("theory", 3), ("picture", 5)):
@@ -66,6 +66,14 @@ def test_the_page_stands_alone():
     assert re.search(r'<noscript><img src="data:image/png;base64,[^"]+" alt="[^"]*a&lt;b', page)
 
 
+def test_the_page_opens_with_another_seed():
+    """The picture for readers without scripts is of that one, and says so."""
+    page = LiveMachine({"first": live_set(seeds=[0, 2, 3], start=2)})._repr_html_()
+    assert '"start":2' in page
+    still = re.search(r'<noscript><img src="[^"]+" alt="([^"]*)"', page)
+    assert still and still[1].endswith(": c.")
+
+
 @pytest.mark.parametrize(
     "changes,message",
     [
@@ -73,6 +81,8 @@ def test_the_page_stands_alone():
         ({"images": images(c=2)}, "images must have 1 channel"),
         ({"per_class": 0}, "per_class must be at least 1, got 0"),
         ({"seeds": []}, "seeds must hold at least one, got none"),
+        ({"start": 3}, "start must be a place among the 3 seeds, from 0, got 3"),
+        ({"start": -1}, "start must be a place among the 3 seeds, from 0, got -1"),
         ({"scale": constant_scale(Window(3, 2))}, "scale must hold hard windows, got Window"),
         ({"scale": constant_scale(None)}, "scale must hold hard windows, got None"),
     ],

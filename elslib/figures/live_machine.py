@@ -52,6 +52,8 @@ class LiveSet:
     per_class
         how many images of each class, the first ones, the page holds: each costs its pixels of the
         page's size
+    start
+        place among the seeds of the one that is shown before anything is drawn
     """
 
     images: ImageSet
@@ -59,6 +61,7 @@ class LiveSet:
     network: Denoiser
     seeds: Sequence[int]
     per_class: int
+    start: int = 0
 
     def __post_init__(self):
         check_channels("images", self.images.pixels)
@@ -71,6 +74,11 @@ class LiveSet:
             raise ValueError(f"per_class must be at least 1, got {self.per_class}; try 100.")
         if not self.seeds:
             raise ValueError("seeds must hold at least one, got none.")
+        if not 0 <= self.start < len(self.seeds):
+            raise ValueError(
+                f"start must be a place among the {len(self.seeds)} seeds, from 0, got "
+                f"{self.start}."
+            )
         for t in uniform_times(STEPS)[:-1]:
             if not isinstance(self.scale.window_at(t), int):
                 raise ValueError(
@@ -101,6 +109,7 @@ class LiveSet:
             "images": packed(held.numpy().tobytes()),
             "labels": images.labels.tolist(),
             "classes": list(images.class_names),
+            "start": self.start,
             "windows": [self.scale.window_at(t) for t in uniform_times(STEPS)[:-1]],
             "seeds": [
                 {
@@ -146,7 +155,7 @@ class LiveMachine(Page):
             "levels": [{"alpha": alpha, "sigma": sigma} for alpha, sigma in levels],
             "sets": sets,
         }
-        about = sets[name]["classes"][sets[name]["seeds"][0]["label"]]
+        about = sets[name]["classes"][_shown(sets[name])["label"]]
         parts = {
             "NAME": own_name("live"),
             "LAST": str(STEPS - 1),
@@ -166,9 +175,14 @@ def kernel() -> bytes:
     return resources.files("elslib.posterior.native").joinpath("kernel.wasm").read_bytes()
 
 
+def _shown(one: dict) -> dict:
+    """The seed that is shown before anything is drawn."""
+    return one["seeds"][one["start"]]
+
+
 def _still(one: dict) -> Float[Tensor, "3 c h w"]:
-    """Noise, theory, network of the first seed."""
-    first, (_, c, h, w) = one["seeds"][0], one["shape"]
+    """Its noise, theory and network."""
+    first, (_, c, h, w) = _shown(one), one["shape"]
     noise = torch.frombuffer(bytearray(base64.b64decode(first["noise"])), dtype=torch.float32)
     drawn = [
         torch.frombuffer(bytearray(base64.b64decode(first[name])), dtype=torch.uint8) / 127.5 - 1

@@ -210,3 +210,17 @@ def test_a_saved_file_works(browser, tmp_path):
     page.wait_for_function("() => document.querySelector('.mosaic').dataset.image !== undefined")
     assert page.title() == "animals & nature, seed 1"
     page.close()
+
+
+def test_the_patches_stand_where_the_reader_points(browser, site):
+    """Pictures and the likeliest patches are in view together, also on a low screen."""
+    page, _ = opened(browser, site, height=800)
+    figure = page.locator(".mosaic").first
+    figure.evaluate("root => root.scrollIntoView()")
+    page.mouse.move(*place(page, 12, 14))
+    answer(page, 12, 14)
+    pictures = [figure.locator(f"[data-role={name}]").bounding_box() for name in PANELS]
+    assert len({box["y"] for box in pictures}) == 1
+    first = figure.locator(".mosaic-patches figure").first.bounding_box()
+    assert first["y"] + first["height"] <= 800
+    page.context.close()

@@ -70,6 +70,58 @@ def test_nothing_runs_before_it_is_asked_for(page):
     assert page.workers == []
 
 
+def test_before_the_first_number_nothing_invites_to_point(page):
+    """The caption asks for a number, the slider is off, pointing does nothing; then both are on."""
+    hint, slider = page.locator(".live [data-role=hint]"), page.locator(".live [data-role=step]")
+    theory = page.locator(".live [data-role=theory]")
+    assert hint.inner_text() == "press a number first" and slider.is_disabled()
+    theory.hover()
+    assert page.locator(".live-patches figure").count() == 0
+    assert theory.evaluate("canvas => getComputedStyle(canvas).cursor") != "crosshair"
+    page.locator(".live [data-role=seeds] button").first.click()
+    drawn(page)
+    assert hint.inner_text() == "point at a pixel" and slider.is_enabled()
+    assert theory.evaluate("canvas => getComputedStyle(canvas).cursor") == "crosshair"
+
+
+def test_the_page_opens_with_the_first_shoe(page):
+    """Not with a picture of our choice; each number says what its network was told to draw."""
+    buttons = page.locator(".live [data-role=seeds] button")
+    assert buttons.all_inner_texts()[:2] == ["1\nT-shirt/top", "2\nTrouser"]
+    pressed = page.locator(".live [data-role=seeds] button[aria-pressed=true]")
+    assert pressed.inner_text() == "6\nSandal"
+    assert page.locator(".live [data-role=class] option:checked").inner_text() == "Sandal"
+
+
+@pytest.mark.parametrize("height", [720, 800])
+def test_the_patches_appear_where_the_reader_looks(page, height):
+    """With numbers and pictures in view, the patches of a pixel are in view too."""
+    page.set_viewport_size({"width": 1280, "height": height})
+    page.locator(".live [data-role=seeds] button").nth(1).click()
+    drawn(page)
+    page.locator(".live").evaluate("root => root.scrollIntoView()")
+    assert page.locator(".live [data-role=seeds]").bounding_box()["y"] > 0
+    page.locator(".live [data-role=theory]").hover()
+    page.wait_for_selector(".live-patches figure")
+    boxes = [figure.bounding_box() for figure in page.locator(".live-patches figure").all()]
+    assert max(box["y"] + box["height"] for box in boxes) <= height
+
+
+def test_on_a_phone_the_pictures_to_compare_stand_side_by_side(browser, base):
+    """The noise is small above them, and the numbers fit the width."""
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(f"{base}/{PAGE}")
+    noisy, theory, network = (
+        page.locator(f".live [data-role={name}]").bounding_box()
+        for name in ("noisy", "theory", "network")
+    )
+    assert noisy["width"] < theory["width"] / 2 and noisy["y"] < theory["y"]
+    assert theory["y"] == network["y"] and theory["x"] + theory["width"] <= network["x"]
+    for button in page.locator(".live [data-role=seeds] button").all():
+        assert button.evaluate("it => it.scrollWidth <= it.clientWidth")
+    page.close()
+
+
 @pytest.mark.parametrize("name", ["clothes", "emoji", "CIFAR10"])
 def test_the_picture_is_the_library_s(page, name):
     """Every pixel within 2 of 255, in grey and in colour; r is that of the two pictures."""
@@ -148,6 +200,26 @@ def test_a_link_holds_the_picture(page, browser):
     other.goto(link)
     assert drawn(other) == first
     other.close()
+
+
+def test_links_in_the_text_set_the_figure(page):
+    """Each draws what it says, and leaves nothing of what was chosen before."""
+    again(page, page.locator(".live [data-role=draw]"))
+    page.locator(".live [data-role=images]").fill("30")
+    links = page.locator("article a[href^='#live-0?']")
+    assert links.count() >= 6
+    for link in links.all():
+        wanted = parse_qs((link.get_attribute("href") or "").partition("?")[2])
+        found = torch.tensor(again(page, link))
+        for name in ("machine", "window"):
+            value = page.locator(f".live [data-role={name}]").input_value()
+            assert value == wanted.get(name, ["ELS" if name == "machine" else "network"])[0]
+        kept = page.locator(".live [data-role=count]").inner_text()
+        assert kept == wanted.get("images", ["100"])[0]
+        assert page.locator(".live [data-role=network]").is_visible()
+        if list(wanted) == ["machine", "seed"] and wanted["machine"] == ["ELS"]:
+            theory = torch.tensor(stored(page, "clothes", int(wanted["seed"][0]), "theory"))
+            assert float((found.clamp(-1, 1) - theory).abs().max()) <= 2 / 127.5
 
 
 def problems(n: int = 20):

@@ -53,6 +53,8 @@ def test_sliders_show_the_cell(page):
         widths = [canvas.bounding_box()["width"] for canvas in shown]
         assert 1 <= len(widths) <= 12 and widths == sorted(widths, reverse=True)
         assert control(page, "cloud").locator("ellipse").count() == len(cell["log"])
+        numbers = control(page, "cloud").locator("text").all_text_contents()
+        assert numbers == ["100 %", "1 %", "0.01 %", "1", "10", "100", "1,000"]
 
 
 def test_weights_collapse_to_one(page):

@@ -84,7 +84,7 @@ def new_picture(reader):
 
 def beside_the_network(reader):
     """Read how well formula and network agree on one noise image"""
-    reader.figure.get_by_role("button", name="noise 3").click()
+    reader.figure.get_by_role("button", name="3 Pullover").click()
     reader.actions += 1
     reader.wait("see('verdict').includes('r = ')")
 

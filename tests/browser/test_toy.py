@@ -140,3 +140,13 @@ def test_it_runs_step_by_step_where_motion_is_welcome(browser, site):
     page.wait_for_timeout(200)
     assert page.locator(".toy").get_attribute("data-step") == step and int(step) < 100
     page.close()
+
+
+def test_the_training_set_is_shown(page):
+    """Two tiles, black and white, that say what they are."""
+    shown = page.locator(".toy-all")
+    colours = shown.locator("i").evaluate_all(
+        "tiles => tiles.map(tile => getComputedStyle(tile).backgroundColor)"
+    )
+    assert colours == ["rgb(0, 0, 0)", "rgb(255, 255, 255)"]
+    assert "all it ever saw" in shown.inner_text()

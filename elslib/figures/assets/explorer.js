@@ -24,7 +24,7 @@ async function draw() {
   part("pieces").style.visibility = one.settled < 0.25 ? "hidden" : "visible";
   part("made").textContent = one.settled < 0.25
     ? "no pieces yet: hardly a pixel has one source"
-    : `${one.count} pieces of ${one.images} images; black: plain, or no source counts half`;
+    : `${one.count} pieces from ${one.images} images; black: plain, or no patch has half the weight`;
   part("when").textContent = `t = ${one.t}, window ${one.window} x ${one.window}`;
   say(step, one, i, j);
   const patches = likeliest(step, i, j);

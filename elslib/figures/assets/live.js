@@ -1,7 +1,10 @@
 const BORDERS = { ELS: "aware", LS: "fixed", ES: "circular", IS: "fixed" };
 const WHOLE = ["ES", "IS"]; // compare whole images
 const TOP = 12, last = data.levels.length - 2;
-const state = { set: Object.keys(data.sets)[0], class: 0, machine: "ELS", window: "network", images: Infinity, seed: 0, noise: null, drawing: null, from: 0 };
+const begun = { machine: "ELS", window: "network", images: Infinity, noise: null, drawing: null, from: 0 };
+/** How a set is shown first: its own noise image, and the class that the network drew it as. */
+const opening = set => ({ set, seed: data.sets[set].start, class: data.sets[set].seeds[data.sets[set].start].label });
+const state = { ...begun, ...opening(Object.keys(data.sets)[0]) };
 let worker, ready, run = 0, asked = 0, steps = [], patches = null, waiting = null;
 
 const toPixels = raw => Float32Array.from(raw, value => value / 127.5 - 1); // from -1 to 1
@@ -50,6 +53,8 @@ function levels() {
 }
 
 function say(text) { part("said").textContent = text; }
+/** What can be done with the estimate now. */
+function hint(text) { part("hint").textContent = text; }
 
 async function draw() {
   const one = data.sets[state.set], mine = ++run, [, c, h, w] = one.shape;
@@ -57,7 +62,10 @@ async function draw() {
   Object.assign(root.dataset, { state: "drawing", run });
   root.dataset.started = performance.now();
   delete root.dataset.first;
-  say("drawing ...");
+  part("step").disabled = true;
+  hint("drawing ...");
+  say("");
+  part("patches").replaceChildren();
   try { await load(state.set); } catch { return; }
   if (mine !== run) return;
   let x = state.noise === null ? floats(one.seeds[state.seed].noise) : normals(state.noise, c * h * w);
@@ -74,13 +82,15 @@ function heard(message) {
     steps[message.step] = message;
     root.dataset.first ??= (performance.now() - root.dataset.started) / 1000;
     part("step").value = message.step;
+    part("step").disabled = false;
     showStep();
   } else if (message.kind === "done" && message.run === run) {
     root.dataset.state = "drawn";
     root.estimate = steps[last].x0; // for whoever wants the numbers
     root.dataset.seconds = (performance.now() - root.dataset.started) / 1000;
     showStep();
-    say("Point at a pixel of the estimate to see the training patches it is made of.");
+    hint("point at a pixel");
+    if (!pick.at) say("Point at a pixel of the estimate to see the training patches it is made of.");
   } else if (message.kind === "patches" && message.ask === asked) {
     patches = { ...message.patches, of: waiting };
     waiting = null;
@@ -101,6 +111,7 @@ function showStep() {
   if (!step) return;
   paint(part("noisy"), step.x, one.shape);
   paint(part("theory"), step.x0, one.shape);
+  part("seen").textContent = "the noisy picture";
   part("when").textContent = `step ${step.step + 1} of ${last + 1}`;
   const network = state.noise === null && state.drawing === null ? one.seeds[state.seed].picture : null;
   part("network").style.display = network ? "" : "none";
@@ -168,8 +179,9 @@ function controls() {
   part("seeds").replaceChildren(...one.seeds.map((seed, i) => {
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = i + 1;
-    button.setAttribute("aria-label", `noise ${i + 1}, ${one.classes[seed.label]}`);
+    const number = document.createElement("b");
+    number.textContent = i + 1;
+    button.append(number, ` ${one.classes[seed.label]}`);
     button.setAttribute("aria-pressed", state.noise === null && state.drawing === null && state.seed === i);
     button.addEventListener("click", () => { Object.assign(state, { noise: null, drawing: null, seed: i, class: seed.label }); draw(); });
     return button;
@@ -188,7 +200,7 @@ function fillSelect(name, options, chosen) {
 function choose(name, change) {
   part(name).addEventListener("change", () => { change(part(name).value); draw(); });
 }
-choose("set", value => { Object.assign(state, { set: value, class: data.sets[value].seeds[0].label, seed: 0, noise: null, drawing: null, images: Infinity }); pick.clear(); board.clear(); });
+choose("set", value => { Object.assign(state, { ...opening(value), noise: null, drawing: null, images: Infinity }); pick.clear(); board.clear(); });
 choose("class", value => {
   state.class = +value;
   // A network drew each noise as one class; another class of the same noise has no answer of its.
@@ -203,31 +215,37 @@ part("step").addEventListener("input", showStep);
 
 const pick = picker([part("theory")], part("theory"), () => shape().slice(2), () => { if (steps.length) showStep(); });
 
-/** What a link says, if it is one to this figure. */
+/** What a link says, if it is one to this figure; of what it does not name, the figure's beginning. */
 function restore() {
-  const wanted = linked();
-  if (!wanted) return false;
+  const wanted = linked(), set = wanted?.set ?? Object.keys(data.sets)[0];
+  if (!wanted || !(set in data.sets)) return false;
+  Object.assign(state, begun, opening(set));
   for (const [key, value] of Object.entries(wanted)) {
-    if (key === "set" && !(value in data.sets)) return false;
     if (key in state) state[key] = ["set", "machine", "window", "drawing"].includes(key) ? value : +value;
   }
   if (!(state.machine in BORDERS) || !data.sets[state.set].classes[state.class]) return false;
   if (state.noise === null && !data.sets[state.set].seeds[state.seed]) return false;
   if (!(state.from >= 0 && state.from <= last)) return false;
+  if (state.noise === null && !("class" in wanted)) state.class = data.sets[state.set].seeds[state.seed].label;
   return state.drawing === null || board.restore(state.drawing);
 }
 
 /** Before anything runs: what the library drew from the first noise, and what the network did. */
 function still() {
   const one = data.sets[state.set], first = one.seeds[state.seed];
-  state.class = first.label;
   controls();
   paint(part("noisy"), floats(first.noise), one.shape);
   paint(part("theory"), toPixels(bytes(first.theory)), one.shape);
   paint(part("network"), toPixels(bytes(first.picture)), one.shape);
-  say("Press a number, or draw from new noise: the formula runs here, in your browser.");
+  say("Press a number, and the formula draws from that noise, here in your browser. Above stands one that it drew before.");
 }
 
-window.addEventListener("hashchange", () => { if (restore()) draw(); });
+function follow() {
+  if (!restore()) return false;
+  root.scrollIntoView();
+  draw();
+  return true;
+}
+window.addEventListener("hashchange", follow);
 window.addEventListener("pagehide", () => { worker?.terminate(); ready = worker = undefined; for (const one of Object.values(data.sets)) delete one.loading; });
-if (restore()) draw(); else still();
+if (!follow()) still();

@@ -57,7 +57,7 @@ const board = (() => {
   part("brush").addEventListener("toggle", () => (pixels ? repaint() : self.clear()));
   part("clear").addEventListener("click", self.clear);
   part("take").addEventListener("click", () => {
-    const found = steps[last]?.x0 ?? toPixels(bytes(data.sets[state.set].seeds[0].theory));
+    const found = steps[last]?.x0 ?? toPixels(bytes(data.sets[state.set].seeds[state.seed].theory));
     pixels = Float32Array.from(found, value => Math.min(Math.max(value, -1), 1));
     repaint();
   });

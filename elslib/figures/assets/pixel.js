@@ -23,10 +23,27 @@ function map() {
     shape("polyline", { ...look, stroke: "#E69F00", "stroke-width": 3 }), dot);
 }
 
+/** Where a rank and a weight lie among the weights, with room for the axes' numbers at the left and below. */
+const across = rank => 19 + 77 * Math.log(rank) / FAR, down = log => 4 + 83 * Math.min(log / LEAST, 1.1);
+function axes() {
+  const line = (x1, y1, x2, y2) => shape("line", { x1, y1, x2, y2, stroke: "#808080", "stroke-width": 0.4 });
+  const number = (text, at) => {
+    const one = shape("text", { ...at, "font-size": 5.5, fill: "currentColor" });
+    one.textContent = text;
+    return one;
+  };
+  const weights = [[1, "100 %"], [1e-2, "1 %"], [1e-4, "0.01 %"]].map(([weight, text]) => [down(Math.log(weight)), text]);
+  return [
+    ...weights.map(([y]) => line(19, y, 96, y)),
+    ...weights.map(([y, text]) => number(text, { x: 17.5, y: y + 2, "text-anchor": "end" })),
+    ...[1, 10, 100, 1000].map(rank => number(rank.toLocaleString("en"), { x: Math.min(across(rank), 91), y: 98, "text-anchor": "middle" })),
+  ];
+}
+
 function cloud(cell) {
   const dots = cell.log.map((log, m) => shape("ellipse", {
-    cx: 3 + 94 * Math.log(ranks[m]) / FAR, cy: 3 + 94 * Math.min(log / LEAST, 1.1), rx: m ? 1.4 : 2.6, ry: m ? 1.4 : 2.6, fill: m ? "#3b8fc4" : "#D55E00" }));
-  part("cloud").replaceChildren(...dots);
+    cx: across(ranks[m]), cy: down(log), rx: m ? 1.4 : 2.6, ry: m ? 1.4 : 2.6, fill: m ? "#3b8fc4" : "#D55E00" }));
+  part("cloud").replaceChildren(...axes(), ...dots);
 }
 
 async function draw() {
