@@ -77,7 +77,7 @@ for kind, rows in of_kind.items():
         (kind, name): found != EXPECTED[kind] for (k, name), found in counts.items() if k == kind
     }
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-planted", "caption": "What the counter sees: a line around each leg, around each piece of a shoe, and under each picture how many. Legs are counted in the lower rows of a picture only, where they have parted. Above: photographs into which an error was planted by cutting and pasting. Below: the first noise images from which the theory draws a shoe in pieces, and what the network draws from them."}, "image": {"alt": "Four rows of eight pictures with coloured outlines: trousers with three outlined legs each; photographs of shoes cut in two, each half outlined; blotchy shoes by the theory in two or three pieces; by the network nearly the same ones, some of them whole."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-planted", "caption": "What the counter sees: a line around each leg, around each piece of a shoe, and under each picture how many. Legs are counted in the outlined rows only. Above: photographs into which an error was planted by cutting and pasting. Below: the first noise images from which the theory draws a shoe in pieces, and what the network draws from them."}, "image": {"alt": "Four rows of eight pictures with coloured outlines: trousers with three outlined legs each; photographs of shoes cut in two, each half outlined; blotchy shoes by the theory in two or three pieces; by the network nearly the same ones, some of them whole."}}
 broken = of_kind["bodies"][wrong["bodies", "theory"]][:8]
 shown = {
     "a third leg,\nplanted": ("legs", planted(photographs, "third leg", seed, 8)[0]),
