@@ -38,7 +38,7 @@ from elslib.analysis.receptive_field import receptive_field, side_holding
 from elslib.book.glue import glue_all
 from elslib.book.tables import markdown_table
 from elslib.experiments.agreement_results import with_results
-from elslib.experiments.store import load_network, load_scale, training_images
+from elslib.experiments.store import load_card, load_network, load_scale, training_images
 from elslib.experiments.titles import title
 from elslib.figures.arrows import arrow_plot
 from elslib.figures.plots import Line, image_grid, lines
@@ -130,6 +130,7 @@ arrow_plot(
 RESOLUTION = 2  # sides are odd, so this is the smallest change that the measure can show
 glue_all({"n_clear": sum(some.low > RESOLUTION for some in narrows.values())})
 glue_all({"n_networks": len(names), "n_seeds": n_seeds})
+glue_all({"n_trained": sum(load_card(name)["loss"]["trained"] for name in names)})
 glue_all({"even_half": even[0], "even_most": even[1]})
 glue_all({"most_half": max(max(some) for some in halves.values())})
 apart, falls, together = {}, {}, {}

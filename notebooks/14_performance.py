@@ -18,7 +18,7 @@
 # around it with every admissible patch of every training image. Weigh each patch by how well it
 # fits. Average the patches' centre pixels.
 #
-# A loop that looks at one pixel of one patch after the other would take some {glue:text}`naive:.0f` hours for one picture.
+# A loop that looks at one pixel of one patch after the other would take {glue:text}`naive:s` for one picture.
 # How can a laptop do it in {glue:text}`fused_seconds:.0f` seconds, leaving nothing out?
 #
 # **By computing nothing twice.** The windows of neighbouring pixels overlap, so the squared difference of two pixels is
@@ -38,7 +38,7 @@ from datetime import datetime
 import torch.nn.functional as F
 
 from elslib import cosine, initial_noise, load, patch_posterior, published_scale
-from elslib.book.glue import glue_all
+from elslib.book.glue import duration, glue_all
 from elslib.book.tables import markdown_table
 from elslib.data.folders import data_folder
 from elslib.experiments.spot_checks import spot_checks
@@ -76,8 +76,8 @@ panels(
 # {glue:text}`comparisons_aware:.0f` billion comparisons with borders respected, and
 # {glue:text}`comparisons_circular:.0f` billion with circular borders.
 #
-# A comparison at the largest window reads {glue:text}`largest_pixels:.0f` pixels of each image. That makes the hours of the
-# naive loop, with a nanosecond for each pixel.
+# A comparison at the largest window reads {glue:text}`largest_pixels:.0f` pixels of each image. At a
+# nanosecond for each pixel that makes the time of the naive loop.
 
 # %% tags=["hide-input"]
 per_class = 6000
@@ -91,7 +91,7 @@ pixels = sum(
 each = speed["aware"]["ns_per_comparison_whole"]["fused"]
 count = sum(int(admissible_count(32, 32, scale.window_at(t), "aware").sum()) for t in times)
 glue_all(
-    {"naive": per_class * pixels * 1e-9 / 3600, "fused_seconds": per_class * count * each * 1e-9}
+    {"naive": duration(per_class * pixels * 1e-9), "fused_seconds": per_class * count * each * 1e-9}
 )
 glue_all({"per_class": f"{per_class:,}", "largest_pixels": max(scale.windows) ** 2})
 
