@@ -226,6 +226,8 @@ keys = {"mended": changed["bodies", sides[-1]][0], "broken": changed["bodies", s
 keys |= {"theory": shares["bodies", "theory"], "late": shares["bodies", f"late {sides[-1]}"]}
 alike = pearson_r(*(drawn[name][of_kind["bodies"]] for name in ("theory", "network")))
 keys["alike"] = median_interval(alike)
+keys["late_count"] = int(wrong["bodies", f"late {sides[-1]}"].sum())
+keys["n"] = len(of_kind["bodies"])
 keys |= {"kappa": agree["bodies"]["theory and network"], "eye": agree["bodies"]["counter and eye"]}
 glue_all({f"bodies_{key}": value for key, value in keys.items()})
 

@@ -101,7 +101,8 @@ for row, key in keys.items():
     shares = {"": wrong, "_theory": in_pieces}
     found = {f"{key}{end}": share_interval(int(by[row].sum()), n) for end, by in shares.items()}
     found[f"{key}_r"] = median_interval(r[row])
-    table.append([row, f"{windows[key][-1]} to {windows[key][0]}", *found.values()])
+    *cells, alike = found.values()
+    table.append([row, f"{windows[key][-1]} to {windows[key][0]}", *cells, f"{alike:.3f}"])
     numbers |= found | {f"{key}_apart": median_interval(apart)}
     numbers |= {f"{key}{end}_count": int(by[row].sum()) for end, by in shares.items()}
     bright, lit = ((drawn[row] > level).sum((1, 2, 3)) for level in (0.9, -0.9))
@@ -255,7 +256,7 @@ image_grid(shown, [f"t = {step.t:.2f}" for step in steps])
 # - **Maps are not causes.** That a place looks somewhere does not prove that it uses what it sees.
 
 # %% tags=["hide-cell"] mystnb={"markdown_format": "myst", "code_prompt_show": "Shoes in numbers", "code_prompt_hide": "Shoes in numbers"}
-markdown_table(shoe_table, ".3f")
+markdown_table(shoe_table, ".2f")
 
 # %% [markdown]
 # *Sides of the windows in pure noise and at the last step; share of {glue:text}`n_shoes` shoes that are not in one piece,
