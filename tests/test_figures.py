@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib import rc_context, rcParams
+from matplotlib.text import Annotation
 from PIL import Image
 
 from elslib.analysis.intervals import Interval
@@ -125,7 +126,8 @@ def test_an_arrow_leads_from_first_to_second():
     axis = arrow_plot({"a": {"u": (9.0, 3.0), "v": (5.0, 5.0)}, "b": {}}, "x", ticks=[3, 9]).axes[0]
     dots = [np.asarray(one.get_xdata()).tolist() for one in axis.lines]
     assert [x for x in dots if len(x) == 1] == [[9.0], [5.0]]
-    assert [(note.xyann[0], note.xy[0]) for note in axis.texts] == [(9.0, 3.0)]
+    arrows = [note for note in axis.texts if isinstance(note, Annotation)]
+    assert [(note.xyann[0], note.xy[0]) for note in arrows] == [(9.0, 3.0)]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b"]
     assert axis.get_xlim()[0] < 3 and axis.get_xlim()[1] > 9
     with pytest.raises(ValueError, match="at most 3 kinds of arrows, got 4"):
