@@ -90,10 +90,10 @@ image_grid(rows, [f"t = {t:g}" for t in shown], notes)
 # %% [markdown]
 # ## What we see
 #
-# *What is near counts more than what is far, in all three.* If a network looked at all pixels alike, it would take a window
-# of {glue:text}`even_half:d` pixels to hold half of the field. None of our networks needs more than
-# {glue:text}`most_half:d`, at any step. Locality is not something that the theory imposes: it is there before any window
-# is fitted.
+# *What is near counts more than what is far, in all three.* If a network looked at all pixels alike, it would take a
+# window of {glue:text}`even_half:d` pixels to hold half of the field. None of our networks needs more than
+# {glue:text}`most_half:d`, at any step. Locality is not something that the theory imposes: it is there before any
+# window is fitted.
 #
 # *A ResNet cannot see far, and looks still less far at the end.* Its layers reach a few pixels only. In strong noise it
 # uses nearly all of them, since a single pixel tells little there and many must be averaged. In weak noise a pixel's own
@@ -102,14 +102,15 @@ image_grid(rows, [f"t = {t:g}" for t in shown], notes)
 # *A UNet can see the whole picture, and uses most of it while there is much noise.* Its halo is brightest in the second
 # square, not in pure noise. From there on its sight draws together, though a faint rest of the halo stays.
 #
-# *Attention keeps looking everywhere, if faintly.* The side that holds 95% of its field hardly changes, and is nearly that
-# of a field which is the same everywhere, {glue:text}`even_most:d` pixels. Half of the field does draw together. [The
-# chapter on attention](08_attention) asks what its long sight changes in the pictures.
+# *Attention keeps looking everywhere, if faintly.* The side that holds 95% of its field hardly changes, and is nearly
+# that of a field which is the same everywhere, {glue:text}`even_most:d` pixels. Half of the field does draw together.
+# [The chapter on attention](08_attention) asks what its long sight changes in the pictures.
 #
 # How the maps were made: we follow each network on its way from noise to picture, from {glue:text}`n_seeds:d` noise
-# images. At each step we take its estimate of the clean picture, and of that the gradient of the middle pixel with respect
-# to every input pixel. The mean of its absolute value is the network's *receptive field* at that noise level. (The paper
-# takes the gradient of the estimated noise. It differs from ours by one factor for the whole map, and in the middle pixel.)
+# images. At each step we take its estimate of the clean picture, and of that the gradient of the middle pixel with
+# respect to every input pixel. The mean of its absolute value is the network's *receptive field* at that noise level.
+# (The paper takes the gradient of the estimated noise. It differs from ours by one factor for the whole map, and in the
+# middle pixel.)
 #
 # ## Do windows narrow as sight does?
 
@@ -172,9 +173,9 @@ glue_all({"apart_least": min(apart.values()), "apart_most": max(apart.values())}
 # *The authors' own windows do not all narrow either.* Those of their ResNet of digits with circular padding begin at
 # {glue:text}`circular_end:d` pixels in pure noise, grow to {glue:text}`circular_widest:d`, and only then shrink.
 #
-# *Our windows resemble the ones that the authors published for such networks.* They differ by {glue:text}`apart_least:.1f` to
-# {glue:text}`apart_most:.1f` pixels on average over the steps, on networks that were trained separately. Here is the first
-# network, step by step.
+# *Our windows resemble the ones that the authors published for such networks.* They differ by
+# {glue:text}`apart_least:.1f` to {glue:text}`apart_most:.1f` pixels on average over the steps, on networks that were
+# trained separately. Here is the first network, step by step.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-calibrated", "caption": "The ResNet of clothes: windows calibrated on it (median of the runs; band: the middle half), the windows that the authors published for theirs, and the measured field."}, "image": {"alt": "Line plot of three curves that rise with time: calibrated windows with a band, published windows, and the side of the measured field."}}
 first = names[0]
@@ -240,9 +241,9 @@ for name in names:
 markdown_table(table)
 
 # %% [markdown]
-# *The folded table: sides in pixels of the windows that hold 95% and half of the field, and of the ELS window, in pure noise
-# and at the last step; by how many pixels the first of them narrows, measured in each picture alone (mean with its 95%
-# bootstrap interval; we call it clear if the interval lies above 2 pixels); in how many of the steps between the window
-# narrows or stays; its mean absolute difference from the windows that the authors published;
-# correlation of window and field over the steps, which are not independent of each other; sides of the LS window,
-# calibrated likewise.*
+# *The folded table: sides in pixels of the windows that hold 95% and half of the field, and of the ELS window, in pure
+# noise and at the last step; by how many pixels the first of them narrows, measured in each picture alone (mean with
+# its 95% bootstrap interval; we call it clear if the interval lies above 2 pixels); in how many of the steps between
+# the window narrows or stays; its mean absolute difference from the windows that the authors published; correlation of
+# window and field over the steps, which are not independent of each other; sides of the LS window, calibrated
+# likewise.*

@@ -15,13 +15,13 @@
 # # Do they make the same mistakes?
 #
 # Diffusion models are known for hands with six fingers. Small networks on pictures of clothes have their own version:
-# trousers with three legs, coats with one sleeve, a shoe in two pieces. The theory has an explanation. A pixel that sees
-# only its neighbourhood cannot count. If that is right, the theory should make such mistakes as often as the network does,
-# on the *same* noise images; and fewer if its pixels see farther.
+# trousers with three legs, coats with one sleeve, a shoe in two pieces. The theory has an explanation. A pixel that
+# sees only its neighbourhood cannot count. If that is right, the theory should make such mistakes as often as the
+# network does, on the *same* noise images; and fewer if its pixels see farther.
 #
 # **For shoes it does: from the noise alone the theory says which ones the network will draw in pieces, far better than
-# chance.** Wide windows mend the theory's shoes, at whatever time they are wide. Legs and sleeves we cannot count reliably
-# in such pictures.
+# chance.** Wide windows mend the theory's shoes, at whatever time they are wide. Legs and sleeves we cannot count
+# reliably in such pictures.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 network: str = "fashion-resnet"  # drawn by benchmarks/limb_samples.py
@@ -161,14 +161,14 @@ dot_plot({NAMES[kind]: agree[kind] for kind in reversed(kinds)}, "kappa", level=
 # {glue:text}`bodies_kappa:.2f`. That is far better than chance, and far from perfect.
 #
 # *How far can the counter be trusted?* It was checked against a language model that looked at each picture; we call it
-# "the eye". It counted {glue:text}`n_by_eye:d` pictures, shuffled and enlarged, and was not told who drew which. It is one
-# of those that helped to make this book, and no person. On shoes counter and eye agree moderately, with a kappa of
+# "the eye". It counted {glue:text}`n_by_eye:d` pictures, shuffled and enlarged, and was not told who drew which. It is
+# one of those that helped to make this book, and no person. On shoes counter and eye agree moderately, with a kappa of
 # {glue:text}`bodies_eye:.2f`. Twenty pictures cannot show more.
 #
 # *Legs and sleeves: both pictures get the same verdict more often than by chance*, but what the verdict means is less
-# clear. On legs counter and eye may agree, on sleeves they do not. Many of these pictures are so broken up that it is not
-# clear what a sleeve is. There the counter is a yardstick laid blindly along both pictures: it compares them, and does not
-# tell what you would see.
+# clear. On legs counter and eye may agree, on sleeves they do not. Many of these pictures are so broken up that it is
+# not clear what a sleeve is. There the counter is a yardstick laid blindly along both pictures: it compares them, and
+# does not tell what you would see.
 #
 # ## What if it could see farther?
 #
@@ -232,8 +232,9 @@ keys |= {"kappa": agree["bodies"]["theory and network"], "eye": agree["bodies"][
 glue_all({f"bodies_{key}": value for key, value in keys.items()})
 
 # %% [markdown]
-# *With wide late windows the theory's shoes stay whole.* The widest ones mend {glue:text}`bodies_mended:d` shoes and break
-# {glue:text}`bodies_broken:d`. Sleeves gain as well, as far as they can be counted. Whether legs do we cannot tell.
+# *With wide late windows the theory's shoes stay whole.* The widest ones mend {glue:text}`bodies_mended:d` shoes and
+# break {glue:text}`bodies_broken:d`. Sleeves gain as well, as far as they can be counted. Whether legs do we cannot
+# tell.
 #
 # *But late windows are not singled out.* Windows that are nearly as narrow at late times, and wider before, mend about as
 # many, as [the chapter on attention](08_attention) shows. And the widest late windows bring something besides sight: with
@@ -241,8 +242,8 @@ glue_all({f"bodies_{key}": value for key, value in keys.items()})
 #
 # ## Can one count?
 #
-# Before the counter may judge, it is judged: on photographs that nobody used to make it, and on photographs with a planted
-# error, whose true count is known.
+# Before the counter may judge, it is judged: on photographs that nobody used to make it, and on photographs with a
+# planted error, whose true count is known.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-validation", "caption": "Share of photographs counted right, with 95% intervals. Above the line: 300 photographs of each class as they are. Below: 200 with an error of each kind planted."}, "image": {"alt": "Dot plot with ten lines. All dots lie right of .9, most of them of .95."}}
 plain = [name for name, row in validation.items() if "no_room" not in row]
@@ -258,22 +259,23 @@ dot_plot(
 # %% [markdown]
 # ## What it means
 #
-# A shoe in pieces is no accident of one training run. A formula that was never trained breaks up about as many, and much
-# the same ones. Wide windows at any time mend them. That fits the paper's account in so far as parts are settled by pixels
-# that do not see each other; that this happens *late* our tests do not show. Nor have we tested it on a network. For legs
-# and sleeves we cannot say as much, since there we cannot count well enough.
+# A shoe in pieces is no accident of one training run. A formula that was never trained breaks up about as many, and
+# much the same ones. Wide windows at any time mend them. That fits the paper's account in so far as parts are settled
+# by pixels that do not see each other; that this happens *late* our tests do not show. Nor have we tested it on a
+# network. For legs and sleeves we cannot say as much, since there we cannot count well enough.
 #
 # ## What could be wrong
 #
 # - **Pictures so much alike share most verdicts anyway.** The theory's shoes and the network's agree with a median r of
-#   {glue:text}`bodies_alike:.2f`. Whether the same noise breaks the same shoe *beyond* what such likeness brings we cannot
-#   say. For that one would need other pairs of pictures that are as alike, such as those of a network trained twice.
+#   {glue:text}`bodies_alike:.2f`. Whether the same noise breaks the same shoe *beyond* what such likeness brings we
+#   cannot say. For that one would need other pairs of pictures that are as alike, such as those of a network trained
+#   twice.
 # - **The eye is that of one language model.** Where a picture is half faded, two people would disagree, too.
 # - **A wrong count is coarse.** Two pictures may both have three legs and little else in common. How alike they are is
 #   measured in [the chapter on agreement](06_agreement).
 # - **One network.** Others may break up more or fewer; the paper's we have not counted.
-# - **Wider windows change more than sight.** With the narrowest {glue:text}`saw:.0f`% of the pixels see a border, with the
-#   widest nearly all of them.
+# - **Wider windows change more than sight.** With the narrowest {glue:text}`saw:.0f`% of the pixels see a border, with
+#   the widest nearly all of them.
 # - **Wider windows remember.** The pictures lie {glue:text}`widened_apart:.2f` from the nearest training image (median
 #   root mean square) instead of {glue:text}`as_is_apart:.2f`. Whole pieces of photographs are mended shoes, too.
 
@@ -289,8 +291,8 @@ for kind in kinds:
 markdown_table(table, ".2f")
 
 # %% [markdown]
-# The pictures were kept in `data/results/`. A few of them were drawn again while this page was built; a hash of the source
-# that drew them chose them.
+# The pictures were kept in `data/results/`. A few of them were drawn again while this page was built; a hash of the
+# source that drew them chose them.
 
 # %% tags=["hide-cell"] mystnb={"markdown_format": "myst", "code_prompt_show": "Drawn again", "code_prompt_hide": "Drawn again"}
 markdown_table(redrawn_table(network, kept, n_live, seed))

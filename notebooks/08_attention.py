@@ -19,8 +19,8 @@
 # apply to it. Still the paper finds that the theory predicts such a network in part, and that the network makes whole
 # objects where the theory leaves a mosaic. Is it attention that joins the pieces?
 #
-# **On shoes there is nothing left for attention to mend.** A UNet without attention draws whole shoes too, and so does the
-# theory, if its windows are as wide as those that fit these networks. What comes in pieces is what sees little.
+# **On shoes there is nothing left for attention to mend.** A UNet without attention draws whole shoes too, and so does
+# the theory, if its windows are as wide as those that fit these networks. What comes in pieces is what sees little.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 network: str = "fashion-unet-attention"  # one with attention, drawn by benchmarks/limb_samples.py
@@ -137,8 +137,8 @@ image_grid(rows, (), notes)
 # bring knowledge of places, and make it copy more.
 #
 # The windows need not be wide *late*. In the last five steps those of the network with attention are
-# {glue:text}`late_attention:s` pixels, those of the ResNet {glue:text}`late_local:s`. Shoes are joined before, while there
-# is still much noise.
+# {glue:text}`late_attention:s` pixels, those of the ResNet {glue:text}`late_local:s`. Shoes are joined before, while
+# there is still much noise.
 #
 # One fault is this network's own: {glue:text}`attention_white` of its shoes are mostly flat and white. The plain UNet has
 # none of these.
@@ -178,13 +178,13 @@ figure
 # others trained on photographs, is predicted with r = {glue:text}`paper_attention:.2f`. LS is close behind ELS there and
 # here.
 #
-# Both our networks call for windows up to {glue:text}`largest_attention` and {glue:text}`largest_plain` pixels. Through such windows
-# nearly every pixel sees a border, and most see one in each direction: they know their place. So in strong noise ELS knows
-# nearly what LS knows.
+# Both our networks call for windows up to {glue:text}`largest_attention` and {glue:text}`largest_plain` pixels. Through
+# such windows nearly every pixel sees a border, and most see one in each direction: they know their place. So in strong
+# noise ELS knows nearly what LS knows.
 #
-# And theories whose windows come from the data, not from a network, [come near](13_baselines): the Wiener filter, which is
-# linear, and, with attention as near as ELS, PCA locality. Where so many different theories fit, that one of them fits
-# says less.
+# And theories whose windows come from the data, not from a network, [come near](13_baselines): the Wiener filter, which
+# is linear, and, with attention as near as ELS, PCA locality. Where so many different theories fit, that one of them
+# fits says less.
 #
 # ## Where it looks
 #
@@ -231,22 +231,24 @@ image_grid(shown, [f"t = {step.t:.2f}" for step in steps])
 # shoe itself: once there is less noise first at its top, then more to its front and its heel. The last layer looks at
 # the borders of the picture, and for a while at that edge.
 #
-# How much of the attention goes to places that the theory's window, at the same time, does not reach? About as much as if
-# it were spread evenly. Half way to {glue:text}`n_followed` shoes it is {glue:text}`far_0:.3f` in the first layer, where an
-# even spread would give {glue:text}`even_0:.3f`. The near is favoured in the coarse layer alone, and by little.
+# How much of the attention goes to places that the theory's window, at the same time, does not reach? About as much as
+# if it were spread evenly. Half way to {glue:text}`n_followed` shoes it is {glue:text}`far_0:.3f` in the first layer,
+# where an even spread would give {glue:text}`even_0:.3f`. The near is favoured in the coarse layer alone, and by
+# little.
 #
 # ## What it means
 #
-# The local theory predicts a network that is not local, nearly as well as one that is. And a UNet draws whole shoes without
-# attention, as does the theory with windows as wide. So on shoes we could not see attention at the work for which the
-# paper praises it; the paper saw it on photographs. How attention, which here hardly favours the near, comes to act like a
-# window we cannot say. An earlier pair of this book, trained with plain errors, seemed to show what the paper
-# describes. But there the plain UNet had not learned [to look far](04_receptive_fields).
+# The local theory predicts a network that is not local, nearly as well as one that is. And a UNet draws whole shoes
+# without attention, as does the theory with windows as wide. So on shoes we could not see attention at the work for
+# which the paper praises it; the paper saw it on photographs. How attention, which here hardly favours the near, comes
+# to act like a window we cannot say. An earlier pair of this book, trained with plain errors, seemed to show what the
+# paper describes. But there the plain UNet had not learned [to look far](04_receptive_fields).
 #
 # ## What could be wrong
 #
-# - **Clothes are too easy a test.** A UNet has no shoe in pieces to begin with, so attention cannot have fewer. Clothes are
-#   centred and fill their frame, so that borders tell places. In photographs attention may well add what no window can.
+# - **Clothes are too easy a test.** A UNet has no shoe in pieces to begin with, so attention cannot have fewer. Clothes
+#   are centred and fill their frame, so that borders tell places. In photographs attention may well add what no window
+#   can.
 # - **Our network is small and not finished.** Its error still fell by {glue:text}`fell:.1f`% over the last fifth of its
 #   training. It differs from the plain UNet in width, too.
 # - **Shoes only.** On shoes that the ResNet or a theory drew counter and eye agree moderately, on legs perhaps,
@@ -259,8 +261,9 @@ image_grid(shown, [f"t = {step.t:.2f}" for step in steps])
 markdown_table(shoe_table, ".2f")
 
 # %% [markdown]
-# *Sides of the windows in pure noise and at the last step; share of {glue:text}`n_shoes` shoes that are not in one piece,
-# by the network and by the theory with its windows; median r of the two, with 95% intervals. All from the same noise images. Most pictures were kept; a few are drawn again now.*
+# *Sides of the windows in pure noise and at the last step; share of {glue:text}`n_shoes` shoes that are not in one
+# piece, by the network and by the theory with its windows; median r of the two, with 95% intervals. All from the same
+# noise images. Most pictures were kept; a few are drawn again now.*
 
 # %% tags=["hide-cell"] mystnb={"markdown_format": "myst", "code_prompt_show": "Drawn anew", "code_prompt_hide": "Drawn anew"}
 markdown_table(redrawn_table(network, kept, n_live, seed))

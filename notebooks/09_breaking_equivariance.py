@@ -14,14 +14,14 @@
 # %% [markdown]
 # # Does a network use what it could know of its place?
 #
-# A pixel of our ResNet sees {glue:text}`reach_ResNet:d` x {glue:text}`reach_ResNet:d` pixels. In the middle of a picture it
-# sees no border, and so cannot know where it is. The layers of the *UNet* span {glue:text}`reach_UNet:d` x
+# A pixel of our ResNet sees {glue:text}`reach_ResNet:d` x {glue:text}`reach_ResNet:d` pixels. In the middle of a
+# picture it sees no border, and so cannot know where it is. The layers of the *UNet* span {glue:text}`reach_UNet:d` x
 # {glue:text}`reach_UNet:d`, more than the whole picture. Every pixel sees a border above or below and one at a side. It
 # *could* know its place. Where all training images are aligned that would be useful: an eye belongs where eyes are, and
 # patches from elsewhere only mislead. Does it learn to?
 #
-# **It depends on its place on clothes and digits, which are centred, but hardly more than the sight of borders explains.**
-# And we find no network for which LS, the theory that knows places, is the better theory.
+# **It depends on its place on clothes and digits, which are centred, but hardly more than the sight of borders
+# explains.** And we find no network for which LS, the theory that knows places, is the better theory.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 resnet: str = "fashion-resnet"  # a zero-padded ResNet in data/networks with an agreement table
@@ -87,19 +87,20 @@ notes = {row: [f"r = {value:.2f}" for value in some.tolist()] for row, some in r
 image_grid(drawn, [f"seed {seed + i}" for i in range(n_seeds)], notes)
 
 # %% [markdown]
-# One column is one noise image; the class is always "{glue:text}`what:s`". ELS, with the ResNet's windows, and the ResNet
-# piece together what nobody could wear. LS, which compares a pixel only with the same pixel of the training images, draws garments, and so does ELS with
-# the wide windows that fit the UNet. Those are the garments that the UNet draws.
+# One column is one noise image; the class is always "{glue:text}`what:s`". ELS, with the ResNet's windows, and the
+# ResNet piece together what nobody could wear. LS, which compares a pixel only with the same pixel of the training
+# images, draws garments, and so does ELS with the wide windows that fit the UNet. Those are the garments that the UNet
+# draws.
 #
-# For faces the paper reports that its UNet breaks equivariance: LS predicts it better than ELS. For clothes it reports no
-# difference. We move a picture and see whom it disturbs, see whether knowing the place would help, and compare drawings.
+# For faces the paper reports that its UNet breaks equivariance: LS predicts it better than ELS. For clothes it reports
+# no difference. Whom do moved pictures disturb, would knowing the place help, and who predicts what is drawn?
 #
 # ## Move the picture
 #
 # Take {glue:text}`n_images` pictures on which no network was trained, and move each to the right by some pixels. What
 # leaves the frame is lost; the gap on the left is filled by repeating the first column. Add noise, at t =
-# {glue:text}`time`, and ask networks and theories for the clean picture. One that expects a sleeve in a certain place will
-# make larger errors.
+# {glue:text}`time`, and ask networks and theories for the clean picture. One that expects a sleeve in a certain place
+# will make larger errors.
 
 # %% tags=["hide-input"]
 distances = 0, 2, 4, 6, 8
@@ -140,14 +141,14 @@ axes = ("moved by, pixels", "error / error before it was moved")
 lines(curves, *axes, level=1.0, log=False, bottom=0.5)
 
 # %% [markdown]
-# LS is disturbed most. The UNet is disturbed, too: if pictures move by {glue:text}`far` pixels, its error grows by a factor of
-# {glue:text}`chosen_UNet_disturbed:.2f`. The ResNet, which *cannot* know its place in the middle, hardly notices. So the
-# UNet depends on position.
+# LS is disturbed most. The UNet is disturbed, too: if pictures move by {glue:text}`far` pixels, its error grows by a
+# factor of {glue:text}`chosen_UNet_disturbed:.2f`. The ResNet, which *cannot* know its place in the middle, hardly
+# notices. So the UNet depends on position.
 #
-# Has it learned where things belong? That does not follow. ELS with the UNet's windows is disturbed still more, by a factor
-# of {glue:text}`chosen_wide_disturbed:.2f`, and it knows nothing of places but what borders tell it: near a border it
-# compares a pixel only with those that lie equally far from it. Such a [window](04_receptive_fields) is so wide here that
-# {glue:text}`sees:.0f`% of all pixels see a border.
+# Has it learned where things belong? That does not follow. ELS with the UNet's windows is disturbed still more, by a
+# factor of {glue:text}`chosen_wide_disturbed:.2f`, and it knows nothing of places but what borders tell it: near a
+# border it compares a pixel only with those that lie equally far from it. Such a [window](04_receptive_fields) is so
+# wide here that {glue:text}`sees:.0f`% of all pixels see a border.
 #
 # So what disturbs the UNet need not be more than the sight of borders. Picture by picture, its error grows
 # {glue:text}`chosen_over_wide:.2f` times as much as that of ELS with its windows, which is less.
@@ -174,20 +175,19 @@ lines(curves, "time t (0 = image, 1 = noise)", "error / error of ELS")
 
 # %% [markdown]
 # Seeing far would help, and helps the UNet. In strong noise, at t = {glue:text}`high`, its error is
-# {glue:text}`UNet_relative:.2f` of that of ELS with narrow windows. LS and ELS with wide windows come to much the same, the
-# ResNet gains nothing. But LS and ELS with wide windows both see far and know places; which of the two helps this does not
-# say.
+# {glue:text}`UNet_relative:.2f` of that of ELS with narrow windows. LS and ELS with wide windows come to much the same,
+# the ResNet gains nothing. But LS and ELS with wide windows both see far and know places; which of the two helps this
+# does not say.
 #
-# In weak noise, at t = {glue:text}`low`, both networks are better than ELS, the ResNet with {glue:text}`ResNet_weak:.2f` of
-# its error.
+# In weak noise, at t = {glue:text}`low`, both networks are better than ELS, the ResNet with
+# {glue:text}`ResNet_weak:.2f` of its error.
 #
 # ## What they draw
 #
-# A network may know its place because it has stored whole images. We see no sign of it: of {glue:text}`n_copies` samples of
-# the networks of this chapter {glue:text}`copies` nearly copy a training image.
+# A network may know its place because it has stored whole images. We see no sign of it: of {glue:text}`n_copies`
+# samples of the networks of this chapter {glue:text}`copies` nearly copy a training image.
 #
-# Over {glue:text}`n_new` samples, ten of each class, LS is closer to the UNet than ELS on a share of
-# {glue:text}`chosen_UNet_ahead:.2f`. (Each theory has the windows that fit the network it is compared with.)
+# Over {glue:text}`n_new` samples LS is closer to the UNet than ELS on a share of {glue:text}`chosen_UNet_ahead:.2f`.
 #
 # ## Digits and emoji
 #
@@ -207,12 +207,13 @@ for what, pair in PAIRS.items():
 markdown_table(table, ".2f")
 
 # %% [markdown]
-# *By which factor the error of each grows when pictures are moved by {glue:text}`far:d` pixels: medians with 95% bootstrap
-# intervals.*
+# *By which factor the error of each grows when pictures are moved by {glue:text}`far:d` pixels: medians with 95%
+# bootstrap intervals.*
 #
-# The UNet of digits depends on position, too. At t = {glue:text}`time` its error grows {glue:text}`digits_over_wide:.2f` times
-# as much as that of ELS with its windows: the one sign that a UNet knows more than borders tell. But these windows are
-# narrow there. In stronger noise, where they are wide, the UNet is disturbed less than ELS. The UNet of emoji hardly is.
+# The UNet of digits depends on position, too. At t = {glue:text}`time` its error grows
+# {glue:text}`digits_over_wide:.2f` times as much as that of ELS with its windows: the one sign that a UNet knows more
+# than borders tell. But these windows are narrow there. In stronger noise, where they are wide, the UNet is disturbed
+# less than ELS. The UNet of emoji hardly is.
 #
 # Then what they draw.
 
@@ -280,10 +281,11 @@ image_grid({row: some[:n_seeds] for row, some in drawn.items()}, (), notes)
 #
 # ## What it means
 #
-# UNets of clothes and digits depend on their place. On clothes ELS with as wide windows depends on it still more, merely
-# because it sees borders; so this is no sign that the UNet knows more. On digits there is a small one. For clothes we find what the paper finds: LS and
-# ELS predict the UNet about equally well. This does not say that it is equivariant: it is not, and ELS with such windows
-# is not either. No network that we compared is predicted *better* by LS, as the paper's of faces is.
+# UNets of clothes and digits depend on their place. On clothes ELS with as wide windows depends on it still more,
+# merely because it sees borders; so this is no sign that the UNet knows more. On digits there is a small one. For
+# clothes we find what the paper finds: LS and ELS predict the UNet about equally well. This does not say that it is
+# equivariant: it is not, and ELS with such windows is not either. No network that we compared is predicted *better* by
+# LS, as the paper's of faces is.
 #
 # Being *able* to break equivariance is not yet breaking it. An earlier UNet of clothes, trained with plain errors and at
 # another rate, was not disturbed by moved pictures, and LS trailed far. In strong noise it looked no farther than the
@@ -293,6 +295,7 @@ image_grid({row: some[:n_seeds] for row, some in drawn.items()}, (), notes)
 #
 # - **Few pictures, two noise levels.** The factors rest on {glue:text}`n_images` pictures, and their intervals are wide.
 # - **One training each**, and the pairs of digits and emoji differ in rates of learning, too.
-# - **LS has few patches**, one from each of {glue:text}`n_class:s` images of the class; the paper's has six times as many.
+# - **LS has few patches**, one from each of {glue:text}`n_class:s` images of the class; the paper's has six times as
+#   many.
 # - **Smileys are few and plain.** Photographs of faces may still give what the paper has.
 # - **A moved picture is an odd picture.** Part of it is cut off. ELS and the ResNet show what this alone does.

@@ -14,12 +14,13 @@
 # %% [markdown]
 # # A sweep worth reading
 #
-# A theory should have no adjustable parameter that somebody turned until it fitted. Ours has three that could be turned:
-# the side of its windows, the number of training images it may look at, and the number of its steps. What if we turn them?
+# A theory should have no adjustable parameter that somebody turned until it fitted. Ours has three that could be
+# turned: the side of its windows, the number of training images it may look at, and the number of its steps. What if we
+# turn them?
 #
-# **It gets worse or stays as it is.** Of all factors by which we multiplied the windows that were measured on the network,
-# none does better than leaving them alone; a few dozen images of a class are nearly as good as all, and twenty steps are
-# enough.
+# **It gets worse or stays as it is.** Of all factors by which we multiplied the windows that were measured on the
+# network, none does better than leaving them alone; a few dozen images of a class are nearly as good as all, and twenty
+# steps are enough.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 network: str = "fashion-resnet"  # a network in data/networks with calibrated windows
@@ -139,9 +140,10 @@ factor_table = table
 # ## Are the calibrated windows the best ones?
 #
 # The windows were found by comparing *single steps* of theory and network, on noise that is used nowhere else. Nobody
-# looked at finished pictures. So all sides are multiplied by one factor and rounded to odd sides. If the windows mean what
-# we say they mean, a factor of 1 must be best. It is the best of the {glue:text}`n_factors` factors that we tried,
-# on {glue:text}`n_best` of {glue:text}`n_swept` noise images. LS has windows calibrated on its own, and its curve is highest at the same place.
+# looked at finished pictures. So all sides are multiplied by one factor and rounded to odd sides. If the windows mean
+# what we say they mean, a factor of 1 must be best. It is the best of the {glue:text}`n_factors` factors that we tried,
+# on {glue:text}`n_best` of {glue:text}`n_swept` noise images. LS has windows calibrated on its own, and its curve is
+# highest at the same place.
 #
 # So the windows were not adjusted until the pictures matched. They were read off the network one step at a time, and no
 # common factor that we tried draws its pictures better. Wide windows fail in the way one expects: at a factor of
@@ -166,10 +168,10 @@ lines(
 # With a few dozen images r is {glue:text}`r_few:.2f`, and all the others add almost nothing. A single image of the class
 # already gives {glue:text}`r_one:.2f`.
 #
-# That shows as well how lenient r is. One shirt can hardly say all that a network knows of shirts, and yet its picture has
-# its light and dark in about the right places, and that is what r counts. Small differences near 1 mean more than large
-# numbers below. (A stricter measure, R², was not kept in these sweeps. [The chapter on linear filters](13_baselines) has
-# it for all images.)
+# That shows as well how lenient r is. One shirt can hardly say all that a network knows of shirts, and yet its picture
+# has its light and dark in about the right places, and that is what r counts. Small differences near 1 mean more than
+# large numbers below. (A stricter measure, R², was not kept in these sweeps. [The chapter on linear
+# filters](13_baselines) has it for all images.)
 #
 # This does not mean that a network needs only a handful of images to learn. It means that the patches
 # of a few shirts are about the patches of all shirts, on images as plain as these. For the
@@ -194,9 +196,9 @@ lines(
 
 # %% [markdown]
 # Not as a rule. Only very few steps of the theory go better with few of the network. At twenty the theory is as good as
-# finished: with {glue:text}`most_steps` steps r changes by {glue:text}`gain_150:+.3f`. The network is not: with more steps
-# its pictures move towards the theory. [The chapter on where they part](17_where_they_part) finds, for a network trained
-# with plain errors, that it is the first step which has to be short.
+# finished: with {glue:text}`most_steps` steps r changes by {glue:text}`gain_150:+.3f`. The network is not: with more
+# steps its pictures move towards the theory. [The chapter on where they part](17_where_they_part) finds, for a network
+# trained with plain errors, that it is the first step which has to be short.
 #
 # ## What could be wrong
 #

@@ -134,9 +134,9 @@ glue_all({"per_class": f"{per_class:,}", "largest_pixels": max(scale.windows) **
 # way: patches become the filters of a convolution, and all distances are written out. *Reference* is
 # our own plain version, one matrix product per border class. *Fused* is the trick above.
 #
-# What was timed is the kernel of {glue:text}`timed_on:s`, with the tree search told of below; today's does the same sums at
-# about the same speed. A call of the fused sum had {glue:text}`batch` noisy images and a whole class; a call of the others
-# had one noisy image and fewer training images. So what is compared is the cost of one comparison.
+# What was timed is the kernel of {glue:text}`timed_on:s`, with the tree search told of below; today's does the same
+# sums at about the same speed. A call of the fused sum had {glue:text}`batch` noisy images and a whole class; a call of
+# the others had one noisy image and fewer training images. So what is compared is the cost of one comparison.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-cost", "caption": "Nanoseconds per admissible comparison at each step of a sample, border-aware, two cores; the best of the repeats. The window at each step is the published one. Lower is better."}, "image": {"alt": "Line plot with logarithmic vertical axis. The dense and the reference line lie more than ten times above the fused line at every time."}}
 lines(
@@ -179,10 +179,10 @@ glue_all(
 markdown_table(table)
 
 # %% [markdown]
-# Over a whole schedule the fused sum is {glue:text}`faster_aware_dense:.0f` times faster than the dense one with borders
-# respected, and {glue:text}`faster_circular_dense:.0f` times with circular borders, if the best of the repeats is taken at
-# each step and for either side. The table gives the range over this reckoning and the single repeats, which do not agree
-# to the last digit.
+# Over a whole schedule the fused sum is {glue:text}`faster_aware_dense:.0f` times faster than the dense one with
+# borders respected, and {glue:text}`faster_circular_dense:.0f` times with circular borders, if the best of the repeats
+# is taken at each step and for either side. The table gives the range over this reckoning and the single repeats, which
+# do not agree to the last digit.
 #
 # Other runs, with kernels still older, gave at least {glue:text}`runs_aware_low:.0f` and
 # {glue:text}`runs_circular_low:.0f` times: processors differ, and shared ones by the hour.

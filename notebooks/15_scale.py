@@ -104,13 +104,13 @@ figure
 markdown_table(table)
 
 # %% [markdown]
-# *One sample, all images, no classes. Time is the measured cost of a comparison, in proportion to
-# images and cores, for eight samples at a time, which share some work. Reading: from one disk of {glue:text}`disk:.1f` GB a second; each step of each batch
-# reads all.*
+# *One sample, all images, no classes. Time is the measured cost of a comparison, in proportion to images and cores, for
+# eight samples at a time, which share some work. Reading: from one disk of {glue:text}`disk:.1f` GB a second; each step
+# of each batch reads all.*
 #
 # With a disk for every two cores the sum is much longer than the reading: reading an image takes
-# {glue:text}`read_share:.1f`% of the time of its comparisons with eight samples. {glue:text}`cores:s` cores on one disk would
-# wait for it; they need at least {glue:text}`disks`.
+# {glue:text}`read_share:.1f`% of the time of its comparisons with eight samples. {glue:text}`cores:s` cores on one disk
+# would wait for it; they need at least {glue:text}`disks`.
 
 # %% [markdown]
 # ## Who has to talk to whom?

@@ -14,12 +14,12 @@
 # %% [markdown]
 # # Where theory and network part ways
 #
-# From the same noise, theory and network draw pictures that are alike, but not the same. Somewhere on the way they part, at
-# the first step, in the middle, or in the last strokes. Where it is says what is to blame.
+# From the same noise, theory and network draw pictures that are alike, but not the same. Somewhere on the way they
+# part, at the first step, in the middle, or in the last strokes. Where it is says what is to blame.
 #
-# **A network that is poor at pure noise parts from the theory at the first step; a better one parts gradually.** Let the
-# theory take the first of its {glue:text}`few:d` steps and the poor network all others, and most of the difference is gone.
-# With the better one that step changes nothing.
+# **A network that is poor at pure noise parts from the theory at the first step; a better one parts gradually.** Let
+# the theory take the first of its {glue:text}`few:d` steps and the poor network all others, and most of the difference
+# is gone. With the better one that step changes next to nothing.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 first: str = "mnist-resnet-plain"  # a network without classes, plain errors; has results
@@ -94,12 +94,11 @@ image_grid(rows, [f"seed {s}" for s in seeds], notes)
 # ## Handing over
 #
 # The test is to *hand over*. The theory draws down to some time t; there the network gets the noisy image and finishes
-# it. The later that is, the longer is the common way, and the more alike the ends must be. What tells is *where* they
-# become alike.
+# it. The later that is, the more alike the ends must be. What tells is *where* they become alike.
 #
 # We do this with two ResNets of digits, from {glue:text}`n_seeds:d` noise images. The one above was trained with *plain
-# errors*, as in the paper: all count alike. The other was trained with *relative errors*: each is divided by what is usual
-# at its noise level. Each is compared with the theory (border-aware ELS) whose windows were calibrated on it.
+# errors*, as in the paper: all count alike. The other was trained with *relative errors*: each is divided by what is
+# usual at its noise level. Each is compared with the theory (border-aware ELS) whose windows were calibrated on it.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-hand-over", "caption": "The theory draws down to some noise level (across: noise as a multiple of the signal; pure noise is on the right), then the network goes on. Up: r of the end with the picture that the theory draws alone. Lines: the median of five noise images; bands: from the lowest to the highest of them. On the far right the network draws alone. The upward axis does not begin at 0."}, "image": {"alt": "Line plot of r against the noise at the hand-over, logarithmic, with two lines for each of two networks. All four are near 1 on the left and fall slowly to about 0.95. At the last point, pure noise, those of the network with plain errors fall steeply, the line of 20 steps far deeper; those of the other network do not."}}
 noises = [schedule.noise_ratio(course[last][i].t) for i in at]
@@ -153,9 +152,8 @@ dot_plot(
 # cannot return: it ends as far away as the network would have. With relative errors it hardly matters who begins.
 #
 # *Short steps help where the first one is short.* Networks that take 150 steps agree better with the theory than those
-# that take 20, which the paper saw and left open. With plain errors they do so by {glue:text}`plain_gain:.2f` in the
-# median. Short steps at the beginning alone bring nearly all of that, short steps afterwards next to nothing. With relative
-# errors there is little to gain.
+# that take 20, which the paper saw and left open; with plain errors by {glue:text}`plain_gain:.2f` in the median. Short
+# steps at the beginning alone bring nearly all of that. With relative errors there is little to gain.
 #
 # ## Why at once?
 #
@@ -163,15 +161,15 @@ dot_plot(
 # relative to what is left, that error grows {glue:text}`factor_few:.1f`-fold. Later steps take it for noise, and it keeps
 # its share.
 #
-# In symbols: at t = 1 nearly all of $x$ is noise. So the right estimate of the noise is nearly $x$ itself. The network's,
-# $\hat\epsilon$, has an error $e$. What comes of it? With the noise as a multiple of the signal, $s = \sigma / \alpha$, a
-# step from $s$ to $s'$ moves $x / \alpha$ by $(s' - s)\,\hat\epsilon$. So the error it makes is of size $(s - s')\,e$, where
-# noise of size $s'$ is left: as a share of it,
+# In symbols: at t = 1 nearly all of $x$ is noise. So the right estimate of the noise is nearly $x$ itself. The
+# network's, $\hat\epsilon$, has an error $e$. What comes of it? With the noise as a multiple of the signal, $s = \sigma
+# / \alpha$, a step from $s$ to $s'$ moves $x / \alpha$ by $(s' - s)\,\hat\epsilon$. So the error it makes is of size
+# $(s - s')\,e$, where noise of size $s'$ is left: as a share of it,
 #
 # $$\frac{s - s'}{s'}\; e .$$
 #
 # Near t = 1 the signal is nearly 0, and $s$ falls steeply. Short steps on the same way multiply the error by
-# {glue:text}`factor_many:.1f` together, if it is the same at each. That is less, but not little.
+# {glue:text}`factor_many:.1f` together, if it is the same at each.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-noise-error", "caption": "How far apart network and theory are in the noise that they see in the same noisy image: root mean square in percent of the size of the noise, over five noise images. Pure noise is on the right."}, "image": {"alt": "Line plot on a logarithmic axis. The network with plain errors stays near 10 percent at all times. The two with relative errors fall from 7 percent at t = 0.6 to about 1 percent in pure noise."}}
 looked = [0, 1, 2, 4, 8]  # steps of the theory, on whose noisy images the two are compared
@@ -193,14 +191,14 @@ lines(
 )
 
 # %% [markdown]
-# Network and theory differ at all times. But only the first long step multiplies the difference, and there the network
-# with plain errors is many times as far off as the others.
+# Only the first long step multiplies the difference, and there the network with plain errors is many times as far off.
 #
 # ## What counts in training
 #
-# In the paper all squared errors in the noise count alike. In strong noise they are small beside those in weak noise, and
-# so count little. *Relative* errors are divided by what is usual at their noise level, so that all levels count alike;
-# {cite:t}`karras2024analyzing` do much the same. Is the first step better for it? Four ResNets of digits with the same layers tell.
+# In the paper all squared errors in the noise count alike. In strong noise they are small beside those in weak noise,
+# and so count little. *Relative* errors are divided by what is usual at their noise level, so that all levels count
+# alike; {cite:t}`karras2024analyzing` do much the same. Is the first step better for it? Four ResNets of digits with
+# the same layers tell.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 how = {
@@ -255,26 +253,29 @@ glue_all({
 
 # %% [markdown]
 # *The low r was the network's fault, not the theory's.* With relative errors the median r with ELS rises from
-# {glue:text}`first_ELS:.2f` to {glue:text}`fast_ELS:.2f`. To blame are plain errors *at this length of training*: the paper's
-# networks were trained with plain errors as well and agree with the theory, having seen many times as many pictures. Even the plain error on new digits falls: the network is better
-# at most noise levels, not in pure noise alone. A lower rate improves it further, but brings it no nearer to the theory that
-# we could tell.
+# {glue:text}`first_ELS:.2f` to {glue:text}`fast_ELS:.2f`. To blame are plain errors *at this length of training*: the
+# paper's networks were trained with plain errors as well and agree with the theory, having seen many times as many
+# pictures. Even the plain error on new digits falls, so the network is better at most noise levels. A lower rate
+# improves it further, but brings it no nearer to the theory that we could tell.
 #
 # *Trained again, the network draws nearly the same.* From the same noise the third and the fourth agree with a median r
-# of {glue:text}`same:.3f`, which is {glue:text}`ahead:.3f` more than ELS and the third have, picture by picture. So most of
-# what is drawn is no accident of training, as far as one repetition can tell, and the theory has most of it.
+# of {glue:text}`same:.3f`, which is {glue:text}`ahead:.3f` more than ELS and the third have, picture by picture. So
+# most of what is drawn is no accident of training, as far as one repetition can tell, and the theory has most of it.
 #
-# The error on new digits is less reproducible: it differs by {glue:text}`change:.0f`%, and by far more where little noise is left.
+# The error on new digits is less reproducible: it differs by {glue:text}`change:.0f`%, and by far more where little
+# noise is left.
 #
 # ## What it means
 #
-# A network that is a little wrong about pure noise draws another picture, by the same rules. A low r need not mean that it
-# works in another way than the theory. And whoever samples such a network with few steps should make the first one short.
+# A network that is a little wrong about pure noise draws another picture, by the same rules. A low r need not mean that
+# it works in another way than the theory. And whoever samples such a network with few steps should make the first one
+# short.
 #
 # ## What could be wrong
 #
 # - **Few noise images** wherever dots or bands are shown, and **one retraining**.
-# - **Our networks only.** The paper's saw {glue:text}`samples:.0f` times as many pictures in training, counting repetitions.
+# - **Our networks only.** The paper's saw {glue:text}`samples:.0f` times as many pictures in training, counting
+#   repetitions.
 # - **The theory is no truth.** In pure noise its estimate of the noise cannot be off by more than about the signal, a
 #   percent. That is little beside the error of the network with plain errors, but not beside that of the others.
 
