@@ -89,8 +89,7 @@ image_grid(drawn, [f"seed {seed + i}" for i in range(n_seeds)], notes)
 # %% [markdown]
 # One column is one noise image; the class is always "{glue:text}`what:s`". ELS, with the ResNet's windows, and the
 # ResNet piece together what nobody could wear. LS, which compares a pixel only with the same pixel of the training
-# images, draws garments, and so does ELS with the wide windows that fit the UNet. Those are the garments that the UNet
-# draws.
+# images, draws garments, and so does ELS with the wide windows that fit the UNet. The UNet draws the same.
 #
 # For faces the paper reports that its UNet breaks equivariance: LS predicts it better than ELS. For clothes it reports
 # no difference. Whom do moved pictures disturb, would knowing the place help, and who predicts what is drawn?

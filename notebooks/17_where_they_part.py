@@ -262,14 +262,12 @@ glue_all({
 # of {glue:text}`same:.3f`, which is {glue:text}`ahead:.3f` more than ELS and the third have, picture by picture. So
 # most of what is drawn is no accident of training, as far as one repetition can tell, and the theory has most of it.
 #
-# The error on new digits is less reproducible: it differs by {glue:text}`change:.0f`%, and by far more where little
-# noise is left.
+# The error on new digits is less reproducible: it differs by {glue:text}`change:.0f`%, more in weak noise.
 #
 # ## What it means
 #
 # A network that is a little wrong about pure noise draws another picture, by the same rules. A low r need not mean that
-# it works in another way than the theory. And whoever samples such a network with few steps should make the first one
-# short.
+# it works in another way than the theory. Whoever samples such a network with few steps should begin with a short one.
 #
 # ## What could be wrong
 #
