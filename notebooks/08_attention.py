@@ -127,8 +127,8 @@ image_grid(rows, (), notes)
 #
 # The three networks learned the same {glue:text}`n_images:s` pictures of clothes in the same way. One UNet has
 # self-attention after the blocks of its two coarser scales, at 16 x 16 and 8 x 8 places; the other has none. The third
-# network is a ResNet, whose windows are narrow, up to {glue:text}`largest_local` pixels. Shoes are counted, of which [the
-# chapter on mistakes](07_limb_counts) says that its counter can be trusted there, if at all.
+# network is a ResNet, whose windows are narrow, up to {glue:text}`largest_local` pixels. Shoes are counted, on
+# which counter and eye agree moderately, as [the chapter on mistakes](07_limb_counts) tells.
 #
 # The ResNet has {glue:text}`local_count:d` of {glue:text}`n_shoes` shoes in pieces. The UNet with attention has
 # hardly any. That is what the paper would make one expect. But the plain UNet has as few, and so has the theory
