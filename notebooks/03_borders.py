@@ -44,6 +44,7 @@ from elslib.book.glue import glue_all
 from elslib.denoisers.machines import EquivariantLocalScore, LocalScore
 from elslib.experiments.agreement_results import read_pictures, read_rows
 from elslib.experiments.store import load_card, load_network, load_scale, training_images
+from elslib.figures.borders import Borders
 from elslib.figures.dots import dot_plot
 from elslib.figures.plots import image_grid
 from elslib.samplers import initial_noise, sample
@@ -149,14 +150,18 @@ image_grid(pictures, list(chosen), notes)
 # picture moves by as many. A machine that knows the place of every pixel has no reason to. So we move each noise image by
 # {glue:text}`moved:d` pixels, up and to the left. What happens to the pictures?
 
+
 # %% tags=["hide-input"]
+def draw(x, y):
+    """What everybody draws from noise x of class y."""
+    steps = dict.fromkeys(machines, theory_steps) | {"network": network_steps}
+    everybody = {"network": denoiser, **machines}
+    return {name: sample(who, x, y, steps[name]) for name, who in everybody.items()}
+
+
 shift = (-moved, -moved)
 again = torch.roll(noise, shift, dims=(2, 3))
-steps = dict.fromkeys(machines, theory_steps) | {"network": network_steps}
-after = {
-    name: sample(machine, again, label, steps[name])
-    for name, machine in (machines | {"network": denoiser}).items()
-}
+after = draw(again, label)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-moved", "caption": "The same noise, and the same noise moved up and to the left, around the edges; and what is drawn from either. Under the border-aware theory r with the network, from the moved noise."}, "image": {"alt": "Ten rows of small pictures. The noise. Circular theory: each picture is the one above it moved. Border-aware theory and network: the garments of the moved noise are partly the old ones moved, partly others. Fixed theory: nearly the same garments in the same place."}}
 rows = {"noise": noise / 3, "noise, moved": again / 3}
@@ -187,6 +192,16 @@ for name in ("circular", "border-aware", "network", "fixed"):
         "other pictures": torch.stack(family),
     }
 dot_plot(alike, "r of the picture from moved noise with ...")
+
+# %% [markdown]
+# *Try it.* Choose a pixel, a window and a rule: which places count? Then drag the noise of the first picture: what follows?
+
+# %% tags=["hide-input"]
+half = torch.roll(noise[:1], (-(moved // 2), -(moved // 2)), dims=(2, 3))
+between = draw(half, None if label is None else label[:1])
+followed = {name: torch.cat([drawn[name][:1], x, after[name][:1]]) for name, x in between.items()}
+ground = images.subset(None if label is None else int(label[0])).pixels[0]
+Borders(ground, noise[0], followed, (0, moved // 2, moved), scale.windows[len(scale.windows) // 2])
 
 # %% [markdown]
 # ## The same network with and without a border

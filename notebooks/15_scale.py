@@ -66,6 +66,7 @@ glue_all(
         "per_image": f"{per_image:,}",
         "ns": ns,
         "cores": f"{cores:,}",
+        "billion": duration(1e9 * per_image * ns * 1e-9 * 2 / cores),
         "disk": disk,
         "disks": math.ceil(cores / 2 * (c * h * w * 4 / 1e9 / disk) / per_step),
         "hardware": speed["speed"]["record"]["hardware"],
@@ -75,14 +76,17 @@ glue_all(
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-billion", "caption": "Time of one sample against the number of training images, by arithmetic from the measured cost of one comparison. A class-conditional sample only needs the images of its class."}, "image": {"alt": "Line plot on logarithmic axes: time rises in proportion to the number of images, three straight lines, one for each number of cores."}}
 powers = list(range(4, 10))
-lines(
+figure = lines(
     {
         f"{k:,} cores": Line(powers, [10.0**p * per_image * ns * 1e-9 / k / 1800 for p in powers])
         for k in (2, 64, cores)
     },
-    "training images, power of ten",
+    "training images",
     "hours a sample",
 )
+numbers = "10 thousand", "100 thousand", "1 million", "10 million", "100 million", "1 billion"
+figure.axes[0].set_xticks(powers, numbers, fontsize=8)
+figure
 
 # %% [markdown]
 # ## How much is there to add up?
@@ -100,13 +104,13 @@ lines(
 markdown_table(table)
 
 # %% [markdown]
-# *One sample, all images, no classes. Time is the measured cost of a comparison, in proportion to
-# images and cores, for eight samples at a time, which share some work. Reading: from one disk of {glue:text}`disk:.1f` GB a second; each step of each batch
-# reads all.*
+# *One sample, all images, no classes. Time is the measured cost of a comparison, in proportion to images and cores, for
+# eight samples at a time, which share some work. Reading: from one disk of {glue:text}`disk:.1f` GB a second; each step
+# of each batch reads all.*
 #
 # With a disk for every two cores the sum is much longer than the reading: reading an image takes
-# {glue:text}`read_share:.1f`% of the time of its comparisons with eight samples. {glue:text}`cores:s` cores on one disk would
-# wait for it; they need at least {glue:text}`disks`.
+# {glue:text}`read_share:.1f`% of the time of its comparisons with eight samples. {glue:text}`cores:s` cores on one disk
+# would wait for it; they need at least {glue:text}`disks`.
 
 # %% [markdown]
 # ## Who has to talk to whom?
@@ -187,8 +191,8 @@ markdown_table(table)
 #
 # ## What it means
 #
-# A billion small images would keep a thousand cores busy for hours, for one picture; and the work splits
-# without loss. So the formula is no toy, but no way to draw either. It is an instrument: it can be asked
+# A billion small images would keep {glue:text}`cores:s` cores busy for {glue:text}`billion:s`, for one picture; and the
+# work splits without loss. So the formula is no toy, but no way to draw either. It is an instrument: it can be asked
 # what the training images of a large network explain of one picture.
 #
 # ## What could be wrong

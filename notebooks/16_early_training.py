@@ -14,13 +14,13 @@
 # %% [markdown]
 # # Does a network pass through the theory?
 #
-# A network with attention is not bound to be local. But what is near may be easier to learn. In a talk the authors add a
-# claim to their paper: stronger networks, too, resemble the theory early in their training, and then grow out of it. To
-# see this one needs one network at many ages. So we kept the weights of a UNet with attention after ever more updates, and
-# let each draw from the same noise.
+# A network with attention is not bound to be local. But what is near may be easier to learn. In a talk the authors add
+# a claim to their paper: stronger networks, too, resemble the theory early in their training, and then grow out of it.
+# To see this one needs one network at many ages. So we kept the weights of a UNet with attention after ever more
+# updates, and let each draw from the same noise.
 #
-# **It passes by: it comes near the theory of a network that sees little, and then grows on to that of one that sees
-# far.** It grows out of narrow windows; nothing shows that it grows out of the theory.
+# **Partly. A young network draws like the theory with narrow windows; later it fits the theory with wide ones.** So it
+# grows out of narrow windows; nothing shows that it grows out of the theory.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 network: str = "fashion-unet-attention"  # a network that benchmarks/early_training.py was run on
@@ -59,7 +59,7 @@ with np.load(path.with_suffix(".npz")) as arrays:
     film = {int(steps): from_uint8(torch.from_numpy(x)) for steps, x in arrays.items()}
 narrow, wide = (read_pictures(name)["ELS"] for name in (local, network))
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-film", "caption": "One row is one noise image, and another class. From left to right: the theory with the narrow windows of a ResNet, the network after so many updates, and the theory with the wide windows that fit the network in the end."}, "image": {"alt": "Rows of small pictures of clothes. On the left, local theory: torn, blotchy garments. Next to it the young network: blotches in plain black and white, in the same places. On the right the trained network and the theory with wide windows: whole garments, nearly the same ones."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-film", "caption": "One row is one noise image, and another class. From left to right: the theory with the narrow windows of a ResNet, the network very young and at the end of its training (in updates), and the theory with the wide windows that fit the network in the end. No pictures were kept of the ages between."}, "image": {"alt": "Rows of small pictures of clothes. On the left, local theory: torn, blotchy garments. Next to it the young network: blotches in plain black and white, in the same places. On the right the trained network and the theory with wide windows: whole garments, nearly the same ones."}}
 strips = {"theory, narrow\nwindows": narrow, **{f"{n:,}\nupdates": film[n] for n in sorted(film)}}
 strips["theory, wide\nwindows"] = wide
 image_grid(
@@ -69,14 +69,16 @@ image_grid(
 # %% [markdown]
 # ## What we see
 #
-# *A young network draws where a local theory draws.* It knows no greys yet, but its white patches lie where the theory with
-# narrow windows puts its torn garments.
+# *A young network draws where a local theory draws.* It knows no greys yet, but its white patches lie where the theory
+# with narrow windows puts its torn garments.
 #
 # *The old one draws what a far-sighted theory draws.* Its pictures are whole garments, as in the last column, and others
 # than those in the first.
 #
-# The pictures of {glue:text}`n_film:d` of {glue:text}`n_ages:d` ages were kept; what was measured was kept of all. How near
-# is each age to either theory?
+# *The age that counts most is not among the pictures.* Of {glue:text}`n_ages:d` ages only the first and the last are kept
+# as pictures. The network comes nearest to the theory with narrow windows in between, after {glue:text}`narrow_when:s`
+# updates. Its weights of that age, and of the others, have not been kept either, so their pictures cannot be drawn again.
+# What had been measured on all of them was kept: how near is each age to either theory?
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ages", "caption": "How well theories predict the network after so many updates, and how like it is to two trained networks without attention: median r over the noise images, with 95% bootstrap interval. ELS and LS have the wide windows, calibrated on the trained network; IS has none; the narrow windows are those of the ResNet."}, "image": {"alt": "Line plot of r against the number of updates on a logarithmic axis. ELS with narrow windows and ResNet rise, have their top at some hundred updates, and fall; the last points are a little higher again, within the bands; ELS, LS, IS and the plain UNet rise to the end and overtake them."}}
 names = {"ELS": "ELS", "LS": "LS", "IS": "IS"}
@@ -108,7 +110,6 @@ glue_all({
     "overtaken": f"{min(sure):,}" if sure else "no",
     "first": f"{updates[0]:,}",
     "last": f"{updates[-1]:,}",
-    "n_film": len(film),
     "n_ages": len(ages),
     "steps": run["steps"],
     "constant": sum(row["constant"] for row in ages),
@@ -122,26 +123,29 @@ glue_all({
 # *Then it leaves that theory.* The later it gets, the less it resembles narrow windows, and so it is with the ResNet
 # itself, a network that really sees little. That the last points rise again may be chance.
 #
-# *The theory with wide windows gains to the end.* It is far from the young network. From {glue:text}`overtaken:s` updates
-# on it fits better than the one with narrow windows, and in the end r is {glue:text}`wide_last:.2f`. So it is with LS, and
-# with a UNet without attention. IS, which sees the whole picture and can only memorise, is behind to the end, but it
-# catches up.
+# *The theory with wide windows fits better and better.* It is far from the young network. From {glue:text}`overtaken:s`
+# updates on it fits better than the one with narrow windows, and in the end r is {glue:text}`wide_last:.2f`. So it is
+# with LS, and with a UNet without attention. IS, which sees the whole picture and can only memorise, is behind to the
+# end, but it catches up.
 #
 # ## What it means
 #
-# Growing older seems to mean looking farther; how far each age looks we have not measured. A young network draws much like
-# a trained one that sees little, and the theory with narrow windows describes it. The old one is described by the theory
-# with wide windows. So the talk is right that a strong network passes near the local theory on its way, though it does not
-# begin there. But in the end other theories fit nearly as well, as [the chapter on attention](08_attention) shows.
+# A young network resembles a trained one that sees little, and the theory with narrow windows describes it. The old one
+# resembles one that sees far, and the theory with wide windows describes it. That looks like sight that grows; but how
+# far each age looks we have not measured. So the talk is right that a strong network passes near the local theory on
+# its way, though it does not begin there. But in the end other theories fit nearly as well, as [the chapter on
+# attention](08_attention) shows.
 #
 # ## What could be wrong
 #
+# - **The pictures show two ages only**, the youngest and the oldest. That the network comes near the theory in between
+#   rests on numbers alone.
 # - **Windows of one age, and of another network.** Each age could have its own, and they might fit it better.
 # - **The best age was chosen** by the same noise images on which the loss since then is seen. That makes the loss look a
 #   little larger.
 # - **One network, one run**, and a small one. A larger one, trained for longer, may go farther, and leave the theory.
-# - **The rate of learning falls** as training goes on, by the recipe. The right end of the curves shows the network coming
-#   to rest as much as growing older.
+# - **The rate of learning falls** as training goes on, by the recipe. The right end of the curves shows the network
+#   coming to rest as much as growing older.
 
 # %% tags=["hide-cell"] mystnb={"markdown_format": "myst", "code_prompt_show": "All numbers", "code_prompt_hide": "All numbers"}
 table = [["updates", "held-out loss", *names]]
@@ -152,8 +156,8 @@ markdown_table(table, ".2f")
 
 # %% [markdown]
 # *Median r with its 95% bootstrap interval, all drawn in {glue:text}`steps:d` steps. Of {glue:text}`n_drawn:d` pictures
-# {glue:text}`constant:d` are one even black; their r counts as 0. Some pictures of the last row were drawn again while this
-# page was built:*
+# {glue:text}`constant:d` are one even black; their r counts as 0. Some pictures of the last row were drawn again while
+# this page was built:*
 
 # %% tags=["hide-cell"] mystnb={"markdown_format": "myst", "code_prompt_show": "Drawn again", "code_prompt_hide": "Drawn again"}
 denoiser = load_network(network)

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 from matplotlib import rc_context, rcParams
+from matplotlib.text import Annotation
 from PIL import Image
 
 from elslib.analysis.intervals import Interval
 from elslib.figures import plots
+from elslib.figures.arrows import arrow_plot
 from elslib.figures.dots import dot_plot
 from elslib.figures.html import fill
 
@@ -117,6 +119,19 @@ def test_few_numbers_are_dots():
     axis = dot_plot({"a": {"ELS": torch.tensor([0.2, 0.9, 0.4])}}, "r").axes[0]
     drawn = {one.get_marker(): np.asarray(one.get_xdata()).tolist() for one in axis.lines[1:3]}
     assert drawn["o"] == pytest.approx([0.2, 0.9, 0.4]) and drawn["|"] == pytest.approx([0.4])
+
+
+def test_an_arrow_leads_from_first_to_second():
+    """Its dot is at the first number; where nothing changes there is a dot alone."""
+    axis = arrow_plot({"a": {"u": (9.0, 3.0), "v": (5.0, 5.0)}, "b": {}}, "x", ticks=[3, 9]).axes[0]
+    dots = [np.asarray(one.get_xdata()).tolist() for one in axis.lines]
+    assert [x for x in dots if len(x) == 1] == [[9.0], [5.0]]
+    arrows = [note for note in axis.texts if isinstance(note, Annotation)]
+    assert [(note.xyann[0], note.xy[0]) for note in arrows] == [(9.0, 3.0)]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b"]
+    assert axis.get_xlim()[0] < 3 and axis.get_xlim()[1] > 9
+    with pytest.raises(ValueError, match="at most 3 kinds of arrows, got 4"):
+        arrow_plot({"a": dict.fromkeys("abcd", (0.0, 1.0))}, "x")
 
 
 def test_lines_have_their_band_and_colour():
