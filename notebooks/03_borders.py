@@ -53,8 +53,7 @@ from elslib.windows import position_classes
 denoiser, images = load_network(network), training_images(network)
 scale = load_scale(network, "els")
 schedule, (height, width) = denoiser.schedule, images.pixels.shape[2:]
-seeds = list(range(seed, seed + n_seeds))
-classes = denoiser.config.classes
+seeds, classes = list(range(seed, seed + n_seeds)), denoiser.config.classes
 label = None if classes is None else torch.tensor(seeds) % classes
 noise = initial_noise(seeds, images.pixels.shape[1:])
 machines = {
@@ -117,12 +116,9 @@ chosen = {
     "at the\nleft border": (height // 2, 0),
     "in a\ncorner": (0, 0),
 }
-BLUE, ORANGE = torch.tensor([-1.0, -0.1, 0.4]), torch.tensor([0.8, 0.4, 0.0])
-YELLOW = torch.tensor([1.0, 0.9, -0.6])
+BLUE, ORANGE, YELLOW = torch.tensor([[-1.0, -0.1, 0.4], [0.8, 0.4, 0.0], [1.0, 0.9, -0.6]])
 pictures, notes = {}, {}
-for side in dict.fromkeys(
-    (scale.windows[0], scale.windows[len(scale.windows) // 2], scale.windows[-1])
-):
+for side in (scale.windows[i] for i in (0, len(scale.windows) // 2, -1)):
     row_name = f"window {side}"
     pictures[row_name] = torch.full((len(chosen), 3, height, width), -0.8)
     notes[row_name] = []
@@ -131,9 +127,11 @@ for side in dict.fromkeys(
             if row.start <= y < row.stop and column.start <= x < column.stop:
                 break
         picture[:, row.start : row.stop, column.start : column.stop] = BLUE[:, None, None]
-        rows = slice(y - row.before, y + row.after + 1)
-        columns = slice(x - column.before, x + column.after + 1)
-        picture[:, rows, columns] += ORANGE[:, None, None]
+        seen = (
+            slice(y - row.before, y + row.after + 1),
+            slice(x - column.before, x + column.after + 1),
+        )
+        picture[:, *seen] += ORANGE[:, None, None]
         picture[:, y, x] = YELLOW
         notes[row_name].append(f"{row.size * column.size:,}")
 image_grid(pictures, list(chosen), notes)
@@ -152,16 +150,17 @@ image_grid(pictures, list(chosen), notes)
 
 
 # %% tags=["hide-input"]
-def draw(x, y):
-    """What everybody draws from noise x of class y."""
-    steps = dict.fromkeys(machines, theory_steps) | {"network": network_steps}
-    everybody = {"network": denoiser, **machines}
-    return {name: sample(who, x, y, steps[name]) for name, who in everybody.items()}
-
-
 shift = (-moved, -moved)
-again = torch.roll(noise, shift, dims=(2, 3))
-after = draw(again, label)
+again, half = (
+    torch.roll(x, (-m, -m), (2, 3)) for x, m in ((noise, moved), (noise[:1], moved // 2))
+)
+told = None if label is None else torch.cat([label, label[:1]])
+steps = dict.fromkeys(machines, theory_steps) | {"network": network_steps}
+after = {
+    name: sample(machine, torch.cat([again, half]), told, steps[name])
+    for name, machine in ({"network": denoiser} | machines).items()
+}
+halfway, after = ({name: x[some] for name, x in after.items()} for some in ([-1], slice(n_seeds)))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-moved", "caption": "The same noise, and the same noise moved up and to the left, around the edges; and what is drawn from either. Under the border-aware theory r with the network, from the moved noise."}, "image": {"alt": "Ten rows of small pictures. The noise. Circular theory: each picture is the one above it moved. Border-aware theory and network: the garments of the moved noise are partly the old ones moved, partly others. Fixed theory: nearly the same garments in the same place."}}
 rows = {"noise": noise / 3, "noise, moved": again / 3}
@@ -171,9 +170,8 @@ agreed = pearson_r(after["border-aware"], after["network"])
 image_grid(rows, notes={"border-aware, moved": [f"r = {value:.2f}" for value in agreed.tolist()]})
 
 # %% [markdown]
-# *The circular theory follows its noise exactly.* Its pictures are the old ones, moved along.
-#
-# *The fixed theory stays where it was.* It draws much the same garment in the same place, from other noise.
+# *The circular theory follows its noise exactly.* Its pictures are the old ones, moved along. *The fixed theory stays where
+# it was:* it draws much the same garment in the same place, from other noise.
 #
 # *The network does neither.* Some pieces move along, others change. The border steers the picture, but does not pin it
 # down. And whatever the network makes of the moved noise, the border-aware theory makes too.
@@ -197,9 +195,7 @@ dot_plot(alike, "r of the picture from moved noise with ...")
 # *Try it.* Choose a pixel, a window and a rule: which places count? Then drag the noise of the first picture: what follows?
 
 # %% tags=["hide-input"]
-half = torch.roll(noise[:1], (-(moved // 2), -(moved // 2)), dims=(2, 3))
-between = draw(half, None if label is None else label[:1])
-followed = {name: torch.cat([drawn[name][:1], x, after[name][:1]]) for name, x in between.items()}
+followed = {n: torch.cat([drawn[n][:1], x, after[n][:1]]) for n, x in halfway.items()}
 ground = images.subset(None if label is None else int(label[0])).pixels[0]
 Borders(ground, noise[0], followed, (0, moved // 2, moved), scale.windows[len(scale.windows) // 2])
 
@@ -287,24 +283,20 @@ figure
 windows = [scale.windows[-1], scale.windows[0]]
 inside = [max(height - k + 1, 0) * max(width - k + 1, 0) / frame.numel() for k in windows]
 glue_all(keys | {
-    "n_seeds": n_seeds,
-    "n_kept": len(kept["network"]),
+    "n_seeds": n_seeds, "moved": moved, "n_kept": len(kept["network"]),
     "n_digits": len(digits.pixels),
-    "moved": moved,
-    "know_first": 100 - 100 * inside[0],
-    "know_last": 100 - 100 * inside[1],
+    "know_first": 100 - 100 * inside[0], "know_last": 100 - 100 * inside[1],
     "ahead": median_interval(r["border-aware"] - r["circular"]),
     "network_along": median_interval(alike["network"]["the old picture, shifted"]),
 })  # fmt: skip
 
 # %% [markdown]
-# The digits that were learned hardly touch the frame. The network with a border keeps most of its ink away from it. The
-# other puts as much ink there as anywhere, as if place meant nothing.
+# The digits that were learned hardly touch the frame. The network with a border keeps most of its ink away from it, the
+# other puts as much there as anywhere.
 #
 # ## What could be wrong
 #
 # - **Two networks.** Either kind of padding was trained once, neither to the end, and not in the same precision.
 # - **The windows were calibrated for the right rule.** Each wrong rule might do better with windows of its own.
 # - **Few noise images**, wherever two rules are compared. The differences are large, but the dots are few.
-# - **A grey border.** Zero is mid-grey here, and clothes and digits stand on black. So the border is also a visible edge,
-#   which may help a network in ways the theory does not count.
+# - **A grey border.** Zero is mid-grey here, clothes and digits stand on black: so the border is a visible edge as well.

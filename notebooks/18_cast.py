@@ -39,23 +39,17 @@ names = with_results(networks)
 cards = {name: load_card(name) for name in names}
 drawn = {name: read_pictures(name) for name in names}
 r = {name: median(read_rows(name), "ELS").estimate for name in names}
-
-
-def gallery(channels):
-    """Two rows a network, theory above network; of all networks with so many channels."""
-    rows = {}
-    for name in names:
-        if drawn[name]["network"].shape[1] == channels:
-            for kind, word in (("ELS", "theory"), ("network", title(name).replace(", ", ",\n", 1))):
-                rows[f"{word}{' ' * len(rows)}"] = drawn[name][kind][seed : seed + n_pictures]
-    return image_grid(rows) if rows else None
-
+grids = {1: {}, 3: {}}  # of networks with so many channels: two rows each, theory above network
+for name, kept in drawn.items():
+    rows = grids[kept["network"].shape[1]]
+    for kind, word in (("ELS", "theory"), ("network", title(name).replace(", ", ",\n", 1))):
+        rows[f"{word}{' ' * len(rows)}"] = kept[kind][seed : seed + n_pictures]
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-cast-colour", "caption": "In colour: the first pictures of each network, and above them what the theory (ELS) draws from the same noise."}, "image": {"alt": "Pairs of rows of small pictures in colour, one pair for each network: patchworks of photographs and of emoji. In each pair both rows show nearly the same."}}
-gallery(3)
+image_grid(grids[3]) if grids[3] else None
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-cast-grey", "caption": "The same in grey: clothes and digits."}, "image": {"alt": "Pairs of rows of small grey pictures, one pair for each network: pieces of clothes and strokes of digits. In each pair both rows show nearly the same."}}
-gallery(1)
+image_grid(grids[1]) if grids[1] else None
 
 # %% [markdown]
 # ## Who is who
