@@ -86,8 +86,7 @@ image_grid(
 # most near the border, of which it knows nothing. The fixed one fails inside, where it knows too much.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-border-errors", "caption": "How far each theory is from the network's picture, in the four outermost rows and columns and in the rest: root mean square of the difference; pixels run from -1 to 1. Each dot is a noise image, the stroke their median."}, "image": {"alt": "Dot plot with three lines. Border-aware: all dots near .15. Circular: the dots near the border lie far to the right, those inside less so. Fixed: dots spread, those inside mostly to the right of those near the border."}}
-frame = torch.ones(height, width, dtype=torch.bool)
-frame[4:-4, 4:-4] = False
+frame = torch.nn.functional.pad(torch.zeros(height - 8, width - 8), [4] * 4, value=1).bool()
 off = {name: (drawn[name] - truth).square().mean(dim=1) for name in machines}
 dot_plot(
     {
@@ -283,8 +282,7 @@ figure
 windows = [scale.windows[-1], scale.windows[0]]
 inside = [max(height - k + 1, 0) * max(width - k + 1, 0) / frame.numel() for k in windows]
 glue_all(keys | {
-    "n_seeds": n_seeds, "moved": moved, "n_kept": len(kept["network"]),
-    "n_digits": len(digits.pixels),
+    "n_seeds": n_seeds, "moved": moved, "n_kept": len(kept["network"]), "n_digits": len(digits.pixels),
     "know_first": 100 - 100 * inside[0], "know_last": 100 - 100 * inside[1],
     "ahead": median_interval(r["border-aware"] - r["circular"]),
     "network_along": median_interval(alike["network"]["the old picture, shifted"]),
