@@ -147,7 +147,9 @@ PUBLISHED = {
     "theirs: AFHQ": (0.576, 0.703, 0.687),
 }
 means = {
-    title(n): {t: mean_interval(values(rows, t, measure="R2")) for t in COMPARED}
+    title(n): {
+        t: mean_interval(values(rows, t, measure="R2")) for t in COMPARED if t in set(rows.theory)
+    }
     for n, rows in agreed.items()
 }
 theirs = {name: dict(zip(COMPARED, row, strict=True)) for name, row in PUBLISHED.items()}
