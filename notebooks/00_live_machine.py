@@ -81,10 +81,10 @@ live
 #   much each of them counts. At the last step there are often only a few; move the slider towards the noise,
 #   and there are many.
 # - **Choose another machine.** One compares
-#   <a href="#live-0?machine=IS&seed=5">whole images (IS)</a>, and returns one of them. One may also
-#   <a href="#live-0?machine=ES&seed=5&images=20">shift them (ES)</a>. One compares
-#   <a href="#live-0?machine=LS&seed=5">small windows, each at its fixed place (LS)</a>. Only
-#   <a href="#live-0?machine=ELS&seed=5">ELS</a> lets each small piece move on its own.
+#   <a href="#live-0?machine=IS&seed=5">whole images</a> (IS), and returns one of them. One may also
+#   <a href="#live-0?machine=ES&seed=5&images=20">shift them</a> (ES). One compares
+#   <a href="#live-0?machine=LS&seed=5">small windows, each at its fixed place</a> (LS). Only one
+#   <a href="#live-0?machine=ELS&seed=5">lets each small piece move on its own</a> (ELS).
 # - **Change the window.** <a href="#live-0?window=3&seed=5">Three pixels</a> make texture. With
 #   <a href="#live-0?window=17&seed=5">seventeen</a> the machine begins to remember whole images.
 # - **Take training images away.** How few does it need to still resemble the network?

@@ -80,11 +80,10 @@ live
 
 # %% [markdown]
 # *The theory drew this from noise, out of {glue:text}`n_class` emoji of the class
-# "{glue:text}`what:s`". It is the picture of seed {glue:text}`seed`, as everywhere on this page, whatever came out.
-# Point at a pixel of any picture: below stand the training patches that it is
-# made of, the likeliest first, each framed in its image, with its share of the weight. A click or a
-# tap, or the arrow keys, choose a pixel that stays chosen; the slider goes back in time, towards the
-# noise.*
+# "{glue:text}`what:s`". It is the picture of seed {glue:text}`seed`, as everywhere on this page, whatever came
+# out. Point at a pixel of any picture: below stand the training patches that it is made of, the likeliest
+# first, each framed in its image, with its share of the weight. A click or a tap, or the arrow keys, choose
+# a pixel that stays chosen; the slider goes back in time, towards the noise.*
 #
 # In a notebook that is running, not on this page, there are controls above the figure: other images,
 # another network, class, seed or window. Each change computes the picture again.
@@ -95,27 +94,31 @@ live
 # there as they do here. Only pixels with a source are counted: one patch must have at least half of
 # the weight. The plain background, where one patch is as good as another, is left out.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-mosaic", "caption": "One picture, taken apart. From left to right: theory, pieces (one colour a piece), network, and the four training images that give it most pixels. Outlined in one colour for each of the four: the pixels that it gives, in the theory's picture and in the image."}, "image": {"alt": "A row of small pictures: a colourful patchwork by theory with small outlines in four colours, the same cut into coloured pieces on black, the network's patchwork, nearly the same, and four emoji, each with outlines in its colour."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-mosaic", "caption": "One picture, taken apart. Above: theory; the same with the pixels outlined that come from four training images; pieces (one colour a piece); network. Below: these four, which give it most pixels. What is taken from them is outlined in the same colour as above."}, "image": {"alt": "Two rows of four pictures. Above: a colourful patchwork by theory, the same with single pixels outlined in four colours, the same cut into coloured pieces on black, and the network's patchwork, nearly the same. Below: four emoji, each with some pixels outlined in its colour."}}
 sources = live.figure.sources
 uses = drawn.image[0][drawn.piece >= 0].bincount(minlength=len(sources))
 top = uses.argsort(descending=True)[:4]
-shown = torch.stack([x.expand(3, -1, -1) for x in (drawn.theory, drawn.network, *sources[top])])
+pieces = in_colours(drawn.piece[None])[0]
+shown = [drawn.theory, drawn.theory, pieces, drawn.network, *sources[top]]
+shown = torch.stack([picture.expand(3, -1, -1) for picture in shown])
 parts = torch.zeros(len(shown), *drawn.piece.shape, dtype=torch.long)  # 1 to 4: from that image
 for k, i in enumerate(top.tolist()):
     from_it = (drawn.image[0] == i) & (drawn.piece >= 0)
-    parts[0, from_it] = parts[k + 2, drawn.row[0, from_it], drawn.col[0, from_it]] = k + 1
-row = torch.cat([outlined(shown[:, [c]], parts)[:, [c]] for c in range(3)], dim=1)
-pieces = in_colours(drawn.piece[None]).repeat_interleave(6, 2).repeat_interleave(6, 3)
-row = torch.cat([row[:1], pieces, row[1:]])
+    parts[1, from_it] = parts[k + 4, drawn.row[0, from_it], drawn.col[0, from_it]] = k + 1
+shown = torch.cat([outlined(shown[:, [c]], parts)[:, [c]] for c in range(3)], dim=1)
 numbers = [f"image {int(live.figure.numbers[i])}\n{int(uses[i])} pixels" for i in top]
 glue_all({"n_pieces": int(drawn.piece.max()) + 1, "n_sources": int((uses > 0).sum())})
-image_grid({"": row}, ["theory", "pieces", "network", *numbers])
+image_grid(
+    {"": shown[:4], " ": shown[4:]},
+    ["theory", "from these four", "pieces", "network"],
+    {" ": numbers},
+)
 
 # %% [markdown]
 # This picture from seed {glue:text}`seed` has {glue:text}`n_pieces` pieces from {glue:text}`n_sources` emoji;
 # {glue:text}`settled:.0f`% of its pixels, plain ones aside, have a source.
 #
-# How far is a pixel decided at the last step? The likeliest patch has {glue:text}`weight_middle:s` of the weight in the
+# How decided is a pixel at the last step? The likeliest patch has {glue:text}`weight_middle:s` of the weight in the
 # median. In a quarter of the pixels it has at least {glue:text}`weight_high:s`, so these are nearly decided. In another
 # quarter it has {glue:text}`weight_low:s`, so these are not decided at all.
 #
