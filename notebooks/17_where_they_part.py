@@ -116,9 +116,9 @@ lines(curves, *axes, log=False, bottom=0.4, xticks=(0.5, 1, 2, 5, 10, 20, 50))
 # *With plain errors much is lost at once.* Wherever the network takes over after the first step, it ends close to the
 # theory. Only if it begins itself does it end elsewhere, although that step is a twentieth of the way.
 #
-# *With relative errors nothing is lost at the first step.* These lines have no cliff: with few steps r is
-# {glue:text}`last_alone:.2f` if the network draws alone, and {glue:text}`last_after:.2f` after the theory's first step.
-# Theory and network part gradually, while the noise falls from some ten times the signal to about as much.
+# *With relative errors little is lost at the first step.* With many steps r is {glue:text}`last_alone:.2f` if the network
+# draws alone and {glue:text}`last_after:.2f` after the theory's first step; with few, that step costs a little. Theory and
+# network part gradually, while the noise falls from some ten times the signal to about as much.
 #
 # ## Who takes the first step?
 #
@@ -243,8 +243,8 @@ glue_all({
     "last_gain": median_interval(r[last, many, 0] - r[last, few, 0]),
     "first_ELS": median_interval(alike[first]),
     "fast_ELS": median_interval(alike[fast]),
-    "last_alone": median_interval(r[last, few, 0]),
-    "last_after": median_interval(r[last, few, 1]),
+    "last_alone": median_interval(r[last, many, 0]),
+    "last_after": median_interval(r[last, many, 1]),
     "same": median_interval(twins),
     "ahead": median_interval(twins - alike[last]),
     "samples": paper / ours,
