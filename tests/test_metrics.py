@@ -26,22 +26,6 @@ def test_r_forgives_contrast_and_r2_does_not():
     assert torch.allclose(metrics.coefficient_of_determination(A, A), torch.ones(4).double())
 
 
-def test_own_rank_is_the_share_of_the_others():
-    """Against loops, on predictions of which some are mixed up."""
-    predictions = B[[0, 2, 1, 3]]
-    r = [[float(metrics.pearson_r(a[None], p[None])) for p in predictions] for a in A]
-    expected = [sum(r[i][j] < r[i][i] for j in range(4) if j != i) / 3 for i in range(4)]
-    assert metrics.own_rank(A, predictions).tolist() == pytest.approx(expected)
-    assert metrics.own_rank(A, B).tolist() == [1, 1, 1, 1]
-    assert expected != [1, 1, 1, 1]
-
-
-def test_own_rank_is_a_half_by_chance():
-    """Images that have nothing to do with each other."""
-    images = torch.randn(2, 100, 1, 4, 4, generator=torch.Generator().manual_seed(2))
-    assert abs(float(metrics.own_rank(*images).mean()) - 0.5) < 0.1
-
-
 def test_r2_is_one_minus_the_residual_share():
     """Against the definition."""
     residual = ((B - A) ** 2).sum((1, 2, 3))
@@ -120,12 +104,6 @@ def test_near_copies():
     assert metrics.near_copies(torch.cat([A[:1] + 1e-3, between]), A).tolist() == [True, False]
     with pytest.raises(ValueError, match="images must hold at least two different ones, got 1"):
         metrics.near_copies(A, A[:1])
-
-
-def test_own_rank_needs_others():
-    """One image has none."""
-    with pytest.raises(ValueError, match="images must be at least two, to have others, got 1"):
-        metrics.own_rank(A[:1], B[:1])
 
 
 def test_shapes_are_not_broadcast(as_installed):

@@ -48,22 +48,6 @@ def coefficient_of_determination(
     return 1 - residual / _centred(truth).square().sum(dim=1)
 
 
-@checked
-def own_rank(
-    images: Float[Tensor, "b c h w"], predictions: Float[Tensor, "b c h w"]
-) -> Float[Tensor, " b"]:
-    """Share of the other images' predictions that fit each image less than its own, by Pearson's r.
-
-    Float64 in [0, 1]; one half by chance, 1 if an image is told apart from all others. Give images
-    of one class, or knowing the class is enough. Raises ValueError for fewer than two images.
-    """
-    _check_pair(images, predictions)
-    if len(images) < 2:
-        raise ValueError(f"images must be at least two, to have others, got {len(images)}.")
-    r = torch.stack([pearson_r(images, predictions.roll(i, 0)) for i in range(len(images))])
-    return (r[1:] < r[0]).double().mean(dim=0)
-
-
 def _check_pair(a: Tensor, b: Tensor) -> None:
     if a.shape != b.shape:
         raise ValueError(f"images must have one shape, got {tuple(a.shape)} and {tuple(b.shape)}.")
