@@ -83,8 +83,10 @@ def join(
     others = kept.loc[~kept.theory.isin(set(rows.theory)), :]
     order = np.argsort(seeds)
     with np.load(_existing(network, ".npz", "pictures")) as arrays:
-        shown = {name: torch.from_numpy(x) for name, x in arrays.items()}
-    shown |= {name: x[torch.from_numpy(order)] for name, x in pictures.items()}
+        before = {name: torch.from_numpy(x) for name, x in arrays.items()}
+    new = {name: x[torch.from_numpy(order)] for name, x in pictures.items()}
+    # The network's stay as they were: other theories were compared with those.
+    shown = before | new | {"network": before["network"]}
     return pd.concat([others, rows]), sorted(seeds), shown
 
 
