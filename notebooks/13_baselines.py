@@ -19,8 +19,8 @@
 # *Wiener filter*: it treats the training images as draws from one Gaussian cloud, and its answer is linear in the noisy
 # image. Does it predict what a network draws as well as the theory of this book does?
 #
-# **No, but blindness does more than patches do.** A filter that knows every place says little of what a ResNet draws. Give
-# it the network's two limits, and it comes much nearer. Patches are still ahead: they choose where a filter averages.
+# **One that knows every place does not. One under the network's own two limits comes near, and on photographs it is even
+# ahead.** On clothes, digits and emoji patches say more: they choose where a filter averages.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 network: str = "fashion-resnet"  # a network in data/networks with an agreement table
@@ -63,7 +63,7 @@ dot_plot(
 )
 
 # %% tags=["remove-cell"]
-leads, left, sure = {}, {}, {}  # of ELS over the local filter, where it was compared
+leads, left, nearer = {}, {}, {}  # of ELS over the local filter, where it was compared
 for name, rows in agreed.items():
     key = name.replace("-", "_")
     for other in (LOCAL_WIENER, "Wiener", "PCA"):
@@ -76,21 +76,24 @@ for name, rows in agreed.items():
         if name == network:
             glue_all({f"{other}_{word}": one for word, one in found.items()})
         if other == LOCAL_WIENER:
-            leads[name], sure[name] = found["gap"].estimate, found["share"].estimate
+            leads[name], nearer[name] = found["gap"].estimate, 100 * found["share"].estimate
             missed = [1 - values(rows, theory) for theory in ("ELS", LOCAL_WIENER)]
             left[name] = float((missed[0] / missed[1]).quantile(0.5))
     if name == "fashion-unet-attention":
         r2 = [values(rows, theory, measure="R2") for theory in ("ELS", "Wiener")]
         glue_all({"attention_R2": median_interval(r2[0] - r2[1])})
 medians = {t: median(agreed[network], t).estimate for t in SHOWN}
-least, most = (choose(leads, key=leads.get) for choose in (min, max))
+ahead = [name for name, lead in leads.items() if lead > 0]
+behind = [name for name in leads if name not in ahead]
 glue_all({
     **{f"r_{t}": r for t, r in medians.items()},
-    "network": title(network), "n_compared": len(leads), "n_ahead": sum(v > 0 for v in leads.values()),
-    "least_lead": leads[least], "least_lead_of": title(least),
-    "most_lead": leads[most], "most_lead_of": title(most),
-    "least_sure": 100 * min(sure.values()), "least_sure_of": title(min(sure, key=sure.get)),
-    "left_least": 100 * min(left.values()), "left_most": 100 * max(left.values()),
+    "network": title(network), "n_compared": len(leads), "n_ahead": len(ahead),
+    "least_lead": min(leads.values()),
+    "left_least": 100 * min(left[name] for name in ahead),
+    "left_most": 100 * max(left[name] for name in ahead),
+    "behind": "; ".join(map(title, behind)) or "none",
+    "behind_nearer": 100 - max((nearer[name] for name in behind), default=float("nan")),
+    "behind_lead": -min((leads[name] for name in behind), default=float("nan")),
 })  # fmt: skip
 
 # %% [markdown]
@@ -105,12 +108,15 @@ glue_all({
 # r = {glue:text}`r_LocalWiener:.2f`. So most of what the ordinary filter lacks is not patches. It is
 # being local and equivariant, which is what this theory is about.
 #
-# *Patches are ahead all the same.* ELS is nearer to the network than the local filter on {glue:text}`n_ahead:d` of
-# {glue:text}`n_compared:d` networks. What the filter leaves unexplained, 1 - r, shrinks under patches to between
-# {glue:text}`left_least:.0f` and {glue:text}`left_most:.0f` per cent. The lead is largest for
-# "{glue:text}`most_lead_of:s`" and smallest for "{glue:text}`least_lead_of:s`".
+# *On clothes, digits and emoji, patches are ahead.* ELS is nearer to the network than the local filter on
+# {glue:text}`n_ahead:d` of {glue:text}`n_compared:d` networks. What the filter leaves unexplained there, 1 - r, shrinks
+# under patches to between {glue:text}`left_least:.0f` and {glue:text}`left_most:.0f` per cent.
+#
+# *On photographs they are not.* For "{glue:text}`behind:s`" the local filter is the better account. It is nearer than ELS on
+# {glue:text}`behind_nearer:.0f` of a hundred noise images, though only by {glue:text}`behind_lead:.3f` in the median. Pieces
+# of photographs differ in so many ways that a mean and a covariance say as much of them as a list of a thousand examples.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-linear-pictures", "caption": "From the same noise: the network, ELS, the local Wiener filter and the Wiener filter, with their r. The first noise images, each of another class. The filters blur: they cannot choose between two pieces, so they draw the mean of both."}, "image": {"alt": "Four rows of small pictures of clothes. Network and ELS: the same sharp, odd pieces. Local Wiener filter: the same shapes, softer and greyer. Wiener filter: other, smooth garments in the middle of the picture."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-linear-pictures", "caption": "From the same noise: the network, ELS, the local Wiener filter and the Wiener filter, with their r. The first noise images, each of another class. The local filter finds the same shapes, but not their edges: it cannot choose between two pieces, and draws the mean of both."}, "image": {"alt": "Four rows of small pictures of clothes. Network and ELS: the same sharp, odd pieces. Local Wiener filter: the same shapes, speckled and without clear edges. Wiener filter: other, smooth garments in the middle of the picture."}}
 seeds, shape = list(range(n_seeds)), images.pixels.shape[1:]
 kept = {
     name: x[:n_seeds] for name, x in read_pictures(network).items() if name in ("network", "ELS")
@@ -140,7 +146,7 @@ image_grid(
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-linear-r2", "caption": "Means of R² over the samples, since theirs were published as means without intervals; ours with 95% bootstrap intervals. Below the line, hollow: theirs, UNets without attention or classes, 128 samples in 10 steps."}, "image": {"alt": "Dot plot of R squared for ELS, PCA and Wiener. On our lines ELS is to the right of the others or next to them. On the three lines of others ELS is to the left of both."}}
 # Published for CIFAR10, CelebA-HQ and AFHQ, 64 pixels wide the latter two.
-COMPARED = ("ELS", "PCA", "Wiener")
+COMPARED = ("ELS", "PCA", "Wiener", LOCAL_WIENER)
 PUBLISHED = {
     "theirs: CIFAR10": (0.411, 0.670, 0.553),
     "theirs: CelebA-HQ": (0.720, 0.802, 0.781),
@@ -148,11 +154,13 @@ PUBLISHED = {
 }
 means = {
     title(n): {
-        t: mean_interval(values(rows, t, measure="R2")) for t in COMPARED if t in set(rows.theory)
+        SHOWN[t]: mean_interval(values(rows, t, measure="R2"))
+        for t in COMPARED
+        if t in set(rows.theory)
     }
     for n, rows in agreed.items()
 }
-theirs = {name: dict(zip(COMPARED, row, strict=True)) for name, row in PUBLISHED.items()}
+theirs = {name: dict(zip(COMPARED, row, strict=False)) for name, row in PUBLISHED.items()}
 dot_plot(
     means | dict.fromkeys(theirs, {}),
     "mean of R²",
@@ -162,8 +170,8 @@ dot_plot(
 )
 
 # %% [markdown]
-# In our rows without attention ELS comes first or shares the first place, in colour as in grey; in theirs it comes last.
-# Much differs. Our ELS has windows measured on the very network that it predicts; how theirs were chosen we do not know.
+# Among the three that they compared, ELS comes first in our rows without attention or shares the first place, in colour as
+# in grey; in theirs it comes last. With the local filter beside it, ELS is second on photographs. Much differs. Our ELS has windows measured on the very network that it predicts; how theirs were chosen we do not know.
 # Ours knows the class where the network does. Their networks take 10 steps, ours 150. And theirs are UNets, while our
 # networks of photographs that are compared so far are ResNets: the kind of network may explain more than the photographs.
 #
@@ -258,17 +266,19 @@ markdown_table(table, ".4f")
 # ## What it means
 #
 # To be a good denoiser and to be a good account of a network are two things. Where noise is strong a linear filter is the
-# better denoiser. As an account of a network, the filter owes most of what it explains to the two limits that the theory
-# names: take them away, and little is left for a ResNet. What patches add to them is smaller, and it is there on every
-# network that sees little.
+# better denoiser. As an account of a ResNet, a filter owes most of what it explains to the two limits that the theory
+# names: without them little is left. What patches add to these limits depends on the images. It is most for the strokes of
+# digits, less for clothes and emoji, and nothing for photographs.
 #
 # ## What could be wrong
 #
 # - **The local filter was given the windows of ELS.** They were fitted to the network with patches; windows of its own
 #   might suit it better.
+# - **Photographs are one network** so far, which learned a fifth of the set: more examples may help the patches.
 # - **Denoising is not drawing.** Small errors early in a drawing decide what is drawn.
 # - **The windows of ELS and LS were fitted to the network.** Those of the Wiener filter and of PCA locality were not; the
 #   latter has one number to fit, its threshold: a pixel is out of sight if its relative weight in the filter is below that
-#   share of the largest. Its authors take .02 to .05. We take the best of those that we tried, .005 on grey images.
+#   share of the largest. Its authors take .02 to .05. We take .005, the better of two values that we tried on grey images.
+#   On photographs it fails with that one, and no better value is known to us yet: its dots there are not a fair trial.
 # - **One class at a time.** Where a network is told the class, all denoisers know it. Without it a single Gaussian would
 #   have to cover ten kinds of things, and the Wiener filter would do worse.
