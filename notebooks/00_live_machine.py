@@ -81,14 +81,14 @@ live
 #   much each of them counts. At the last step there are often only a few; move the slider towards the noise,
 #   and there are many.
 # - **Choose another machine.** One compares
-#   <a href="#live-0?machine=IS&seed=5">whole images</a> (IS), and returns one of them. One may also
-#   <a href="#live-0?machine=ES&seed=5&images=20">shift them</a> (ES). One compares
-#   <a href="#live-0?machine=LS&seed=5">small windows, each at its fixed place</a> (LS). Only one
-#   <a href="#live-0?machine=ELS&seed=5">lets each small piece move on its own</a> (ELS).
-# - **Change the window.** <a href="#live-0?window=3&seed=5">Three pixels</a> make texture. With
-#   <a href="#live-0?window=17&seed=5">seventeen</a> the machine begins to remember whole images.
+#   <a href="#live?machine=IS&seed=5">whole images</a> (IS), and returns one of them. One may also
+#   <a href="#live?machine=ES&seed=5&images=20">shift them</a> (ES). One compares
+#   <a href="#live?machine=LS&seed=5">small windows, each at its fixed place</a> (LS). Only one
+#   <a href="#live?machine=ELS&seed=5">lets each small piece move on its own</a> (ELS).
+# - **Change the window.** <a href="#live?window=3&seed=5">Three pixels</a> make texture. With
+#   <a href="#live?window=17&seed=5">seventeen</a> the machine begins to remember whole images.
 # - **Take training images away.** How few does it need to still resemble the network?
-#   <a href="#live-0?images=10&seed=5">Ten</a>?
+#   <a href="#live?images=10&seed=5">Ten</a>?
 # - **Draw from new noise.** No network has been asked about it. The formula has an answer
 #   all the same.
 #

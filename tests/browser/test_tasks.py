@@ -107,6 +107,7 @@ def painting(reader):
     """Paint something and have it drawn as clothes"""
     reader.figure.get_by_text("or paint something").click()
     reader.actions += 1
+    reader.see("board").scroll_into_view_if_needed()
     box = reader.see("board").bounding_box()
     reader.page.mouse.move(box["x"] + 50, box["y"] + 60)
     reader.page.mouse.down()

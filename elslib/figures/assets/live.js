@@ -217,7 +217,9 @@ const pick = picker([part("theory")], part("theory"), () => shape().slice(2), ()
 
 /** What a link says, if it is one to this figure; of what it does not name, the figure's beginning. */
 function restore() {
-  const wanted = linked(), set = wanted?.set ?? Object.keys(data.sets)[0];
+  // Text beside the figure does not know its number: "#live?..." is the one figure of the page.
+  const [kind, query] = location.hash.split("?"), words = kind === "#live" && query ? new URLSearchParams(query) : null;
+  const wanted = linked() ?? (words && Object.fromEntries(words)), set = wanted?.set ?? Object.keys(data.sets)[0];
   if (!wanted || !(set in data.sets)) return false;
   Object.assign(state, begun, opening(set));
   for (const [key, value] of Object.entries(wanted)) {
