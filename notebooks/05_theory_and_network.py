@@ -115,7 +115,7 @@ by_seed = {
     kind: of_theory(found[n], kind).set_index("seed").r for n in compared[:1] for kind in enough
 }
 odd = (by_seed["IS"] - by_seed["ELS"]).loc[lambda ahead: ahead > 0] if compared else ()
-glue_all({"n_odd": len(odd), "lowest": by_seed["ELS"].min() if compared else float("nan")})
+glue_all({"n_odd": len(odd), "lowest": float(by_seed["ELS"].min()) if compared else float("nan")})
 
 # %% [markdown]
 # The odd ones would be below the line, where memorising predicts the network better than ELS. For the first network they
