@@ -219,8 +219,6 @@ def test_the_patches_stand_where_the_reader_points(browser, site):
     figure.evaluate("root => root.scrollIntoView({ behavior: 'instant' })")
     page.mouse.move(*place(page, 20, 14))
     answer(page, 20, 14)
-    pictures = [figure.locator(f"[data-role={name}]").bounding_box() for name in PANELS]
-    assert len({box["y"] for box in pictures}) == 1
     first = figure.locator(".mosaic-patches figure").first.bounding_box()
     assert first["y"] + first["height"] <= 800
     page.context.close()
