@@ -68,21 +68,21 @@ class Borders(Page):
         noises = torch.stack([torch.roll(self.noise, shift, (1, 2)) for shift in shifts]) / 3
         rows = {"noise": noises.clamp(-1, 1), **self.drawn}
         h, w = self.picture.shape[1:]
+        pictures = torch.cat([self.picture[None].expand(len(shifts), -1, -1, -1), *rows.values()])
         data = {
             "h": h,
             "w": w,
             "moves": list(self.moves),
             "rows": list(rows),
             "along": {name: _along(x, shifts) for name, x in self.drawn.items()},
+            "sheet": png(sheet(pictures, len(shifts))),
         }
-        pictures = torch.cat([self.picture[None].expand(len(shifts), -1, -1, -1), *rows.values()])
         ends = torch.cat([x[[0, -1]] for x in rows.values()])
         parts = {
             "NAME": own_name("borders"),
             "TITLE": html.escape(self.title),
             "STILL": png(sheet(ends, 2)),
             "NAMES": html.escape(", ".join(rows)),
-            "SHEET": png(sheet(pictures, len(shifts))),
             "LARGEST": str((min(h, w) - 1) // 2),
             "START": str(self.window // 2),
             "MOVES": str(len(shifts) - 1),

@@ -1,5 +1,6 @@
 // Which places a pixel may be compared with, by the rule about the border; and moved noise.
 const { h, w, moves, rows, along } = data;
+let sheet = null; // all pictures, once they are decoded
 const BLUE = "rgba(86, 180, 233, 0.45)", DARK = "rgba(0, 0, 0, 0.6)";
 
 /** The coordinates [from, to) whose windows, of reach r, are cut by the border as that of `at` is. */
@@ -15,12 +16,13 @@ function seen([i, j], r) {
 const listed = words => (words.length > 1 ? `${words.slice(0, -1).join(", ")} and ${words.at(-1)}` : words[0]);
 
 function draw() {
+  if (!sheet) return;
   const at = pick.at ?? [h >> 1, w >> 1], r = +part("window").value, rule = part("rule").value;
   const [top, bottom] = alike(at[0], h, r, rule), [left, right] = alike(at[1], w, r, rule);
-  show(part("query"), part("sheet"), h, w);
+  show(part("query"), sheet, h, w);
   frame(part("query"), ...at, r, "#D55E00", rule === "circular");
   frame(part("query"), ...at, 0, "#0072B2");
-  show(part("places"), part("sheet"), h, w);
+  show(part("places"), sheet, h, w);
   const pen = part("places").getContext("2d");
   pen.fillStyle = DARK;
   for (const [y, x, height, width] of [[0, 0, top, w], [bottom, 0, h - bottom, w], [top, 0, bottom - top, left], [top, right, bottom - top, w - right]])
@@ -41,7 +43,7 @@ function move([row, column]) {
   part("moved").textContent = moves[k] ? `by ${moves[k]} pixels, up and to the left` : "not moved";
   part("row").replaceChildren(...rows.map((name, number) => {
     const canvas = document.createElement("canvas"), r = along[name]?.[k];
-    show(canvas, part("sheet"), h, w, h * (number + 1), w * k);
+    show(canvas, sheet, h, w, h * (number + 1), w * k);
     const follows = r === undefined || !k ? "" : `: r = ${r.toFixed(2)} with its old picture, moved along`;
     return captioned(canvas, `${name}${follows}`, `${name}${k ? `, from noise moved by ${moves[k]} pixels` : ""}`);
   }));
@@ -63,4 +65,4 @@ function restore() {
   draw();
 }
 window.addEventListener("hashchange", restore);
-decode(part("sheet").src).then(restore);
+decode(data.sheet).then(picture => { sheet = picture; restore(); });
