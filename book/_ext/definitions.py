@@ -24,9 +24,22 @@ def explain(app, doctree, docname):
             linked.add(place)
     if docname != "index" and not docname.startswith("notebooks/"):
         return
+    pattern, places = _spellings(meanings)
     for text in list(doctree.findall(nodes.Text)):
-        if _is_prose(text):
-            _link_terms(text, meanings, home, linked)
+        if not _is_prose(text):
+            continue
+        parts, end = [], 0
+        for match in pattern.finditer(str(text)):
+            place = places[match[1].lower()]
+            if place in linked:
+                continue
+            linked.add(place)
+            link = nodes.reference("", match[0], internal=True, refuri=f"{home}#{place}")
+            _, link["reftitle"] = meanings[place]
+            parts += [nodes.Text(str(text)[end : match.start()]), link]
+            end = match.end()
+        if parts:
+            text.parent.replace(text, [*parts, nodes.Text(str(text)[end:])])
 
 
 def _meanings(glossary) -> dict[str, tuple[str, str]]:
@@ -52,25 +65,14 @@ def _is_prose(text) -> bool:
     return inside_paragraph
 
 
-def _link_terms(text, meanings, home, linked):
-    """Replace `text` by itself with links in it."""
+def _spellings(meanings) -> tuple[re.Pattern, dict[str, str]]:
+    """A pattern that finds every term in prose, and the place of each, in small letters."""
     words = {name: place for place, (name, _) in meanings.items() if name.lower() not in ORDINARY}
     # "ELS machine" explains "ELS", too; "is" is not "IS".
     words |= {name.removesuffix(" machine"): place for name, place in words.items()}
     choices = "|".join(_spelt(name) for name in sorted(words, key=len, reverse=True))
     places = {name.lower(): place for name, place in words.items()}
-    parts, end = [], 0
-    for match in re.finditer(rf"\b({choices})(?:e?s)?\b", str(text)):
-        place = places[match[1].lower()]
-        if place in linked:
-            continue
-        linked.add(place)
-        link = nodes.reference("", match[0], internal=True, refuri=f"{home}#{place}")
-        link["reftitle"] = meanings[place][1]
-        parts += [nodes.Text(str(text)[end : match.start()]), link]
-        end = match.end()
-    if parts:
-        text.parent.replace(text, [*parts, nodes.Text(str(text)[end:])])
+    return re.compile(rf"\b({choices})(?:e?s)?\b"), places
 
 
 def _spelt(name):

@@ -56,7 +56,8 @@ class LocalWienerFilter(Baseline):
     def _denoise(self, x: Tensor, t: float, images: ImageSet) -> Tensor:
         alpha, sigma = self._levels(t)
         mean, second = self._moments(images)
-        noisy, estimate = x.flatten(1).double(), torch.empty_like(x.flatten(1).double())
+        noisy = x.flatten(1).double()
+        estimate = torch.empty_like(noisy)
         for seen, centre in _shared_windows(x.shape[1:], self._side(t, x), self.edges):
             seen = seen.to(x.device)
             m_v, S = _pooled(mean, second, seen)

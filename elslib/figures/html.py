@@ -105,11 +105,14 @@ def text(content: bytes) -> str:
 
 
 def fill(figure: str, parts: Mapping[str, str]) -> str:
-    """The page `figure`.html with its style, the parts in place of `@PART@`, and its program."""
+    """The page `figure`.html with its style, the parts in place of `@PART@`, and what every figure
+    ends with: its data and its program."""
     style, program = (asset(f"common.{kind}") + asset(f"{figure}.{kind}") for kind in ("css", "js"))
     known = {"STYLE": style, "PROGRAM": program, **parts}
     # In one pass: a title that holds @DATA@ is a title.
-    return re.sub("@([A-Z]+)@", lambda place: known[place[1]], asset(f"{figure}.html"))
+    return re.sub(
+        "@([A-Z]+)@", lambda place: known[place[1]], asset(f"{figure}.html") + asset("common.html")
+    )
 
 
 def asset(name: str) -> str:
