@@ -1,8 +1,9 @@
 """What one process of tests/test_matrix.py does: four commands, and what came of each.
 
-    python matrix_cells.py OUT
+    python -c "import matrix_cells; matrix_cells.main()" OUT
 
-Runs in a checkout of its own, whatever is set around it, and prints json: of each command the
+So its processes need not import all this once more. Runs in a checkout of its own, whatever is set
+around it, and prints json: of each command the
 numbers that it wrote, or the line that it said and its exit code.
 """
 
@@ -88,7 +89,7 @@ def sweep(out: Path) -> dict:
     return glued_values(run)
 
 
-if __name__ == "__main__":
+def main() -> None:
     folder = Path(sys.argv[1])
     cells = (sample, chapter, calibrate, sweep)
     sys.stdout.write(json.dumps({cell.__name__: cell(folder) for cell in cells}))

@@ -629,7 +629,7 @@ def test_errors_of_the_system_are_no_corruption(root, monkeypatch, number):
     def refused(*_, **__):
         raise OSError(number, os.strerror(number), "photo.jpg")
 
-    monkeypatch.setattr(full_sets.TF, "pil_to_tensor", refused)
+    monkeypatch.setattr("torchvision.transforms.functional.pil_to_tensor", refused)
     with pytest.raises(
         SYSTEM[number], match=f"photo.jpg could .*: {os.strerror(number)}"
     ) as caught:

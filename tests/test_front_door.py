@@ -54,6 +54,15 @@ def test_all_but_figures_work_without_jupyter_click_and_matplotlib():
     assert run_without(program, *BLOCKED) == "1 1 4 4\n"
 
 
+def test_what_is_slow_to_load_is_loaded_where_it_works():
+    """Torchvision reads full sets, not embedded ones; what starts notebooks needs no torch; and
+    that grammar of web addresses, which costs what torch costs, nobody needs."""
+    program = "from elslib.data.named import load; print(len(load('noto_emoji')))\n"
+    assert int(run_without(program, "torchvision")) > 0
+    program = "import elslib.book.sweep, sys; print(sys.modules['rfc3987_syntax'])\n"
+    assert run_without(program, "torch", "torchvision") == "None\n"
+
+
 def test_names_are_listed_and_loaded():
     """For tab completion; each is what its module calls so; another name is an error."""
     names = dir(elslib)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from myst_nb import glue
 
 from elslib.analysis.intervals import Interval
+from elslib.book.values import as_python
 
 
 def glue_all(values: Mapping[str, object]) -> None:
@@ -15,7 +16,7 @@ def glue_all(values: Mapping[str, object]) -> None:
             glue(f"{key}_low", value.low, display=False)
             glue(f"{key}_high", value.high, display=False)
         else:
-            glue(key, value, display=False)
+            glue(key, as_python(value), display=False)  # pages format Python's numbers only
 
 
 def duration(seconds: float) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 import yaml
 
 from elslib.book.parameters import Parameter, parameter
+from elslib.book.values import Value
 
-Value = int | float | str | bool | list | tuple | dict | None
 CLOSING = {"[": "]", "(": ")", "{": "}"}
 
 

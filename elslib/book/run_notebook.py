@@ -26,8 +26,6 @@ def end_with(parent: int) -> None:
 if __name__ == "__main__":
     parent, source, target, parameters, folder = sys.argv[1:]
     threading.Thread(target=end_with, args=(int(parent),), daemon=True).start()
-    # jsonschema would build a grammar of web addresses, two seconds in every run, for no notebook.
-    sys.modules.setdefault("rfc3987_syntax", None)  # pyright: ignore
     import jupytext
     import nbformat
     import papermill

@@ -19,17 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-import numpy as np
 from dask.system import CPU_COUNT
 from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 
 from elslib.book.chapters import ROOT, Notebook
 from elslib.book.execute import RECORD, execute
 from elslib.book.glued import glued_values
-from elslib.book.grid import Value
 from elslib.book.parameters import check_parameters
 from elslib.book.reading import changed
 from elslib.book.staleness import KEY, READ, content_key
+from elslib.book.values import Value, as_python
 from elslib.experiments.provenance import RunRecord
 from elslib.io import write_json, write_whole
 
@@ -75,7 +74,7 @@ def plan(
 
     Raises ValueError for a wrong parameter, an empty axis, or a value that stands there twice.
     """
-    axes = {name: [_python(value) for value in values] for name, values in axes.items()}
+    axes = {name: [as_python(value) for value in values] for name, values in axes.items()}
     for name, values in axes.items():
         for value in values:
             check_parameters(notebook, {name: value})
@@ -87,11 +86,6 @@ def plan(
         key = content_key(notebook, parameters, root)
         runs.append(Run(notebook, parameters, key, out / key[:16]))
     return runs
-
-
-def _python(value: Value) -> Value:
-    """A number of NumPy's, as in a grid from numpy.linspace, as Python's."""
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def perform(run: Run, root: Path = ROOT) -> None:

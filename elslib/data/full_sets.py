@@ -1,4 +1,7 @@
-"""The full image sets, through torchvision or from our own files, checked by content."""
+"""The full image sets, through torchvision or from our own files, checked by content.
+
+Torchvision is imported where it reads: it takes a second, and embedded sets do without.
+"""
 
 import gzip
 import hashlib
@@ -15,9 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torchvision.datasets as tv
 from torch import Tensor
-from torchvision.transforms import functional as TF
 from tqdm.auto import tqdm
 
 from elslib.data.folders import cache_folder
@@ -113,25 +114,31 @@ Loaded = tuple[Tensor, Tensor | None, tuple[str, ...]]
 
 
 def _mnist(root: Path, split: str, download: bool) -> Loaded:
-    data = tv.MNIST(str(root), train=split == "train", download=download)
+    from torchvision.datasets import MNIST
+
+    data = MNIST(str(root), train=split == "train", download=download)
     return data.data[:, None], data.targets, DIGITS
 
 
 def _fashion(root: Path, split: str, download: bool) -> Loaded:
     if not FULL_SETS["fashion_mnist"].is_in(root) and DEBIAN_FASHION.is_dir():
         return _fashion_debian(split)
-    data = tv.FashionMNIST(str(root), train=split == "train", download=download)
+    from torchvision.datasets import FashionMNIST
+
+    data = FashionMNIST(str(root), train=split == "train", download=download)
     return data.data[:, None], data.targets, FASHION_CLASSES
 
 
 def _fashion_debian(split: str) -> Loaded:
     """Debian keeps the files gzipped; torchvision reads them unpacked."""
+    from torchvision.datasets import FashionMNIST
+
     with tempfile.TemporaryDirectory() as root:
         raw = Path(root) / "FashionMNIST" / "raw"
         raw.mkdir(parents=True)
         for path in DEBIAN_FASHION.glob("*-ubyte.gz"):
             (raw / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
-        data = tv.FashionMNIST(root, train=split == "train")
+        data = FashionMNIST(root, train=split == "train")
     return data.data[:, None], data.targets, FASHION_CLASSES
 
 
@@ -142,7 +149,9 @@ def _cifar10(root: Path, split: str, download: bool) -> Loaded:
         with packed.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             pixels, labels = (torch.from_numpy(arrays[key]) for key in ("images", "labels"))
     else:
-        data = tv.CIFAR10(str(root), train=split == "train", download=download)
+        from torchvision.datasets import CIFAR10
+
+        data = CIFAR10(str(root), train=split == "train", download=download)
         pixels = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous()
         labels = torch.tensor(data.targets, dtype=torch.int64, device="cpu")
     check_cifar10(pixels.numpy(), labels.numpy(), split)
@@ -178,7 +187,10 @@ def celeba(
         return torch.from_numpy(np.load(kept, allow_pickle=False)), None, ()
     if download and not FULL_SETS["celeba"].is_in(root) and not find_spec("gdown"):
         raise RuntimeError("gdown must be installed for that: pip install 'elslib[celeba]'")
-    data = tv.CelebA(str(root), split=split, target_type=[], download=download)
+    from torchvision.datasets import CelebA
+    from torchvision.transforms import functional as TF
+
+    data = CelebA(str(root), split=split, target_type=[], download=download)
     pixels = torch.empty(len(data), 3, SIDE, SIDE, dtype=torch.uint8, device="cpu")
     for i in tqdm(range(len(data)), desc="celeba", disable=None):
         with data[i][0] as picture:

@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-import torch
-
 PACKAGES = ("elslib", "torch", "torchvision", "numpy")  # whose versions a record names
 
 
@@ -80,6 +78,8 @@ def _versions() -> dict[str, str]:
 
 def hardware() -> str:
     """Processor, cores, torch's threads, and GPUs, in one line."""
+    import torch  # here: what starts notebooks does without it, and sooner
+
     cpu = platform.processor() or platform.machine()
     with suppress(OSError):  # a record without the model's name is better than none
         info = Path("/proc/cpuinfo").read_text(encoding="utf-8")

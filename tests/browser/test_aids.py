@@ -34,7 +34,7 @@ def test_a_word_says_what_it_means(page):
     page.keyboard.press("Escape")
     assert not bubble.is_visible()
     word.click()
-    assert page.locator("dt#term-Denoiser").is_visible()
+    page.locator("dt#term-Denoiser").wait_for()  # on the page that the link opens
 
 
 def test_search_finds_chapters_first(page, base):
