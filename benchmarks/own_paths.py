@@ -4,11 +4,11 @@
 
 A DDPM of 1,000 integer steps, an EDM-style denoiser with its preconditioning, and a network of flow
 matching, each trained here on 300 digits; windows calibrated on each; then 50 noises through
-network and theories with the network's own sampler. Writes data/results/own_paths.json.
+network and theories with the network's own sampler. Writes data/results/own_paths.json; each network
+is kept as it ends.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 import elslib
 from elslib.analysis import agreement
+from elslib.data.folders import data_folder
 from elslib.experiments.provenance import RunRecord, Stopwatch
+from elslib.experiments.resume_log import ResumeLog
 from elslib.io import write_json
 from elslib.networks.architectures import NetworkConfig, build
 from elslib.samplers import Sampler
@@ -142,13 +144,19 @@ def tried(name: str, kind: Kind, images: elslib.ImageSet) -> dict:
 
 
 def main() -> None:
-    """All three, one after another."""
-    clock, images = Stopwatch(), elslib.load("mnist_5k").first(IMAGES)
+    """All three, one after another, each kept as it ends: killed, it goes on with the next."""
+    images, path = (
+        elslib.load("mnist_5k").first(IMAGES),
+        data_folder() / "results" / "own_paths.json",
+    )
     config = {"steps": STEPS, "batch": BATCH, "lr": LR, "width": WIDTH, "images": images.name,
               "runs": RUNS, "seeds": SEEDS}  # fmt: skip
-    found = {name: tried(name, kind, images) for name, kind in kinds().items()}
-    record = RunRecord("benchmarks/own_paths.py", config, images.sha256, clock.seconds)
-    path = Path(__file__).parents[1] / "data" / "results" / "own_paths.json"
+    kept = ResumeLog(path.parent / ".state" / path.name, config)
+    for name, kind in list(kinds().items())[len(kept.items) :]:
+        kept.add({"name": name, **tried(name, kind, images)})
+    seconds = sum(item["seconds"]["compared"] for item in kept.items)
+    record = RunRecord("benchmarks/own_paths.py", config, images.sha256, seconds)
+    found = {item["name"]: item for item in kept.items}
     write_json(path, {"record": record.json(), "networks": found})
 
 
