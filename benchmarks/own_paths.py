@@ -4,8 +4,8 @@
 
 A DDPM of 1,000 integer steps, an EDM-style denoiser with its preconditioning, and a network of flow
 matching, each trained here on 300 digits; windows calibrated on each; then 50 noises through
-network and theories with the network's own sampler. Writes data/results/own_paths.json; each network
-is kept as it ends.
+network and theories with the network's own sampler. Each is kept as it ends; writes
+data/results/own_paths.json.
 """
 
 from collections.abc import Callable
