@@ -241,7 +241,7 @@ for name in names:
 markdown_table(table)
 
 # %% [markdown]
-# *The folded table: sides in pixels of the windows that hold 95% and half of the field, and of the ELS window, in pure
+# *All numbers: sides in pixels of the windows that hold 95% and half of the field, and of the ELS window, in pure
 # noise and at the last step; by how many pixels the first of them narrows, measured in each picture alone (mean with
 # its 95% bootstrap interval; we call it clear if the interval lies above 2 pixels); in how many of the steps between
 # the window narrows or stays; its mean absolute difference from the windows that the authors published; correlation of

@@ -18,12 +18,16 @@ FLAGS = [
     "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-# An interactive figure gives way to the still picture that it brings for readers without scripts.
-STILL = """() => document.querySelectorAll('main noscript').forEach(still => {
-  const figure = still.parentElement;
-  figure.insertAdjacentHTML('afterbegin', still.textContent);
-  [...figure.children].forEach(part => part.matches('style, img') || part.remove());
-})"""
+# An interactive figure gives way to the still picture that it brings for readers without scripts;
+# folds are opened: tables of numbers, of which the text says what they hold.
+STILL = """() => {
+  document.querySelectorAll('main noscript').forEach(still => {
+    const figure = still.parentElement;
+    figure.insertAdjacentHTML('afterbegin', still.textContent);
+    [...figure.children].forEach(part => part.matches('style, img') || part.remove());
+  });
+  document.querySelectorAll('main details.hide').forEach(fold => { fold.open = true; });
+}"""
 READY = """async () => {
   if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
   await document.fonts.ready;

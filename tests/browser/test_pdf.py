@@ -40,7 +40,7 @@ def test_every_page_is_there(book, text):
 
 
 def test_formulas_are_set_and_the_site_is_not_printed(text):
-    """No TeX left over, no buttons, no search field, no folded code, no other fold's title."""
+    """No TeX left over, no buttons, no search field, no folded code."""
     for word in ("\\frac", "\\sigma", "Show code cell", "Ctrl", "Search this book", "Previous"):
         assert word not in text, word
     assert len(re.findall(r"Fig\. [\d.]+ ", text)) > 20
@@ -59,6 +59,12 @@ def test_interactive_figures_are_still(text):
     for control in ("the noise again", "link to this noise image", "or paint something"):
         assert control not in text, control
     assert "Point at a noise image" in text
+
+
+def test_folded_tables_are_printed_and_their_code_is_not(text):
+    """The text speaks of them; each under the title of its fold."""
+    assert "Every network in numbers\n" in text and "Computed anew\n" in text
+    assert "markdown_table(" not in text and "glue_all(" not in text
 
 
 def test_what_cannot_be_printed_is_named(tmp_path):
