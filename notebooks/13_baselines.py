@@ -180,8 +180,9 @@ dot_plot(
 
 # %% [markdown]
 # Among the three that they compared, ELS comes first in our rows without attention or shares the first place, in colour as
-# in grey; in theirs it comes last. The local filter is level with it on photographs. Much differs. Our ELS has windows measured on the very network that it predicts; how theirs were chosen we do not know.
-# Ours knows the class where the network does. Their networks take 10 steps, ours 150. And theirs are UNets, while our
+# in grey; in theirs it comes last. The local filter is level with it on photographs. Much differs. Our ELS has windows
+# measured on the very network that it predicts; how theirs were chosen we do not know. Ours knows the class where the
+# network does. Their networks take 10 steps, ours 150. And theirs are UNets, while our
 # networks of photographs that are compared so far are ResNets: the kind of network may explain more than the photographs.
 #
 # ## Removing noise from new images
@@ -199,6 +200,7 @@ eps = torch.randn(clean.shape, generator=generator)
 # Not t = 1: a network predicts noise, and there its estimate of the image divides by nearly 0.
 steps = torch.linspace(0, len(scales["els"].times) - 2, n_levels).round().int().tolist()
 times = [scales["els"].times[step] for step in steps]
+denoisers = {SHOWN.get(name, name): denoise for name, denoise in denoisers.items()}
 estimates = {name: [] for name in denoisers}
 error = {name: torch.empty(n_levels, n_images) for name in denoisers}
 for level, t in enumerate(times):

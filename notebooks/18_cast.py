@@ -59,7 +59,7 @@ image_grid(grids[1]) if grids[1] else None
 # usual at its noise level; where it says *plain*, they all count the same. The last column is the median agreement of the
 # network's picture with that of ELS, over a hundred noise images.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
 table = [["network", "channels", "updates", "errors", "held-out error", "r"]]
 for name, card in cards.items():
     recipe, loss = card.get("training", {}), card.get("loss", {})  # unknown of imported networks

@@ -151,6 +151,14 @@ def test_notebooks_are_short_and_define_no_algorithm(path):
     assert "kernelspec" in text and 'tags=["parameters", "hide-input"]' in text
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.py")), ids=lambda p: p.name)
+def test_tables_are_tables(path):
+    """A cell that prints one says that its Markdown has some; else a page shows bars and dashes."""
+    cells = re.split(r"^# %%", path.read_text(), flags=re.MULTILINE)
+    tables = [cell for cell in cells if re.search(r"^markdown_table\(", cell, re.MULTILINE)]
+    assert all('"markdown_format": "myst"' in cell.splitlines()[0] for cell in tables)
+
+
 def test_readme_links_and_pictures_exist():
     """Every relative link of the prose files points at a file that git knows or will."""
     for name in ("README.md", "CONTRIBUTING.md", "data/README.md"):

@@ -1,4 +1,7 @@
-"""The whole book as one PDF: all pages in one, printed by Chromium. Needs the extra `dev`."""
+"""The book as one PDF: all pages in one but the library's reference, printed by Chromium.
+
+Needs the extra `dev`.
+"""
 
 import shutil
 from collections.abc import Iterator
@@ -19,14 +22,16 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 # An interactive figure gives way to the still picture that it brings for readers without scripts;
-# folds are opened: tables of numbers, of which the text says what they hold.
+# folds are opened: the text says what they hold.
 STILL = """() => {
   document.querySelectorAll('main noscript').forEach(still => {
     const figure = still.parentElement;
     figure.insertAdjacentHTML('afterbegin', still.textContent);
     [...figure.children].forEach(part => part.matches('style, img') || part.remove());
   });
-  document.querySelectorAll('main details.hide').forEach(fold => { fold.open = true; });
+  document.querySelectorAll('main details:is(.hide, .sd-dropdown)').forEach(fold => {
+    fold.open = true;
+  });
 }"""
 READY = """async () => {
   if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
