@@ -1,17 +1,21 @@
 """Figures draw what they are given."""
 
+import importlib.util
 import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from docutils import nodes
 from matplotlib import rc_context, rcParams
-from matplotlib.text import Annotation
+from matplotlib.colors import to_rgb
+from matplotlib.text import Annotation, Text
 from PIL import Image
 
 from elslib.analysis.intervals import Interval
@@ -222,7 +226,84 @@ def drawings():
         plots.lines({"ELS": line}, "x", "y", log=False, bottom=-1, level=0.0),
         plots.heat_map(torch.rand(2, 3) + 1, [1, 2, 3], ["a", "b"], ("x", "y", "z"), {"l": line}),
         plots.panels({"a": ramp[0, 0], "b": ramp[0, 1, :2, :2]}, (1, 1, 2)),
+        dot_plot({"a": {"ELS": Interval(0.8, 0.7, 0.9)}}, "r", {"a": {"ELS": 0.6}}),
+        arrow_plot({"a": {"u": (9.0, 3.0)}}, "x"),
     ]
+
+
+def contrast(one, other):
+    """Of two colours, as WCAG 2 defines it."""
+    rgb = np.array([one, other], float)
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    low, high = sorted(linear @ [0.2126, 0.7152, 0.0722])
+    return (high + 0.05) / (low + 0.05)
+
+
+DARK = np.array(to_rgb("#121212"))  # the theme's dark page; tests/browser compares
+HALF_TURN = np.array(  # hue-rotate(180deg), as CSS defines it
+    [[-0.574, 1.43, 0.144], [0.426, 0.43, 0.144], [0.426, 1.43, -0.856]]
+)
+
+
+def in_the_dark(colour):
+    """What book.css makes of a plot's colour on the dark page."""
+    turned = (HALF_TURN @ (1 - np.array(colour))).clip(0, 1)
+    return 1 - (1 - turned) * (1 - DARK)
+
+
+@pytest.mark.parametrize("colour", [*plots.COLOURS.values(), "0.5", plots.INK])
+def test_lines_stand_out_on_light_and_dark_pages(colour):
+    """Three to one, WCAG's least for what is drawn; the grey of axes around pictures as it is."""
+    assert contrast(to_rgb(colour), (1, 1, 1)) >= 3
+    dark = to_rgb(colour) if colour == plots.INK else in_the_dark(to_rgb(colour))
+    assert contrast(dark, DARK) >= 3
+
+
+def test_words_stand_out_on_light_and_dark_pages():
+    """Four and a half to one, WCAG's least for text. Around pictures every word has a tag."""
+    for plot in drawings():
+        for text in (text for text in plot.findobj(Text) if text.get_text()):
+            colour, tag = to_rgb(text.get_color()), text.get_bbox_patch()
+            assert contrast(colour, (1, 1, 1)) >= 4.5
+            if plot.shows == "plot":
+                assert tag is None and contrast(in_the_dark(colour), DARK) >= 4.5
+            else:
+                assert tag is not None and contrast(colour, tag.get_facecolor()[:3]) >= 4.5
+
+
+def test_tags_cover_no_picture():
+    """Those of names, titles and notes end beside the pictures."""
+    images = torch.zeros(3, 1, 4, 4)
+    grid = plots.image_grid({"a": images, "b\nb": images}, ["1", "2", "3\n3"], {"a": ["r"] * 3})
+    grid.draw_without_rendering()
+    tags = [text.get_bbox_patch() for text in grid.findobj(Text) if text.get_text()]
+    places = [tag.get_window_extent() for tag in tags if tag]
+    assert len(places) == len(tags) == 8
+    for axis in grid.axes:
+        assert not any(place.overlaps(axis.bbox) for place in places)
+
+
+def test_a_file_says_what_it_shows(tmp_path):
+    """So that a page knows which figures to turn around in the dark: plots, and no pictures of
+    data, which have no ground of their own; nor what somebody else drew."""
+    spec = importlib.util.spec_from_file_location("dark", ROOT / "book" / "_ext" / "dark.py")
+    assert spec and spec.loader
+    dark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(dark)
+    document, shown = nodes.section(), []
+    for number, figure in enumerate(drawings()):
+        (tmp_path / f"{number}.png").write_bytes(figure._repr_png_())
+        with Image.open(tmp_path / f"{number}.png") as picture:
+            corner = picture.convert("RGBA").getpixel((0, 0))
+        assert corner == ((255, 255, 255, 255) if figure.shows == "plot" else (255, 255, 255, 0))
+        shown.append([figure.shows])
+    Image.new("RGB", (2, 2)).save(tmp_path / "other.png")
+    names = [*(f"{number}.png" for number in range(len(shown))), "other.png", "missing.png"]
+    images = [nodes.image(uri=name) for name in names]
+    document += images
+    dark.say_what_they_show(SimpleNamespace(srcdir=tmp_path), document, "page")
+    assert [image["classes"] for image in images] == [*shown, [], []]
+    assert ["plot"] in shown and ["pictures"] in shown
 
 
 def test_a_users_settings_do_not_count():

@@ -12,20 +12,22 @@ from matplotlib import figure as mpl
 from matplotlib import patheffects, style
 from matplotlib.colors import LogNorm, hsv_to_rgb, to_rgb
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 from elslib.analysis.intervals import Interval
 from elslib.figures.html import check_channels
 
-# Okabe and Ito's palette: told apart with any kind of colour vision.
+# Okabe and Ito's palette: told apart with any kind of colour vision. Their orange is darker here:
+# every colour stands out three to one from a white page, and, turned around, from a dark one.
 COLOURS = {
     "ELS": "#0072B2",
     "LS": "#009E73",
     "IS": "#D55E00",
     "network": "#000000",
     "Wiener": "#CC79A7",
-    "PCA": "#E69F00",
+    "PCA": "#C18500",
 }
 # Images side by side: a PNG of more than 65,536 pixels in a direction cannot be written.
 MOST_COLUMNS = 400
@@ -38,31 +40,61 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "legend.frameon": False,
 }
+# Around pictures of data: no ground; axes in a grey that stands out on any page; words on white.
+INK = "#767676"
+AROUND_PICTURES: dict[Any, Any] = {
+    **STYLE,
+    **dict.fromkeys(("figure.facecolor", "axes.facecolor"), "none"),
+    **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), INK),
+    **dict.fromkeys(("xtick.labelcolor", "ytick.labelcolor"), "black"),
+}
+TAG = {"facecolor": "white", "edgecolor": "none", "boxstyle": "round,pad=0.15"}
+SHOWS = "elslib-shows"  # the entry of a PNG that says which of the two it is
 
 
-def styled():
+def styled(look: Mapping[Any, Any] = STYLE):
     """Within it matplotlib is as it comes, in our style: a user's settings, which might turn
     pictures upside down, do not count."""
-    return style.context(["default", STYLE])
+    return style.context(["default", dict(look)])
 
 
 class Figure(mpl.Figure):
     """A figure in our style, also when it is drawn or saved later; a notebook shows it as a PNG,
-    whatever backend matplotlib has there."""
+    whatever backend matplotlib has there.
+
+    The PNG says in its entry `SHOWS` what it is: a dark page turns the colours of a "plot" around,
+    and leaves "pictures" of data as they are.
+    """
+
+    shows, look = "plot", STYLE
 
     def draw(self, renderer):
-        with styled():
+        with styled(self.look):
             super().draw(renderer)
 
     def savefig(self, fname, **options):
         """As matplotlib's, in our style."""
-        with styled():
+        with styled(self.look):
             super().savefig(fname, **options)
 
     def _repr_png_(self) -> bytes:
-        picture = io.BytesIO()
-        self.savefig(picture, format="png", bbox_inches="tight")
+        picture, about = io.BytesIO(), {SHOWS: self.shows}
+        self.savefig(picture, format="png", bbox_inches="tight", metadata=about)
         return picture.getvalue()
+
+
+class Pictures(Figure):
+    """A figure of pictures whose colours are data, to be shown on any page as they are."""
+
+    shows, look = "pictures", AROUND_PICTURES
+
+
+def tagged(figure: Figure) -> Figure:
+    """The figure, with every word on a white tag: on a white page there is nothing to see of it,
+    on a dark one it makes the word readable."""
+    for text in figure.findobj(Text):
+        text.set_bbox(TAG)  # pyright: ignore
+    return figure
 
 
 def words(text: str) -> str:
@@ -71,10 +103,14 @@ def words(text: str) -> str:
 
 
 def subplots(
-    rows: int, columns: int, size: tuple[float, float], **options: Any
+    rows: int,
+    columns: int,
+    size: tuple[float, float],
+    kind: type[Figure] = Figure,
+    **options: Any,
 ) -> tuple[Figure, Any]:
     """A figure of inches `size`, and its axes."""
-    figure = Figure(figsize=size, layout="constrained")
+    figure = kind(figsize=size, layout="constrained")
     return figure, figure.subplots(rows, columns, **options)
 
 
@@ -97,10 +133,10 @@ def image_grid(
     n, notes = lengths.pop(), notes or {}
     check_columns("rows", n)
     extra = 0.16 * sum(name in notes for name in rows)
-    with styled():
+    with styled(AROUND_PICTURES):
         longest = max(len(line) for name in rows for line in name.split("\n"))
         size = (0.68 * n + max(0.8, 0.08 * longest), 0.68 * len(rows) + 0.3 + extra)
-        figure, axes = subplots(len(rows), n, size, squeeze=False)
+        figure, axes = subplots(len(rows), n, size, Pictures, squeeze=False)
         for line, (name, images) in zip(axes, rows.items(), strict=True):
             for column, (axis, image) in enumerate(zip(line, images, strict=True)):
                 _show(axis, image)
@@ -110,7 +146,7 @@ def image_grid(
         for axis, title in zip(axes[0], titles, strict=bool(titles)):
             axis.set_title(words(title), fontsize=7)
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01)  # pyright: ignore
-    return figure
+        return tagged(figure)
 
 
 def check_columns(name: str, n: int) -> None:
@@ -175,7 +211,7 @@ def agreement_scatter(
         for axis in axes.flat[len(pairs) - columns : len(pairs)]:
             axis.tick_params(labelbottom=True)  # the lowest of its column
         for axis, (title, (baseline, machine)) in zip(axes.flat, pairs.items(), strict=False):
-            axis.plot([low, 1], [low, 1], color="0.6", lw=1, zorder=0)
+            axis.plot([low, 1], [low, 1], color="0.5", lw=1, zorder=0)
             axis.annotate("equal", (0.06, 0.1), xycoords="axes fraction", color="0.4", rotation=40)
             size = 36 if len(baseline) < 20 else 14
             axis.scatter(baseline, machine, s=size, color=COLOURS["ELS"], edgecolor="white", lw=0.5)
@@ -267,8 +303,8 @@ def heat_map(
     edges = [2 * x[0] - inner[0], *inner, 2 * x[-1] - inner[-1]]
     looks = zip(("white", COLOURS["IS"], COLOURS["PCA"]), ("-o", "--s", ":^"), strict=True)
     outline = [patheffects.withStroke(linewidth=3, foreground="black")]
-    with styled():
-        figure, axis = subplots(1, 1, (5.9, 3.4))
+    with styled(AROUND_PICTURES):
+        figure, axis = subplots(1, 1, (5.9, 3.4), Pictures)
         borders = [i - 0.5 for i in range(len(rows) + 1)]
         mesh = axis.pcolormesh(
             edges, borders, numbers.numpy(), cmap="cividis", norm=LogNorm(vmin=1)
@@ -280,7 +316,8 @@ def heat_map(
         axis.set(xlim=(edges[0], edges[-1]), xlabel=labels[0], ylabel=labels[1])
         figure.colorbar(mesh, label=labels[2])
         axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
-    return figure
+        figure.draw_without_rendering()  # else an axis has not all of its numbers yet
+        return tagged(figure)
 
 
 def panels(images: Mapping[str, Float[Tensor, "_ _"]], box: tuple[int, int, int]) -> Figure:
@@ -291,8 +328,8 @@ def panels(images: Mapping[str, Float[Tensor, "_ _"]], box: tuple[int, int, int]
     """
     row, column, side = box
     height = next(iter(images.values())).shape[0]
-    with styled():
-        figure, axes = subplots(1, len(images), (7.2, 2.1), squeeze=False)
+    with styled(AROUND_PICTURES):
+        figure, axes = subplots(1, len(images), (7.2, 2.1), Pictures, squeeze=False)
         for axis, (title, image) in zip(axes[0], images.items(), strict=True):
             axis.imshow(image.numpy(), cmap="gray", interpolation="nearest")
             if image.shape[0] == height:
@@ -303,4 +340,4 @@ def panels(images: Mapping[str, Float[Tensor, "_ _"]], box: tuple[int, int, int]
             axis.set_title(words(title))
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
-    return figure
+        return tagged(figure)

@@ -1,9 +1,12 @@
 """Every page in a browser: quiet, complete, accessible, readable at any width and in the dark."""
 
+import io
 import re
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 
 from browser.conftest import HTML, SHOTS, names
 
@@ -68,6 +71,26 @@ def test_a_page_can_be_read(browser, site, name, device, scheme):
     ]
     assert not found
     page.close()
+
+
+def test_in_the_dark_plots_are_dark_and_pictures_as_they_are(browser, site):
+    """A plot's ground is the page's, its words are light; nothing is done to pictures of data."""
+    shown = {}
+    for scheme in ("light", "dark"):
+        page = browser.new_page(color_scheme=scheme)
+        page.goto(f"{site}/notebooks/06_agreement.html", wait_until="load")
+        for kind in ("plot", "pictures"):
+            figure = page.locator(f"article img.{kind}").first
+            picture = Image.open(io.BytesIO(figure.screenshot()))
+            shown[kind, scheme] = np.asarray(picture.convert("RGB")).astype(int)
+        assert figure.evaluate("one => getComputedStyle(one).filter + one.style.opacity") == "none"
+        page.close()
+    plot, light, dark = shown["plot", "dark"], shown["pictures", "light"], shown["pictures", "dark"]
+    assert (np.median(shown["plot", "light"], (0, 1)) == 255).all()
+    assert (np.median(plot, (0, 1)) == 0x12).all()  # the page's, as test_figures has it
+    assert plot.max() > 240 and plot.mean() < 60
+    same, ground = light == dark, (light == 255) & (dark == 0x12)
+    assert same.mean() > 0.5 and (same | ground).mean() > 0.95  # the rest: edges of tags
 
 
 def test_figures_stand_without_scripts(browser, pages):
