@@ -184,8 +184,12 @@ image_grid(forward, [f"t = {t:.2f}" for t in forward_times], {list(forward)[-1]:
 #
 # $$x_s = \alpha_s\, \hat x_0 + \sigma_s\, \hat\epsilon .$$
 #
-# No fresh noise is added, so the first noise image decides everything. (The rule is known as DDIM.) When do you
-# expect the machine to have made up its mind?
+# No fresh noise is added, so the first noise image decides everything. (The rule is known as DDIM.)
+#
+# :::{dropdown} Guess first: how much noise is left in the picture when the machine makes up its mind?
+# Most of it. In the lower row of each pair below, the guess soon becomes one sharp training image, while the row above it is
+# still mostly noise. In the median that happens at t = {glue:text}`collapse:.2f`.
+# :::
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-reverse", "caption": "Backward, from noise at the left to the finished picture at the right. Upper row of each pair: the noisy image. Lower row: the machine's guess at the clean image. At first the guess is a blur, the average of a whole class. A few steps later it is one sharp training image, while the row above it is still mostly noise."}, "image": {"alt": "Grid of small pictures in three pairs of rows. In the upper row of a pair noise turns into a garment; in the lower row a blurred garment soon becomes a sharp one."}}
 marks = sorted({round(i * (n_steps - 1) / 7) for i in range(8)})

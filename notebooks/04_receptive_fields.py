@@ -113,6 +113,11 @@ image_grid(rows, [f"t = {t:g}" for t in shown], notes)
 # middle pixel.)
 #
 # ## Do windows narrow as sight does?
+#
+# :::{dropdown} Guess first: where the theory's window shrinks, does the network always look less far, too?
+# No. In the figure below the window shrinks for every network. Sight narrows clearly in {glue:text}`n_clear:d` of
+# {glue:text}`n_networks:d`; in some of the others it does not narrow at all.
+# :::
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-narrowing", "caption": "How far all networks of this book look (field: the side of the window that holds 95%), and how wide the window is with which the theory (ELS) fits them best. Each arrow leads from pure noise, the mark, to the last step, the head. A mark without an arrow stays where it is."}, "image": {"alt": "Two arrows for each network, all pointing left. All window arrows end at 3. Field arrows are long for UNets of digits and emoji, a single step for the ResNet of emoji and one of digits; with attention and with circular padding there is none."}}
 arrow_plot(

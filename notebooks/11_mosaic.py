@@ -93,6 +93,11 @@ live
 # A *piece* is a set of neighbouring pixels that come from one training image and stand beside each other
 # there as they do here. Only pixels with a source are counted: one patch must have at least half of
 # the weight. The plain background, where one patch is as good as another, is left out.
+#
+# :::{dropdown} Guess first: from how many different emoji are the pieces of this one picture?
+# From {glue:text}`n_sources` of the {glue:text}`n_class` emoji of its class. The figure below outlines what comes from
+# four of them.
+# :::
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-mosaic", "caption": "One picture, taken apart. Above: theory; the same with the pixels outlined that come from four training images; pieces (one colour a piece); network. Below: these four, which give it most pixels. What is taken from them is outlined in the same colour as above."}, "image": {"alt": "Two rows of four pictures. Above: a colourful patchwork by theory, the same with single pixels outlined in four colours, the same cut into coloured pieces on black, and the network's patchwork, nearly the same. Below: four emoji, each with some pixels outlined in its colour."}}
 sources = live.figure.sources

@@ -153,7 +153,11 @@ factor_table = table
 #
 # The network saw {glue:text}`all_images:s` images, about {glue:text}`n_all` of each class. Let it be as
 # it is, and give ELS only the first few of the class. Each image has hundreds of patches, and ELS may
-# use a patch at other places than its own. How many images will it take?
+# use a patch at other places than its own.
+#
+# :::{dropdown} Guess first: how well does the theory predict the network from a single image of each class?
+# Quite well: with a median r of {glue:text}`r_one:.2f`, at the left end of the line below.
+# :::
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-few-images", "caption": "Agreement with the same network when the theory has fewer images of each class: median r over the noise images with its 95% bootstrap interval as a band. The windows are the calibrated ones."}, "image": {"alt": "Line plot of agreement against number of training images on a logarithmic axis, with a band. It rises steeply over the first ten images and is level from thirty on."}}
 lines(

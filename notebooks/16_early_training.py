@@ -79,6 +79,11 @@ image_grid(
 # as pictures. The network comes nearest to the theory with narrow windows in between, after {glue:text}`narrow_when:s`
 # updates. Its weights of that age, and of the others, have not been kept either, so their pictures cannot be drawn again.
 # What had been measured on all of them was kept: how near is each age to either theory?
+#
+# :::{dropdown} Guess first: how much of its training has passed when the network is more like the theory with wide windows?
+# It is from {glue:text}`overtaken:s` of {glue:text}`last:s` updates on. There, in the figure below, the line of ELS lies
+# above the one of ELS with narrow windows.
+# :::
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ages", "caption": "How well theories predict the network after so many updates, and how like it is to two trained networks without attention: median r over the noise images, with 95% bootstrap interval. ELS and LS have the wide windows, calibrated on the trained network; IS has none; the narrow windows are those of the ResNet."}, "image": {"alt": "Line plot of r against the number of updates on a logarithmic axis. ELS with narrow windows and ResNet rise, have their top at some hundred updates, and fall; the last points are a little higher again, within the bands; ELS, LS, IS and the plain UNet rise to the end and overtake them."}}
 names = {"ELS": "ELS", "LS": "LS", "IS": "IS"}
