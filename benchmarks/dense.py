@@ -21,15 +21,15 @@ def dense_posterior(
     h, w = x.shape[2:]
     r = window // 2 if border == "circular" else 0
     x = F.pad(x, [r] * 4, mode="circular")
-    out = torch.empty(1, x.shape[1], h, w)
+    out = x.new_empty(1, x.shape[1], h, w)
     for rows, cols in position_classes(h, w, window, border):
         top, left = rows.start - rows.before + r, cols.start - cols.before + r
         bottom, right = rows.stop + rows.after + r, cols.stop + cols.after + r
         kernel = (rows.extent, cols.extent)
         region = x[:, :, top:bottom, left:right]
-        peak = torch.full((1, rows.size, cols.size), -torch.inf)
-        total = torch.zeros(rows.size, cols.size)
-        value = torch.zeros(x.shape[1], rows.size * cols.size)
+        peak = x.new_full((1, rows.size, cols.size), -torch.inf)
+        total = x.new_zeros(rows.size, cols.size)
+        value = x.new_zeros(x.shape[1], rows.size * cols.size)
         for batch in images.split(BATCH):
             padded = F.pad(batch, [r] * 4, mode="circular")
             patches = F.unfold(padded[:, :, top:bottom, left:right], kernel)

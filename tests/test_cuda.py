@@ -4,9 +4,13 @@ With a CUDA device the kernel runs there; without one Triton's interpreter goes 
 processor, tile by tile, which shows that its logic is right but not that it is fast.
 """
 
+import json
 import math
 import subprocess
 import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -20,7 +24,8 @@ from elslib import posterior
 from elslib.posterior import PatchDictionary, triton_backend
 from elslib.posterior.query import Query
 from elslib.posterior.reference import reference_posterior
-from elslib.posterior.triton_backend import cuda_posterior
+from elslib.posterior.self_check import PROBLEMS, fault, sound
+from elslib.posterior.triton_backend import cuda_posterior, kernel_posterior
 from elslib.schedules import cosine
 from elslib.windows import as_window
 
@@ -153,6 +158,131 @@ def test_which_engine_serves_what(as_installed):
     assert engine("cuda", torch.float32, None) is posterior.reference_posterior
     assert engine("cuda", torch.float64, 3) is posterior.reference_posterior
     assert engine("cpu", torch.float32, 3) is posterior.fused_posterior
+
+
+@pytest.fixture
+def asked_again(monkeypatch):
+    """Call `cuda_posterior` with an engine in the kernel's place: warnings, answers, problems seen.
+
+    Twice, with the same images: what is found out at the first call is known at the second.
+    """
+    x, images, alpha, sigma = problem(2, 4, 1, 5, 4, 0.5)
+
+    def calls(engine):
+        seen = []
+
+        def counted(x, dictionary, query):
+            seen.append(query)
+            return engine(x, dictionary, query)
+
+        monkeypatch.setattr(triton_backend, "kernel_posterior", counted)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            answers = [ask(cuda_posterior, x, images, alpha, sigma, 3, "aware") for _ in range(2)]
+        right = ask(reference_posterior, x, images, alpha, sigma, 3, "aware")
+        return [str(one.message) for one in caught], answers, right, seen
+
+    return calls
+
+
+def test_the_kernel_is_sound_here():
+    """It passes its own check on this device, which leaves torch's random numbers alone."""
+    device = torch.device(DEVICE)
+    before = torch.get_rng_state()
+    assert fault(kernel_posterior, device) is None and sound(kernel_posterior, device)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_kernel_is_checked_once_a_device(asked_again):
+    """All problems at the first call, none at the second, and then the kernel's own answers."""
+    caught, answers, right, seen = asked_again(kernel_posterior)
+    assert caught == [] and len(seen) == len(PROBLEMS) + 2
+    for one in answers:
+        assert_close(one, replace(right, mean=right.mean.double()))
+    assert {p.border for p in PROBLEMS} == {"aware", "circular", "fixed"}
+    assert {p.c for p in PROBLEMS} == {1, 3}
+
+
+def test_a_kernel_that_fails_is_not_used(asked_again):
+    """One warning that says why, and the reference engine's answers."""
+
+    def broken(x, dictionary, query):
+        raise RuntimeError("no compiler\nfound")
+
+    caught, answers, right, seen = asked_again(broken)
+    (message,) = caught
+    assert "it raised RuntimeError: no compiler found (aware border, 1 channels" in message
+    assert "reference engine answers instead" in message and len(seen) == 1
+    assert all(torch.equal(one.mean, right.mean) for one in answers)
+
+
+@pytest.mark.parametrize(
+    "field, wrongs",
+    {
+        "mean": [2e-4, math.nan], "log_sum": [2e-3, math.nan], "entropy": [2e-3, math.nan],
+        "count": [1],
+    }.items(),
+)  # fmt: skip
+def test_a_kernel_that_differs_is_not_used(asked_again, field, wrongs):
+    """Whichever field it is, by twice its limit or not a number, and in colour alone."""
+    for wrong in wrongs:
+
+        def off(x, dictionary, query, wrong=wrong):
+            found = kernel_posterior(x, dictionary, query)
+            assert found is not None
+            value = getattr(found, field).clone()
+            value[0, ..., 0, 0] += wrong
+            return replace(found, **{field: value}) if x.shape[1] == 3 else found
+
+        caught, answers, right, _ = asked_again(off)
+        (message,) = caught
+        assert f"its {field} is off by" in message and "3 channels" in message
+        assert all(torch.equal(one.mean, right.mean) for one in answers)
+
+
+def test_a_kernel_without_an_answer_is_not_used(asked_again):
+    """None is for energies that float32 cannot tell apart."""
+    assert "it did not answer" in asked_again(lambda *_: None)[0][0]
+
+
+def test_a_full_device_is_no_fault_of_the_kernel(monkeypatch):
+    """In the check it is raised, and nothing is decided; in the caller's own problem, too."""
+    x, images, alpha, sigma = problem(1, 3, 1, 4, 4, 0.5)
+    is_full = True
+
+    def engine(*asked):
+        if is_full:
+            raise torch.OutOfMemoryError("full")
+        return kernel_posterior(*asked)
+
+    monkeypatch.setattr(triton_backend, "kernel_posterior", engine)
+    with pytest.raises(torch.OutOfMemoryError):
+        ask(cuda_posterior, x, images, alpha, sigma, 3, "aware")
+    is_full = False
+    ask(cuda_posterior, x, images, alpha, sigma, 3, "aware")
+    is_full = True
+    with pytest.raises(torch.OutOfMemoryError):
+        ask(cuda_posterior, x, images, alpha, sigma, 3, "aware")
+
+
+def test_the_benchmark_of_a_device_runs_whole(tmp_path):
+    """All parts in the interpreter, from a plain checkout; without a device it says what to do."""
+    root = Path(__file__).parents[1]
+    script, file = root / "benchmarks" / "device.py", tmp_path / "device.json"
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+
+    def run(*options):
+        command = [sys.executable, str(script), *options]
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    done = run("--device", "cpu", "--tiny", "--output", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(file.read_text())
+    assert list(found) == ["about", "check", "laws", "errors", "speed", "samples"]
+    assert not any("failed" in part or part.get("unfinished") for part in found.values())
+    assert all(found[part]["holds"] for part in ("check", "laws", "errors", "samples"))
+    assert {row["colour"] for row in found["speed"]["rows"]} == {"grey", "colour"}
+    assert "add --tiny" in run("--device", "cpu").stderr
 
 
 @pytest.mark.gpu

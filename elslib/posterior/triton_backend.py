@@ -27,6 +27,7 @@ from elslib.posterior.float64_fallback import LARGEST_ENERGY, in_bits
 from elslib.posterior.query import Query
 from elslib.posterior.reference import reference_posterior
 from elslib.posterior.result import PatchPosterior, merge
+from elslib.posterior.self_check import sound
 from elslib.windows import AxisClass, Border, Window, admissible_count, position_classes
 
 # Query pixels of a program, and training patches that it takes at a time. A pixel that only meets
@@ -46,15 +47,24 @@ MOST = tl.constexpr(3e38)
 def cuda_posterior(x: Tensor, dictionary: PatchDictionary, query: Query) -> PatchPosterior:
     """`patch_posterior` after its arguments were checked, for float32 on CUDA and a window.
 
-    Where float32 cannot tell energies apart, because even the closest patch is very far away, and
-    where origins are asked for or a window is not hard, the reference engine answers instead.
+    Where float32 cannot tell energies apart, because even the closest patch is very far away, where
+    origins are asked for or a window is not hard, and on a device where the kernel failed its check
+    (`self_check`), the reference engine answers instead.
     Raises ValueError for images with NaN or infinity.
     """
     dictionary.check_finite()
+    assert query.window is not None
+    found = None
+    if query.window.is_hard and not query.top and sound(kernel_posterior, x.device):
+        found = kernel_posterior(x, dictionary, query)
+    return found or reference_posterior(x, dictionary, query)
+
+
+def kernel_posterior(x: Tensor, dictionary: PatchDictionary, query: Query) -> PatchPosterior | None:
+    """The kernel's answer, unchecked, for a hard window and no origins; None where float32 cannot
+    tell energies apart."""
     window, border, n = query.window, query.border, len(dictionary)
     assert window is not None
-    if query.top or not window.is_hard:
-        return reference_posterior(x, dictionary, query)
     b, c, h, w = x.shape
     s = in_bits(query.sigma)
     a, queries = -query.alpha * s, (x * s).contiguous()
@@ -75,7 +85,7 @@ def cuda_posterior(x: Tensor, dictionary: PatchDictionary, query: Query) -> Patc
                 num_warps=4 if c == 1 else 8,  # as many sums as registers hold
             )  # fmt: skip
         if not bool((least.amin(0) <= LARGEST_ENERGY).all()):
-            return reference_posterior(x, dictionary, query)
+            return None
         numbers = [min(step, len(some) - first) for first in range(0, len(some), step)]
         of_parts = zip(least, weight, ahead, value, numbers, strict=True)
         here = reduce(merge, (_posterior(*sums, number * count) for *sums, number in of_parts))
