@@ -1,9 +1,10 @@
-"""A network early in its training: how near the theory its pictures are, and how well it denoises.
+r"""A network early in its training: how near the theory its pictures are, and how well it denoises.
 
-    python benchmarks/early_training.py measure --network fashion-unet-attention
+    python benchmarks/early_training.py measure --network fashion-unet-attention \
+        --beside fashion-resnet --beside fashion-unet
     python benchmarks/early_training.py film --network fashion-unet-attention
 
-`elslib train` keeps weights of a UNet of clothes after ever more steps. Each of them draws from
+`elslib train` keeps weights of UNets after ever more steps. Each of them draws from
 the noise of `elslib agree`, and is compared with what the theories drew from it, with the windows
 of the trained network, and with what other networks and ELS with their windows drew (`--beside`).
 All pictures are clamped to [-1, 1]. The r of one that is constant counts as 0.
@@ -88,18 +89,13 @@ def main() -> None:
 
 @main.command()
 @click.option("--network", default="fashion-unet-attention", show_default=True)
-@click.option(
-    "--beside",
-    multiple=True,
-    default=("fashion-resnet", "fashion-unet"),
-    show_default=True,
-    help="Compared with it, too; repeatable.",
-)
+@click.option("--beside", multiple=True, help="A network, compared with it, too; repeatable.")
 def measure(network: str, beside: tuple[str, ...]) -> None:
     """Draw with every snapshot; the table is printed, the json written."""
     clock, images, final = Stopwatch(), training_images(network), load_network(network)
     kept, held_out = read_pictures(network), held_out_images(network)
-    others = {"ELS": kept["ELS"], "LS": kept["LS"], "IS": kept["IS"]}
+    # What IS draws of faces is not kept: it is photographs.
+    others = {name: kept[name] for name in ("ELS", "LS", "IS") if name in kept}
     for name in beside:
         near = read_pictures(name)
         others |= {name: near["network"], f"ELS of {name}": near["ELS"]}

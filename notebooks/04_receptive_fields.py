@@ -37,8 +37,8 @@ from elslib.analysis.intervals import mean_interval
 from elslib.analysis.receptive_field import receptive_field, side_holding
 from elslib.book.glue import glue_all
 from elslib.book.tables import markdown_table
-from elslib.experiments.agreement_results import with_results
-from elslib.experiments.store import load_card, load_network, load_scale, training_images
+from elslib.experiments.agreement_results import read_pictures, with_results
+from elslib.experiments.store import load_card, load_network, load_scale
 from elslib.experiments.titles import title
 from elslib.figures.arrows import arrow_plot
 from elslib.figures.plots import Line, image_grid, lines
@@ -56,7 +56,7 @@ PUBLISHED = {
 shown = (1.0, 0.75, 0.5, 0.25, 0.1, 0.05)
 fields, scales, sides, halves, builds, narrows = {}, {}, {}, {}, {}, {}
 for name in names:
-    network, shape = load_network(name), training_images(name).pixels.shape[1:]
+    network, shape = load_network(name), read_pictures(name)["network"].shape[1:]
     builds.setdefault(network.config.architecture, name)  # the first of its kind
     noise = initial_noise(range(seed, seed + n_seeds), shape)
     classes = network.config.classes
