@@ -79,11 +79,11 @@ for kind in names:  # from how many rows a pixel gets anything at all, in a pict
     reached = receptive_field(denoisers[kind], large, time, conditions).sum(1) > 0
     glue_all({f"reach_{kind}": int(reached.sum())})
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-faces", "caption": "Two theories, and two networks that learned photographs of faces, from the same noise. Under the theories their agreement r with the UNet. None of these is a photograph."}, "image": {"alt": "ALTFACES"}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-faces", "caption": "Two theories, and two networks that learned photographs of faces, from the same noise. Under the theories their agreement r with the UNet. None of these is a photograph."}, "image": {"alt": "Four rows of six small pictures in colour, one column a noise image. ResNet and ELS: nearly the same patchworks of skin, hair and background, with bits of faces in odd places. LS and UNet: whole faces from the front, much alike in the two rows."}}
 of_faces, told = read_pictures(faces), read_rows(faces)
 start = initial_noise(range(n_seeds), of_faces["LS"].shape[1:])
-drawn = {row: of_faces[row.replace("UNet", "network")][:n_seeds] for row in ("ELS", "LS", "UNet")}
-drawn |= {"ResNet": sample(load_network(faces_resnet), start, None, 150)}
+drawn = {"ResNet": sample(load_network(faces_resnet), start, None, 150)}
+drawn |= {row: of_faces[row.replace("UNet", "network")][:n_seeds] for row in ("ELS", "LS", "UNet")}
 r = {name: values(told, name) for name in ("ELS", "LS", "IS")}
 notes = {row: [f"r = {v:.2f}" for v in r[row][:n_seeds].tolist()] for row in ("ELS", "LS")}
 gap, ahead = median_interval(r["LS"] - r["ELS"]), share_above(told, "LS", "ELS")
@@ -94,11 +94,12 @@ image_grid(drawn, [f"seed {i}" for i in range(n_seeds)], notes)
 
 # %% [markdown]
 # One column is one noise image. ELS knows what belongs together nearby, but not where: it draws bits of faces in odd
-# places. LS compares a pixel only with the same pixel of the training images, and draws faces. *The UNet draws the same faces.* Its
-# median r with LS is {glue:text}`faces_LS:.2f`, with ELS {glue:text}`faces_ELS:.2f`, and LS is the closer one on
-# {glue:text}`faces_ahead:.0f` of a hundred noise images. So this network uses what it could know of its place, as the
-# paper's does. The difference is smaller than the paper's, {glue:text}`faces_gap:.3f` in the median, but
-# {glue:text}`faces_short:.3f` if the network takes 20 steps as the theories do.
+# places, and so does the ResNet. LS compares a pixel only with the same pixel of the training images, and draws faces.
+# *The UNet draws the same faces.* Its median r with LS is {glue:text}`faces_LS:.2f`, with ELS
+# {glue:text}`faces_ELS:.2f`, and LS is the closer one on {glue:text}`faces_ahead:.0f` of a hundred noise images. So
+# this network uses what it could know of its place, as the paper's does. The difference is smaller than the paper's,
+# {glue:text}`faces_gap:.3f` in the median, but {glue:text}`faces_short:.3f` if the network takes 20 steps as the
+# theories do.
 #
 # ## Clothes
 
