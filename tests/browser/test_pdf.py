@@ -63,7 +63,7 @@ def test_interactive_figures_are_still(text):
 
 def test_folded_tables_are_printed_and_their_code_is_not(text):
     """The text speaks of them; each under the title of its fold."""
-    assert "Every network in numbers\n" in text and "Computed anew\n" in text
+    assert "Every network in numbers" in text and "Computed anew" in text
     assert "markdown_table(" not in text and "glue_all(" not in text
 
 
