@@ -9,8 +9,9 @@ the noise of `elslib agree`, and is compared with what the theories drew from it
 of the trained network, and with what other networks and ELS with their windows drew (`--beside`).
 All pictures are clamped to [-1, 1]. The r of one that is constant counts as 0.
 `measure` writes data/results/early-NETWORK.json: Pearson's r of each seed, and the loss on held-out
-images. `film` writes early-NETWORK.npz: what each of the weights that are here draws of the first
-noise images. It refuses weights whose r are not those of the table: they are of another training.
+images. It refuses weights that do not end as the network: they are of another training. `film`
+writes early-NETWORK.npz: what each of the weights that are here draws of the first noise images. It
+refuses weights whose r are not those of the table.
 """
 
 import json
@@ -59,6 +60,16 @@ def snapshots(network: str) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
+def check_ends_as(network: str, last: Path) -> None:
+    """Raise if the weights after the last step are not those of the network."""
+    here, there = load_file(network_paths(network)[0]), load_file(last)
+    if here.keys() != there.keys() or any(not here[key].equal(there[key]) for key in here):
+        raise click.UsageError(
+            f"{last} is not {network} as it is; its snapshots are of another training. "
+            "Remove them, and train it again with the recipe of its card."
+        )
+
+
 def drawn(denoiser: NetworkDenoiser, images: ImageSet, seeds: int) -> Tensor:
     """What a network draws from the noise of the seeds 0, 1, ..., by seed."""
     x = torch.empty(seeds, *images.pixels.shape[1:])
@@ -93,6 +104,8 @@ def main() -> None:
 def measure(network: str, beside: tuple[str, ...]) -> None:
     """Draw with every snapshot; the table is printed, the json written."""
     clock, images, final = Stopwatch(), training_images(network), load_network(network)
+    ages = snapshots(network)
+    check_ends_as(network, ages[max(ages)])
     kept, held_out = read_pictures(network), held_out_images(network)
     # What IS draws of faces is not kept: it is photographs.
     others = {name: kept[name] for name in ("ELS", "LS", "IS") if name in kept}
@@ -100,7 +113,7 @@ def measure(network: str, beside: tuple[str, ...]) -> None:
         near = read_pictures(name)
         others |= {name: near["network"], f"ELS of {name}": near["ELS"]}
     rows = []
-    for steps, path in tqdm(snapshots(network).items(), desc=f"early {network}", disable=None):
+    for steps, path in tqdm(ages.items(), desc=f"early {network}", disable=None):
         denoiser = aged(path, final)
         x = drawn(denoiser, images, len(kept["network"]))
         varies = x.flatten(1).std(1) > 0

@@ -30,37 +30,24 @@ seed: int = 0  # first noise image of the check, counted on from there, at least
 n_live: int = 4  # pictures that are drawn anew as a check, at least 0
 
 # %% tags=["hide-input"]
-import json
-
-import numpy as np
 import torch
 
 from elslib.analysis.intervals import median_interval
 from elslib.analysis.metrics import pearson_r
 from elslib.book.glue import glue_all
 from elslib.book.tables import markdown_table
-from elslib.data.pixels import from_uint8
+from elslib.experiments.ages import read_ages
 from elslib.experiments.agreement_results import read_pictures
-from elslib.experiments.store import check_belongs, load_network, result_path, weights_sha256
+from elslib.experiments.store import load_network
 from elslib.figures.plots import Line, image_grid, lines
 from elslib.samplers import initial_noise, sample
 
-path = result_path("early", network)
-for file, command in ((path, "measure"), (path.with_suffix(".npz"), "film")):
-    if not file.is_file():
-        made_by = f"`benchmarks/early_training.py {command} --network {network}`"
-        raise FileNotFoundError(f"no {file}; run {made_by}.")
-kept = json.loads(path.read_text(encoding="utf-8"))
-run, ages = kept["record"]["config"], kept["rows"]
-compared = {network: run["weights_sha256"], **run["beside"]}
-now = {name: weights_sha256(name) for name in (network, plain, local)}
-check_belongs(path, "the weights of these networks", compared, now, "make it again")
-with np.load(path.with_suffix(".npz")) as arrays:
-    film = {int(steps): from_uint8(torch.from_numpy(x)) for steps, x in arrays.items()}
+kept = read_ages(network)
+updates, r = kept.updates, kept.r
 narrow, wide = (read_pictures(name)["ELS"] for name in (local, network))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-film", "caption": "One row is one noise image, and another class. From left to right: the theory with the narrow windows of a ResNet, the network very young and at the end of its training (in updates), and the theory with the wide windows that fit the network in the end. No pictures were kept of the ages between."}, "image": {"alt": "Rows of small pictures of clothes. On the left, local theory: torn, blotchy garments. Next to it the young network: blotches in plain black and white, in the same places. On the right the trained network and the theory with wide windows: whole garments, nearly the same ones."}}
-strips = {"theory, narrow\nwindows": narrow, **{f"{n:,}\nupdates": film[n] for n in sorted(film)}}
+strips = {"theory, narrow\nwindows": narrow, **{f"{n:,}\nupdates": x for n, x in kept.film.items()}}
 strips["theory, wide\nwindows"] = wide
 image_grid(
     {f"seed {i}": torch.stack([x[i] for x in strips.values()]) for i in range(6)}, list(strips)
@@ -88,9 +75,7 @@ image_grid(
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ages", "caption": "How well theories predict the network after so many updates, and how like it is to two trained networks without attention: median r over the noise images, with 95% bootstrap interval. ELS and LS have the wide windows, calibrated on the trained network; IS has none; the narrow windows are those of the ResNet."}, "image": {"alt": "Line plot of r against the number of updates on a logarithmic axis. ELS with narrow windows and ResNet rise, have their top at some hundred updates, and fall; the last points are a little higher again, within the bands; ELS, LS, IS and the plain UNet rise to the end and overtake them."}}
 names = {"ELS": "ELS", "LS": "LS", "IS": "IS"}
 names |= {"ELS, narrow windows": f"ELS of {local}", "ResNet": local, "plain UNet": plain}
-updates = [row["steps"] for row in ages]
-r = {name: [torch.tensor(row["r"][key]) for row in ages] for name, key in names.items()}
-course = {name: [median_interval(some) for some in rows] for name, rows in r.items()}
+course = {name: [median_interval(some) for some in r[key]] for name, key in names.items()}
 lines(
     {name: Line.through(updates, row) for name, row in course.items()},
     "updates of training",
@@ -102,23 +87,23 @@ lines(
 # %% tags=["remove-cell"]
 close = "ELS, narrow windows"  # it rises and falls
 best = max(range(len(updates)), key=lambda i: course[close][i].estimate)
-pairs = zip(updates, r["ELS"], r[close], strict=True)
+pairs = zip(updates, r["ELS"], r[names[close]], strict=True)
 gap = {n: median_interval(far - near) for n, far, near in pairs}
 sure = [n for n, interval in gap.items() if interval.low > 0]
 glue_all({
     "narrow_first": course[close][0],
     "narrow_best": course[close][best],
     "narrow_when": f"{updates[best]:,}",
-    "narrow_lost": median_interval(r[close][best] - r[close][-1]),
+    "narrow_lost": median_interval(r[names[close]][best] - r[names[close]][-1]),
     "wide_first": course["ELS"][0],
     "wide_last": course["ELS"][-1],
     "overtaken": f"{min(sure):,}" if sure else "no",
     "first": f"{updates[0]:,}",
     "last": f"{updates[-1]:,}",
-    "n_ages": len(ages),
-    "steps": run["steps"],
-    "constant": sum(row["constant"] for row in ages),
-    "n_drawn": len(ages) * len(r["ELS"][0]),
+    "n_ages": len(updates),
+    "steps": kept.steps,
+    "constant": kept.constant,
+    "n_drawn": r["ELS"].numel(),
 })  # fmt: skip
 
 # %% [markdown]
@@ -154,9 +139,8 @@ glue_all({
 
 # %% tags=["hide-cell"] mystnb={"markdown_format": "myst", "code_prompt_show": "All numbers", "code_prompt_hide": "All numbers"}
 table = [["updates", "held-out loss", *names]]
-for i, row in enumerate(ages):
-    cells = [course[name][i] for name in names]
-    table.append([f"{row['steps']:,}", f"{row['held_out']:.4f}", *cells])
+for i, (after, loss) in enumerate(zip(updates, kept.held_out, strict=True)):
+    table.append([f"{after:,}", f"{loss:.4f}", *(course[name][i] for name in names)])
 markdown_table(table, ".2f")
 
 # %% [markdown]
@@ -170,7 +154,7 @@ table = [["seed", "r of ELS, kept", "now"]]
 for number in [(seed + i) % len(wide) for i in range(n_live)]:
     classes = denoiser.config.classes
     label = None if classes is None else torch.tensor([number % classes])
-    x = sample(denoiser, initial_noise([number], wide.shape[1:]), label, run["steps"]).clamp(-1, 1)
+    x = sample(denoiser, initial_noise([number], wide.shape[1:]), label, kept.steps).clamp(-1, 1)
     old, new = (float(some) for some in (r["ELS"][-1][number], pearson_r(x, wide[[number]])))
     if abs(new - old) > 5e-3:
         raise AssertionError(f"seed {number}: r is {new} now, {old} in the file")
