@@ -10,6 +10,7 @@ from typing import NamedTuple
 import click
 import torch
 from dense import dense_posterior
+from posterior import BORDERS, noisy, window_at
 from torch import Tensor
 
 from elslib.data.named import load
@@ -18,13 +19,10 @@ from elslib.posterior import PatchDictionary, PatchPosterior, merge
 from elslib.posterior.query import Query
 from elslib.posterior.reference import reference_posterior
 from elslib.posterior.self_check import LIMITS, fault
-from elslib.samplers import initial_noise, uniform_times
-from elslib.scales import published_scale
+from elslib.samplers import uniform_times
 from elslib.schedules import cosine
 from elslib.windows import Border, as_window
 
-SCALE = published_scale("fmnist-resnet-zeros")
-BORDERS: tuple[Border, ...] = ("aware", "circular")
 SETS = {"grey": "fashion_mnist_10k", "colour": "cifar10_10k"}
 # Answers of the kernel to the same question, asked in another way, differ by rounding only.
 SAME = 1e-5
@@ -70,9 +68,7 @@ class Bench(NamedTuple):
 
     def window_at(self, t: float) -> int:
         """The published window of FashionMNIST's ResNet, or the largest that is tried."""
-        window = SCALE.window_at(t)
-        assert isinstance(window, int)
-        return min(window, self.sizes.windows[-1])
+        return min(window_at(t), self.sizes.windows[-1])
 
     def times(self) -> list[float]:
         """Those of a sampler, from noise to image."""
@@ -127,12 +123,6 @@ def dense(x: Tensor, images: Tensor, query: Query) -> Tensor:
 def asked(t: float, window: int, border: Border) -> Query:
     """The query at time t."""
     return Query(*cosine().levels(t), as_window(window), border)
-
-
-def noisy(clean: Tensor, t: float) -> Tensor:
-    """Noisy versions of clean images at time t, one seed each."""
-    alpha, sigma = cosine().levels(t)
-    return alpha * clean + sigma * initial_noise(range(len(clean)), clean.shape[1:]).to(clean)
 
 
 def off(found: Tensor, right: Tensor) -> float:

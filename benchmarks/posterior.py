@@ -49,7 +49,7 @@ def seconds(run: Callable[..., object], *arguments: object) -> float:
 def noisy(clean: Tensor, t: float) -> Tensor:
     """Noisy versions of clean images at time t, one seed each."""
     alpha, sigma = cosine().levels(t)
-    return alpha * clean + sigma * initial_noise(range(len(clean)), clean.shape[1:])
+    return alpha * clean + sigma * initial_noise(range(len(clean)), clean.shape[1:]).to(clean)
 
 
 def comparisons(n: int, window: int, border: Border) -> int:

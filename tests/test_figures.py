@@ -19,7 +19,7 @@ from matplotlib.text import Annotation, Text
 from PIL import Image
 
 from elslib.analysis.intervals import Interval
-from elslib.figures import plots
+from elslib.figures import plots, style
 from elslib.figures.arrows import arrow_plot
 from elslib.figures.dots import dot_plot
 from elslib.figures.html import fill
@@ -107,7 +107,7 @@ def test_dots_stand_where_their_numbers_are():
     marks = [(x[0], one) for x, one in drawn if len(x) == 1]
     assert [x for x, _ in marks] == [0.8, 0.2, 0.6]
     assert marks[2][1].get_markerfacecolor() == "white" != marks[0][1].get_markerfacecolor()
-    assert marks[0][1].get_color() == marks[2][1].get_color() == plots.COLOURS["ELS"]
+    assert marks[0][1].get_color() == marks[2][1].get_color() == style.COLOURS["ELS"]
     bars = [x for x, _ in drawn]
     assert [0.7, 0.9] in bars and [0.1, 0.3] in bars
     assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b"]
@@ -146,7 +146,7 @@ def test_lines_have_their_band_and_colour():
     )
     axis = plot.axes[0]
     assert len(axis.lines) == 3 and len(axis.collections) == 1 and axis.get_yscale() == "log"
-    assert axis.lines[1].get_color() == plots.COLOURS["LS"]
+    assert axis.lines[1].get_color() == style.COLOURS["LS"]
     assert {3, 9} <= set(axis.get_yticks())
     flat = plots.lines({"a": plots.Line([1, 2], [3.0, 4.0])}, "x", "y", log=False)
     assert flat.axes[0].get_ylim()[0] == 0 and flat.axes[0].get_xscale() == "linear"
@@ -251,11 +251,11 @@ def in_the_dark(colour):
     return 1 - (1 - turned) * (1 - DARK)
 
 
-@pytest.mark.parametrize("colour", [*plots.COLOURS.values(), "0.5", plots.INK])
+@pytest.mark.parametrize("colour", [*style.COLOURS.values(), "0.5", style.INK])
 def test_lines_stand_out_on_light_and_dark_pages(colour):
     """Three to one, WCAG's least for what is drawn; the grey of axes around pictures as it is."""
     assert contrast(to_rgb(colour), (1, 1, 1)) >= 3
-    dark = to_rgb(colour) if colour == plots.INK else in_the_dark(to_rgb(colour))
+    dark = to_rgb(colour) if colour == style.INK else in_the_dark(to_rgb(colour))
     assert contrast(dark, DARK) >= 3
 
 

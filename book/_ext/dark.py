@@ -5,7 +5,7 @@ from pathlib import Path
 from docutils import nodes
 from PIL import Image
 
-from elslib.figures.plots import SHOWS
+from elslib.figures.style import SHOWS
 
 
 def say_what_they_show(app, doctree, docname):

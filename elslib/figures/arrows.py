@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from elslib.figures.dots import MARKERS
-from elslib.figures.plots import COLOURS, Figure, styled, subplots, words
+from elslib.figures.style import COLOURS, Figure, styled, subplots, words
 
 
 def arrow_plot(

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from elslib.analysis.intervals import Interval
-from elslib.figures.plots import COLOURS, Figure, styled, subplots, words
+from elslib.figures.style import COLOURS, Figure, styled, subplots, words
 
 MARKERS = ("o", "s", "^", "D", "v", "P")
 

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from elslib.checks import checked
 from elslib.denoisers.machines import ScoreMachine
-from elslib.figures.plots import Figure, image_grid, outlined
+from elslib.figures.plots import image_grid, outlined
+from elslib.figures.style import Figure
 from elslib.windows import as_window
 
 TOP = 6  # patches that are shown

@@ -1,117 +1,33 @@
-"""Figures of the book: arrays in, matplotlib figure out, one style."""
+"""Figures of the book: arrays in, matplotlib figure out."""
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from matplotlib import figure as mpl
-from matplotlib import patheffects, style
+from matplotlib import patheffects
 from matplotlib.colors import LogNorm, hsv_to_rgb, to_rgb
 from matplotlib.patches import Rectangle
-from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 from elslib.analysis.intervals import Interval
 from elslib.figures.html import check_channels
+from elslib.figures.style import (
+    AROUND_PICTURES,
+    COLOURS,
+    Figure,
+    Pictures,
+    styled,
+    subplots,
+    tagged,
+    words,
+)
 
-# Okabe and Ito's palette: told apart with any kind of colour vision. Their orange is darker here:
-# every colour stands out three to one from a white page, and, turned around, from a dark one.
-COLOURS = {
-    "ELS": "#0072B2",
-    "LS": "#009E73",
-    "IS": "#D55E00",
-    "network": "#000000",
-    "Wiener": "#CC79A7",
-    "PCA": "#C18500",
-}
 # Images side by side: a PNG of more than 65,536 pixels in a direction cannot be written.
 MOST_COLUMNS = 400
 PARTS = ("#56B4E9", "#E69F00", "#F0E442", "#CC79A7", "#009E73")  # around parts, on black
-STYLE: dict[Any, Any] = {
-    "figure.dpi": 200,
-    "figure.facecolor": "white",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-}
-# Around pictures of data: no ground; axes in a grey that stands out on any page; words on white.
-INK = "#767676"
-AROUND_PICTURES: dict[Any, Any] = {
-    **STYLE,
-    **dict.fromkeys(("figure.facecolor", "axes.facecolor"), "none"),
-    **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), INK),
-    **dict.fromkeys(("xtick.labelcolor", "ytick.labelcolor"), "black"),
-}
-TAG = {"facecolor": "white", "edgecolor": "none", "boxstyle": "round,pad=0.15"}
-SHOWS = "elslib-shows"  # the entry of a PNG that says which of the two it is
-
-
-def styled(look: Mapping[Any, Any] = STYLE):
-    """Within it matplotlib is as it comes, in our style: a user's settings, which might turn
-    pictures upside down, do not count."""
-    return style.context(["default", dict(look)])
-
-
-class Figure(mpl.Figure):
-    """A figure in our style, also when it is drawn or saved later; a notebook shows it as a PNG,
-    whatever backend matplotlib has there.
-
-    The PNG says in its entry `SHOWS` what it is: a dark page turns the colours of a "plot" around,
-    and leaves "pictures" of data as they are.
-    """
-
-    shows, look = "plot", STYLE
-
-    def draw(self, renderer):
-        with styled(self.look):
-            super().draw(renderer)
-
-    def savefig(self, fname, **options):
-        """As matplotlib's, in our style."""
-        with styled(self.look):
-            super().savefig(fname, **options)
-
-    def _repr_png_(self) -> bytes:
-        picture, about = io.BytesIO(), {SHOWS: self.shows}
-        self.savefig(picture, format="png", bbox_inches="tight", metadata=about)
-        return picture.getvalue()
-
-
-class Pictures(Figure):
-    """A figure of pictures whose colours are data, to be shown on any page as they are."""
-
-    shows, look = "pictures", AROUND_PICTURES
-
-
-def tagged(figure: Figure) -> Figure:
-    """The figure, with every word on a white tag: on a white page there is nothing to see of it,
-    on a dark one it makes the word readable."""
-    for text in figure.findobj(Text):
-        text.set_bbox(TAG)  # pyright: ignore
-    return figure
-
-
-def words(text: str) -> str:
-    """A name as it is: between two dollar signs matplotlib would read a formula."""
-    return text.replace("$", r"\$")
-
-
-def subplots(
-    rows: int,
-    columns: int,
-    size: tuple[float, float],
-    kind: type[Figure] = Figure,
-    **options: Any,
-) -> tuple[Figure, Any]:
-    """A figure of inches `size`, and its axes."""
-    figure = kind(figsize=size, layout="constrained")
-    return figure, figure.subplots(rows, columns, **options)
 
 
 def image_grid(
