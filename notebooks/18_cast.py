@@ -31,6 +31,7 @@ from elslib.book.glue import glue_all
 from elslib.book.tables import markdown_table
 from elslib.data.folders import project_folder
 from elslib.experiments.agreement_results import read_pictures, read_rows, with_results
+from elslib.experiments.recipes import command
 from elslib.experiments.store import load_card
 from elslib.experiments.titles import title
 from elslib.figures.plots import image_grid
@@ -74,6 +75,14 @@ markdown_table(table)
 trained = sorted(path.stem for path in (project_folder() / "networks").glob("*.json"))
 others = [title(name) for name in trained if name not in names]
 glue_all({"n_networks": len(names), "others": "; ".join(others) or "none"})
+
+# %% [markdown]
+# How to train each of them again? A run that was stopped goes on where it was.
+
+# %% tags=["hide-cell"] mystnb={"markdown_format": "myst", "code_prompt_show": "The commands", "code_prompt_hide": "The commands"}
+commands = {name: command(load_card(name)) for name in trained}
+how = [[f"`{name}`", f"`{asked}`" if asked else "none"] for name, asked in commands.items()]
+markdown_table([["network", "command"], *how])
 
 # %% [markdown]
 # Trained, but not compared with the theory on a hundred noise images, or only in one chapter: {glue:text}`others:s`.

@@ -92,4 +92,4 @@ def quick(monkeypatch):
     monkeypatch.setattr(
         training, "held_out_loss", lambda network, held: measure(network, held, 1, 2)
     )
-    monkeypatch.setattr("elslib.experiments.recipes.SAMPLES", 3)
+    monkeypatch.setattr("elslib.experiments.train_network.SAMPLES", 3)

@@ -13,7 +13,7 @@ from elslib.analysis import agreement
 from elslib.cli.common import as_json
 from elslib.data import folders, full_sets, named
 from elslib.denoisers.machines import IdealScore
-from elslib.experiments import agreement_results, recipes, sampling, store, tasks
+from elslib.experiments import agreement_results, recipes, sampling, store, tasks, train_network
 from elslib.networks.architectures import NetworkConfig
 from elslib.networks.training import TrainConfig
 from elslib.samplers import initial_noise, sample
@@ -200,7 +200,7 @@ def test_a_network_at_a_path_needs_no_checkout(tmp_path, monkeypatch, as_install
     np.save(own / "images.npy", pixels.numpy())
     images, path = named.load(str(own / "images.npy")), str(own / "net-0.9")
     config = TrainConfig(NetworkConfig(1, width=24, blocks=1), steps=1, batch=2)
-    list(recipes.make(recipes.Recipe(path, images, images, config)))
+    list(train_network.make(recipes.Recipe(path, images, images, config)))
     for machine in ("ls", "els"):
         options = ("--machine", machine, "--largest", 3, "--trajectories", 1)
         done = run("calibrate", "--network", path, *options)

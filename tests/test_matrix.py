@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from elslib.book.chapters import ROOT
 from elslib.data import named
-from elslib.experiments import recipes
+from elslib.experiments import recipes, train_network
 from elslib.networks.architectures import NetworkConfig
 from elslib.networks.training import TrainConfig
 
@@ -218,11 +218,11 @@ def template(tmp_path_factory):
     np.save(root / "own.npy", pixels.numpy())
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        patch.setattr(recipes, "SAMPLES", 3)
+        patch.setattr(train_network, "SAMPLES", 3)
         images = named.load("own.npy")
         config = TrainConfig(NetworkConfig(1, width=24, blocks=1), steps=1, batch=2)
         recipe = recipes.Recipe(str(root / "data/networks/tiny"), images, images, config)
-        list(recipes.make(recipe))
+        list(train_network.make(recipe))
     return root
 
 

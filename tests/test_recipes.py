@@ -9,8 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 from elslib.analysis.metrics import pearson_r
+from elslib.cli import networks as commands
+from elslib.data.folders import project_folder
 from elslib.data.image_set import ImageSet
-from elslib.experiments import recipes
+from elslib.experiments import recipes, train_network
 from elslib.experiments.store import load_network
 from elslib.networks import training
 from elslib.networks.training import TrainConfig
@@ -143,7 +145,7 @@ def tiny_recipe(**changes):
 def test_make_writes_weights_and_card(folder, quick):
     """Half-precision weights that hold the average, and a card that says how they were made."""
     recipe = tiny_recipe()
-    made = list(recipes.make(recipe))
+    made = list(train_network.make(recipe))
     assert [step.step for _, step in made] == list(range(22))
     trainer, _ = made[-1]
 
@@ -177,6 +179,37 @@ def test_make_writes_weights_and_card(folder, quick):
     assert bool((pearson_r(a, b) > 1 - 1e-5).all())
 
 
+OPTIONS = (
+    "dataset", "network", "profile", "name", "held_out", "unconditional", "width", "steps", "batch",
+    "lr", "decay", "weighting", "seed",
+)  # fmt: skip
+CARDS = sorted(project_folder().glob("networks/*.json"))
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
+def test_the_command_of_a_card_makes_its_network(no_images, path):
+    """Of every network that is committed: read by the command line it asks for the same."""
+    card = json.loads(path.read_text(encoding="utf-8"))
+    asked = recipes.command(card)
+    assert asked is not None and asked.startswith("elslib train ")
+    options = commands.train.make_context("train", asked.split()[2:]).params
+    recipe = recipes.recipe(**{key: options[key] for key in OPTIONS})
+    assert recipe.name == card["name"]
+    described = recipes.described(recipe)
+    assert {part: described[part] for part in ("network", "training")} == {
+        part: card[part] for part in ("network", "training")
+    }
+
+
+def test_networks_that_no_recipe_makes():
+    """Imported ones, those of other images, and those of the profile "paper"."""
+    card = json.loads(CARDS[0].read_text(encoding="utf-8"))
+    assert recipes.command({key: card[key] for key in ("name", "network", "images")}) is None
+    assert recipes.command(card | {"images": {"name": "cats"}}) is None
+    assert recipes.command(card | {"training": card["training"] | {"ema": 0.0}}) is None
+    assert recipes.command(card | {"network": card["network"] | {"padding": "mirror"}}) is None
+
+
 def test_images_held_out_of_a_network(no_images, monkeypatch):
     """Found by the card; a network of other images has none."""
     for trained_on, held_out in [
@@ -193,29 +226,29 @@ def test_images_held_out_of_a_network(no_images, monkeypatch):
 
 def test_a_network_is_not_made_twice(folder, quick):
     """What is there stays: the same one is not trained again, another one needs another name."""
-    assert len(list(recipes.make(tiny_recipe(steps=2)))) == 2
+    assert len(list(train_network.make(tiny_recipe(steps=2)))) == 2
     files = {path: path.read_bytes() for path in (folder / "networks").glob("emoji*")}
     assert len(files) == 2
     (folder / "networks" / ".state" / "emoji-resnet.safetensors").unlink()  # as in a checkout
-    assert list(recipes.make(tiny_recipe(steps=2))) == []
+    assert list(train_network.make(tiny_recipe(steps=2))) == []
     for changes, other in [
         ({"steps": 3}, r"training of .* other steps \(2, now 3\)"),
         ({"width": 32}, r"network of .* other width \(24, now 32\)"),
     ]:
         with pytest.raises(ValueError, match=f"{other}; give another name"):
-            next(recipes.make(tiny_recipe(**{"steps": 2, **changes})))
+            next(train_network.make(tiny_recipe(**{"steps": 2, **changes})))
     assert {path: path.read_bytes() for path in (folder / "networks").glob("emoji*")} == files
-    assert len(list(recipes.make(tiny_recipe(steps=1, name="other")))) == 1
+    assert len(list(train_network.make(tiny_recipe(steps=1, name="other")))) == 1
 
 
 def test_a_run_that_was_stopped_before_its_card_is_finished(folder, quick):
     """Killed after the last step, and after the weights were written: the rest is made up."""
     recipe = tiny_recipe(steps=2)
-    list(recipes.make(recipe))
+    list(train_network.make(recipe))
     card = json.loads(recipe.card.read_text())
     recipe.card.unlink()
-    assert recipes.steps_done(recipe) == 2
-    assert list(recipes.make(recipe)) == []
+    assert train_network.steps_done(recipe) == 2
+    assert list(train_network.make(recipe)) == []
     again = json.loads(recipe.card.read_text())
     assert again["held_out_curve"] == card["held_out_curve"] and again["loss"] == card["loss"]
 
@@ -223,13 +256,13 @@ def test_a_run_that_was_stopped_before_its_card_is_finished(folder, quick):
 def test_every_network_keeps_snapshots(folder, quick):
     """After the marks of the recipe, in a folder of their own; the last is the network itself."""
     recipe = tiny_recipe(steps=2, name="fashion-unet-tiny")
-    list(recipes.make(recipe))
+    list(train_network.make(recipe))
     assert sorted(p.name for p in recipe.snapshot(2).parent.iterdir()) == [
         "fashion-unet-tiny-2.safetensors"
     ]
     last, weights = load_file(recipe.snapshot(2)), load_file(recipe.weights)
     assert all(torch.equal(last[name], weights[name]) for name in weights)
-    list(recipes.make(tiny_recipe(steps=1)))
+    list(train_network.make(tiny_recipe(steps=1)))
     assert len(list(recipe.snapshot(2).parent.iterdir())) == 2
 
 
@@ -238,6 +271,6 @@ def test_samples_that_copy(folder, monkeypatch):
     images = tiny_recipe().images
     copies = images.pixels[[0, 5, 9]] + 0.001
     novel = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr(recipes, "sample", lambda *_: torch.cat([copies, novel]))
+    monkeypatch.setattr(train_network, "sample", lambda *_: torch.cat([copies, novel]))
     trainer = training.Trainer(tiny_recipe().config, images)
-    assert recipes.share_of_copies(trainer.denoiser(), images) == 0.75
+    assert train_network.share_of_copies(trainer.denoiser(), images) == 0.75

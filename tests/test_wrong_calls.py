@@ -13,7 +13,7 @@ from test_released import MinimalResNet
 
 from elslib import cli
 from elslib.data import named
-from elslib.experiments import recipes
+from elslib.experiments import recipes, train_network
 from elslib.networks.architectures import NetworkConfig
 from elslib.networks.training import TrainConfig
 
@@ -171,10 +171,10 @@ def here(tmp_path_factory):
         (root / place).mkdir()
         Image.new("RGB", (9, 9)).save(root / place / "one.png")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipes, "SAMPLES", 3)
+        patch.setattr(train_network, "SAMPLES", 3)
         images = named.load(str(root / "own.npy"))
         config = TrainConfig(NetworkConfig(1, width=24, blocks=1), steps=1, batch=2)
-        list(recipes.make(recipes.Recipe(str(root / "tiny"), images, images, config)))
+        list(train_network.make(recipes.Recipe(str(root / "tiny"), images, images, config)))
     for kind in ("json", "safetensors"):
         (root / f"moved.{kind}").write_bytes((root / f"tiny.{kind}").read_bytes())
     card = (root / "moved.json").read_text().replace("own.npy", "gone.npy")

@@ -1,40 +1,21 @@
-"""Recipes: which networks are trained on what and how, and the run that makes one of them.
+"""Recipes: which networks are trained on what and how.
 
 A network is named by its images and its kind, `fashion-unet`; those trained on a full set say so,
 `cifar10-full-unet`, and those of the profile "paper" end in `-paper`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from elslib.analysis.metrics import near_copies
 from elslib.data.image_set import ImageSet
 from elslib.data.named import is_path, load, second_split, with_split
-from elslib.experiments.provenance import RunRecord
-from elslib.experiments.store import check_belongs, images_of, load_card, network_paths
-from elslib.io import write_json
+from elslib.experiments.store import images_of, network_paths
 from elslib.networks.architectures import NetworkConfig
-from elslib.networks.network_denoiser import NetworkDenoiser
-from elslib.networks.training import (
-    MEASUREMENTS,
-    TrainConfig,
-    Trainer,
-    TrainStep,
-    read_state,
-    train,
-    write_tensors,
-)
-from elslib.samplers import initial_noise, sample
-from elslib.schedules import cosine
+from elslib.networks.training import TrainConfig
 
-# Samples that are compared with the training images, from seeds that nothing else uses.
-SAMPLES, FIRST_SEED = 100, 50_000
-# Trained: the held-out loss fell less than this over the last fifth of the steps.
-PLATEAU = 0.01
 SNAPSHOTS = 8
 
 
@@ -185,59 +166,6 @@ def held_out_images(name: str) -> ImageSet:
     )
 
 
-def make(recipe: Recipe, device: torch.device | str = "cpu") -> Iterator[tuple[Trainer, TrainStep]]:
-    """Train the network of a recipe, or resume it; yields after each step.
-
-    At the end its weights and its card are in data/networks; if they are there already, nothing
-    is done. Raises ValueError if a network of another configuration has its name.
-    """
-    if is_made(recipe):
-        return
-    trainer = Trainer(recipe.config, recipe.images.to(device))
-    marks = recipe.snapshots
-    for step in train(trainer, recipe.state, held_out=recipe.held_out):
-        if step.step + 1 in marks:
-            write_weights(recipe.snapshot(step.step + 1), trainer.average, recipe.images)
-        yield trainer, step
-    if not recipe.snapshot(marks[-1]).is_file():  # of a run that was killed after its last step
-        write_weights(recipe.snapshot(marks[-1]), trainer.average, recipe.images)
-    finish(recipe, trainer)
-
-
-def steps_done(recipe: Recipe) -> int:
-    """How many steps of a recipe are done and kept; the errors of `is_made` and `read_state`."""
-    if is_made(recipe):
-        return recipe.config.steps
-    if not recipe.state.exists():
-        return 0
-    return len(read_state(recipe.state, recipe.config, recipe.images)["losses"])
-
-
-def is_made(recipe: Recipe) -> bool:
-    """Whether the network is in data/networks. ValueError if another one has its name."""
-    if not recipe.weights.is_file() or not recipe.card.is_file():
-        return False
-    there, remedy = load_card(recipe.name), "give another name, or delete that network"
-    for part, now in described(recipe).items():
-        what = f"{part} of the network {recipe.name!r} ({recipe.card})"
-        check_belongs(what, "this recipe", there.get(part) or {}, now, remedy)
-    return True
-
-
-def finish(recipe: Recipe, trainer: Trainer) -> None:
-    """Write the weights in half precision and the card of a trained network."""
-    content = card(recipe, trainer)
-    recipe.card.unlink(missing_ok=True)  # so that a kill never leaves it with other weights
-    write_weights(recipe.weights, trainer.average, recipe.images)
-    write_json(recipe.card, content)
-
-
-def write_weights(path: Path, weights: dict[str, torch.Tensor], images: ImageSet) -> None:
-    """Half precision: it changes no measured agreement, see tests/test_recipes.py."""
-    half = {name: tensor.half() for name, tensor in weights.items()}
-    write_tensors(path, half, {"images": images.sha256})
-
-
 def described(recipe: Recipe) -> dict[str, dict]:
     """What a card says of a recipe: what the network is, how it is trained, and on what."""
     config = asdict(recipe.config)
@@ -245,50 +173,26 @@ def described(recipe: Recipe) -> dict[str, dict]:
     return {"network": config.pop("network"), "training": config, "images": images}
 
 
-def card(recipe: Recipe, trainer: Trainer) -> dict:
-    """What is recorded of a network beside its weights."""
-    asked, seconds = described(recipe), round(trainer.seconds, 1)
-    record = RunRecord("elslib train", asked["training"], recipe.images.sha256, seconds)
-    tail = trainer.losses[-max(1, len(trainer.losses) // 10) :]
-    curve = np.array_split(np.array(trainer.losses), min(60, len(trainer.losses)))
-    if recipe.held_out is not None:
-        asked["images"]["held_out"] = recipe.held_out.name
-    return {
-        "name": recipe.name,
-        **asked,
-        "schedule": cosine().name,
-        "loss": {
-            "training": round(float(np.mean(tail)), 5),  # of the last tenth of the steps
-            **_held_out_losses(trainer.held_out),
-        },
-        "precision": str(trainer.precision).removeprefix("torch."),
-        "near_copies": share_of_copies(trainer.denoiser(), recipe.images),
-        "loss_curve": [round(float(part.mean()), 5) for part in curve],
-        "held_out_curve": [round(loss, 5) for loss in trainer.held_out],
-        "record": record.json(),
-    }
-
-
-def _held_out_losses(losses: list[float]) -> dict[str, float | bool | None]:
-    """The last one, how much it fell, and whether that says that the network is trained; without
-    held-out images nobody knows."""
-    if not losses:
-        return {"held_out": None, "held_out_fell_in_last_fifth": None, "trained": False}
-    n = len(losses)
-    fell = 1 - losses[-1] / losses[n - 1 - n // 5]
-    return {
-        "held_out": round(losses[-1], 5),
-        "held_out_fell_in_last_fifth": round(fell, 5),
-        "trained": n == MEASUREMENTS and fell < PLATEAU,
-    }
-
-
-def share_of_copies(denoise: NetworkDenoiser, images: ImageSet) -> float:
-    """Share of 100 samples that nearly copy one of the images, by `metrics.near_copies`."""
-    device = next(denoise.module.parameters()).device
-    seeds = range(FIRST_SEED, FIRST_SEED + SAMPLES)
-    noise = initial_noise(seeds, images.pixels.shape[1:]).to(device)
-    classes = denoise.config.classes
-    labels = None if classes is None else torch.arange(SAMPLES, device=device) % classes
-    x = sample(denoise, noise, labels)
-    return float(near_copies(x, images.pixels.to(device)).double().mean())
+def command(about: Mapping) -> str | None:
+    """The `elslib train` that makes the network of a card, or None if no recipe does: it was
+    imported, or trained on images or in a way that only Python can ask for."""
+    how, built, images = about.get("training"), about["network"], about["images"]["name"]
+    subjects = [
+        name for name, some in SUBJECTS.items() if with_split(some.images) == with_split(images)
+    ]
+    kinds = [name for name, kind in KINDS.items() if kind.items() <= built.items()]
+    if not (how and subjects and kinds):
+        return None
+    (subject, *_), (kind, *_) = subjects, kinds
+    usual = PROFILES["cpu"] | {"width": PROFILES["cpu"]["width"][kind.split("-")[0]], "seed": 0}
+    asked = how | {"width": built["width"]}
+    if asked["ema"] != usual["ema"]:
+        return None
+    words = ["elslib train --dataset", subject, "--network", kind]
+    words += ["--unconditional"] * (SUBJECTS[subject].conditional and built["classes"] is None)
+    for name in ("width", "steps", "batch", "lr", "decay", "weighting", "seed"):
+        if asked[name] != usual[name]:
+            words += [f"--{name}", str(asked[name])]
+    if about["name"] != f"{subject}-{kind}":
+        words += ["--name", about["name"]]
+    return " ".join(words)

@@ -27,7 +27,7 @@ from elslib.analysis.theories import (
 from elslib.data.image_set import ImageSet
 from elslib.data.pixels import to_uint8
 from elslib.denoisers import sharded
-from elslib.experiments import agreement_results, recipes, store
+from elslib.experiments import agreement_results, recipes, store, train_network
 from elslib.experiments.provenance import RunRecord, Stopwatch
 from elslib.experiments.resume_log import ResumeLog
 from elslib.io import write_json
@@ -66,7 +66,10 @@ class Task(ABC):
 
 
 class Training(Task):
-    """Train a network by a recipe; arguments and errors of `recipes.recipe` and `recipes.make`."""
+    """Train a network by a recipe.
+
+    Arguments and errors of `recipes.recipe` and `train_network.make`.
+    """
 
     def __init__(
         self,
@@ -81,10 +84,10 @@ class Training(Task):
         self.device = sharded.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.name, self.config = recipe.name, recipes.described(recipe)
         self.files, self.parts = [recipe.weights, recipe.card], recipe.config.steps
-        self.done = recipes.steps_done(recipe)
+        self.done = train_network.steps_done(recipe)
 
     def run(self) -> Iterator[str]:
-        for trainer, _ in recipes.make(self.recipe, self.device):
+        for trainer, _ in train_network.make(self.recipe, self.device):
             yield f"loss {np.mean(trainer.losses[-100:]):.4f}"
 
     def summary(self) -> dict:

@@ -1,0 +1,132 @@
+"""The run that makes the network of a recipe: resumed where it stopped, its card at the end."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from elslib.analysis.metrics import near_copies
+from elslib.data.image_set import ImageSet
+from elslib.experiments.provenance import RunRecord
+from elslib.experiments.recipes import Recipe, described
+from elslib.experiments.store import check_belongs, load_card
+from elslib.io import write_json
+from elslib.networks.network_denoiser import NetworkDenoiser
+from elslib.networks.training import (
+    MEASUREMENTS,
+    Trainer,
+    TrainStep,
+    read_state,
+    train,
+    write_tensors,
+)
+from elslib.samplers import initial_noise, sample
+from elslib.schedules import cosine
+
+# Samples that are compared with the training images, from seeds that nothing else uses.
+SAMPLES, FIRST_SEED = 100, 50_000
+# Trained: the held-out loss fell less than this over the last fifth of the steps.
+PLATEAU = 0.01
+
+
+def make(recipe: Recipe, device: torch.device | str = "cpu") -> Iterator[tuple[Trainer, TrainStep]]:
+    """Train the network of a recipe, or resume it; yields after each step.
+
+    At the end its weights and its card are in data/networks; if they are there already, nothing
+    is done. Raises ValueError if a network of another configuration has its name.
+    """
+    if is_made(recipe):
+        return
+    trainer = Trainer(recipe.config, recipe.images.to(device))
+    marks = recipe.snapshots
+    for step in train(trainer, recipe.state, held_out=recipe.held_out):
+        if step.step + 1 in marks:
+            write_weights(recipe.snapshot(step.step + 1), trainer.average, recipe.images)
+        yield trainer, step
+    if not recipe.snapshot(marks[-1]).is_file():  # of a run that was killed after its last step
+        write_weights(recipe.snapshot(marks[-1]), trainer.average, recipe.images)
+    finish(recipe, trainer)
+
+
+def steps_done(recipe: Recipe) -> int:
+    """How many steps of a recipe are done and kept; the errors of `is_made` and `read_state`."""
+    if is_made(recipe):
+        return recipe.config.steps
+    if not recipe.state.exists():
+        return 0
+    return len(read_state(recipe.state, recipe.config, recipe.images)["losses"])
+
+
+def is_made(recipe: Recipe) -> bool:
+    """Whether the network is in data/networks. ValueError if another one has its name."""
+    if not recipe.weights.is_file() or not recipe.card.is_file():
+        return False
+    there, remedy = load_card(recipe.name), "give another name, or delete that network"
+    for part, now in described(recipe).items():
+        what = f"{part} of the network {recipe.name!r} ({recipe.card})"
+        check_belongs(what, "this recipe", there.get(part) or {}, now, remedy)
+    return True
+
+
+def finish(recipe: Recipe, trainer: Trainer) -> None:
+    """Write the weights in half precision and the card of a trained network."""
+    content = card(recipe, trainer)
+    recipe.card.unlink(missing_ok=True)  # so that a kill never leaves it with other weights
+    write_weights(recipe.weights, trainer.average, recipe.images)
+    write_json(recipe.card, content)
+
+
+def write_weights(path: Path, weights: dict[str, torch.Tensor], images: ImageSet) -> None:
+    """Half precision: it changes no measured agreement, see tests/test_recipes.py."""
+    half = {name: tensor.half() for name, tensor in weights.items()}
+    write_tensors(path, half, {"images": images.sha256})
+
+
+def card(recipe: Recipe, trainer: Trainer) -> dict:
+    """What is recorded of a network beside its weights."""
+    asked, seconds = described(recipe), round(trainer.seconds, 1)
+    record = RunRecord("elslib train", asked["training"], recipe.images.sha256, seconds)
+    tail = trainer.losses[-max(1, len(trainer.losses) // 10) :]
+    curve = np.array_split(np.array(trainer.losses), min(60, len(trainer.losses)))
+    if recipe.held_out is not None:
+        asked["images"]["held_out"] = recipe.held_out.name
+    return {
+        "name": recipe.name,
+        **asked,
+        "schedule": cosine().name,
+        "loss": {
+            "training": round(float(np.mean(tail)), 5),  # of the last tenth of the steps
+            **_held_out_losses(trainer.held_out),
+        },
+        "precision": str(trainer.precision).removeprefix("torch."),
+        "near_copies": share_of_copies(trainer.denoiser(), recipe.images),
+        "loss_curve": [round(float(part.mean()), 5) for part in curve],
+        "held_out_curve": [round(loss, 5) for loss in trainer.held_out],
+        "record": record.json(),
+    }
+
+
+def _held_out_losses(losses: list[float]) -> dict[str, float | bool | None]:
+    """The last one, how much it fell, and whether that says that the network is trained; without
+    held-out images nobody knows."""
+    if not losses:
+        return {"held_out": None, "held_out_fell_in_last_fifth": None, "trained": False}
+    n = len(losses)
+    fell = 1 - losses[-1] / losses[n - 1 - n // 5]
+    return {
+        "held_out": round(losses[-1], 5),
+        "held_out_fell_in_last_fifth": round(fell, 5),
+        "trained": n == MEASUREMENTS and fell < PLATEAU,
+    }
+
+
+def share_of_copies(denoise: NetworkDenoiser, images: ImageSet) -> float:
+    """Share of 100 samples that nearly copy one of the images, by `metrics.near_copies`."""
+    device = next(denoise.module.parameters()).device
+    seeds = range(FIRST_SEED, FIRST_SEED + SAMPLES)
+    noise = initial_noise(seeds, images.pixels.shape[1:]).to(device)
+    classes = denoise.config.classes
+    labels = None if classes is None else torch.arange(SAMPLES, device=device) % classes
+    x = sample(denoise, noise, labels)
+    return float(near_copies(x, images.pixels.to(device)).double().mean())
