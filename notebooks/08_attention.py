@@ -111,7 +111,7 @@ for row, key in keys.items():
 glue_all(numbers)
 shoe_table = table
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-whole", "caption": "The first shoes that the ResNet has in pieces. Each network stands under the theory with its windows. Under each picture in how many pieces the shoe is; for the networks also r with the theory's picture above."}, "image": {"alt": "Rows of shoes: theory and ResNet, in pieces; theory and plain UNet, theory and UNet with attention, nearly all whole."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-whole", "caption": "The first shoes that the ResNet has in pieces. Each network stands under the theory with its windows. Under each picture is the number of pieces that the counter finds, which leaves out small bits; for the networks also r with the theory's picture above."}, "image": {"alt": "Rows of shoes: theory and ResNet, in pieces; theory and plain UNet, theory and UNet with attention, nearly all whole."}}
 rows, notes, columns = {}, {}, wrong["ResNet"].nonzero()[:8, 0]
 for row in names:
     above = f"theory,\n{row}"
@@ -127,8 +127,9 @@ image_grid(rows, (), notes)
 #
 # The three networks learned the same {glue:text}`n_images:s` pictures of clothes in the same way. One UNet has
 # self-attention after the blocks of its two coarser scales, at 16 x 16 and 8 x 8 places; the other has none. The third
-# network is a ResNet, whose windows are narrow, up to {glue:text}`largest_local` pixels. Shoes are counted, on
-# which counter and eye agree moderately, as [the chapter on mistakes](07_limb_counts) tells.
+# network is a ResNet, whose windows are narrow, up to {glue:text}`largest_local` pixels. The UNet with attention has
+# fewer channels than the other one. A program counts the pieces of shoes, and [the chapter on
+# mistakes](07_limb_counts) tells how far it can be trusted.
 #
 # The ResNet has {glue:text}`local_count:d` of {glue:text}`n_shoes` shoes in pieces. The UNet with attention has
 # hardly any. That is what the paper would make one expect. But the plain UNet has as few, and so has the theory
@@ -140,8 +141,8 @@ image_grid(rows, (), notes)
 # {glue:text}`late_attention:s` pixels, those of the ResNet {glue:text}`late_local:s`. Shoes are joined before, while
 # there is still much noise.
 #
-# One fault is this network's own: {glue:text}`attention_white` of its shoes are mostly flat and white. The plain UNet has
-# none of these.
+# One fault is this network's own: {glue:text}`attention_white` of its shoes are mostly flat and white. The plain UNet
+# has none of these.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-flat", "caption": "The first four of the flat white shoes that the UNet with attention draws, and what the plain UNet and the theory with the windows of the former draw from the same noise."}, "image": {"alt": "Three rows of four shoes. With attention they are white silhouettes; the plain UNet and the theory give them shades."}}
 some = flat["with attention"].nonzero()[:4, 0]
@@ -179,17 +180,18 @@ figure.axes[0].set_xlim(0.78, 1)  # what is compared lies close together
 figure
 
 # %% [markdown]
-# It is, if less well: r is lower by {glue:text}`less:.3f` on the same noise. The paper's network with attention, which
-# others trained on photographs, is predicted with r = {glue:text}`paper_attention:.2f`. LS is close behind ELS there and
-# here.
+# It is, if a little less well. On the same noise image r is lower by {glue:text}`less:.3f` in the median, which is not
+# the same as the difference between the two medians above. The paper's network with attention, which others trained on
+# photographs, is predicted with r = {glue:text}`paper_attention:.2f`. In the paper LS is level with ELS on that
+# network; on ours it is close behind.
 #
-# Both our networks call for windows up to {glue:text}`largest_attention` and {glue:text}`largest_plain` pixels. Through
-# such windows nearly every pixel sees a border, and most see one in each direction: they know their place. So in strong
-# noise ELS knows nearly what LS knows.
+# The widest windows that fit are {glue:text}`largest_attention` pixels with attention and {glue:text}`largest_plain`
+# without. Through such windows nearly every pixel sees a border, and most see one in each direction: they know their
+# place. So in strong noise ELS knows nearly what LS knows.
 #
-# And theories whose windows come from the data, not from a network, [come near](13_baselines): the Wiener filter, which
-# is linear, and, with attention as near as ELS, PCA locality. Where so many different theories fit, that one of them
-# fits says less.
+# Two theories that take no window from the network [come near](13_baselines) as well. One is the Wiener filter, which
+# is linear. The other is PCA locality, whose windows come from the data; with attention it is as near as ELS. Where so
+# many different theories fit, that one of them fits says less.
 #
 # ## Where it looks
 #
@@ -237,17 +239,21 @@ image_grid(shown, [f"t = {step.t:.2f}" for step in steps])
 # the borders of the picture, and for a while at that edge.
 #
 # How much of the attention goes to places that the theory's window, at the same time, does not reach? About as much as
-# if it were spread evenly. Half way to {glue:text}`n_followed` shoes it is {glue:text}`far_0:.3f` in the first layer,
-# where an even spread would give {glue:text}`even_0:.3f`. The near is favoured in the coarse layer alone, and by
-# little.
+# if it were spread evenly. We looked half way from noise to picture, for {glue:text}`n_followed` shoes.
+#
+# In the first layer a share of {glue:text}`far_0:.3f` of the attention goes beyond the window in the median, where an
+# even spread would give {glue:text}`even_0:.3f`. Only the coarse layer prefers near places, and only slightly.
 #
 # ## What it means
 #
-# The local theory predicts a network that is not local, nearly as well as one that is. And a UNet draws whole shoes
+# The local theory predicts the UNet with attention nearly as well as the one without. And a UNet draws whole shoes
 # without attention, as does the theory with windows as wide. So on shoes we could not see attention at the work for
-# which the paper praises it; the paper saw it on photographs. How attention, which here hardly favours the near, comes
-# to act like a window we cannot say. An earlier pair of this book, trained with plain errors, seemed to show what the
-# paper describes. But there the plain UNet had not learned [to look far](04_receptive_fields).
+# which the paper praises it; the paper saw it on photographs. How attention, which here hardly favours near places,
+# comes to act like a window we cannot say.
+#
+# An earlier pair of UNets, which is no longer part of this book, was trained with plain errors, as in the paper. It
+# seemed to show what the paper describes, but its UNet without attention had not learned [to look
+# far](04_receptive_fields).
 #
 # ## What could be wrong
 #
@@ -255,20 +261,24 @@ image_grid(shown, [f"t = {step.t:.2f}" for step in steps])
 #   are centred and fill their frame, so that borders tell places. In photographs attention may well add what no window
 #   can.
 # - **Our network is small and not finished.** Its error still fell by {glue:text}`fell:.1f`% over the last fifth of its
-#   training. It differs from the plain UNet in width, too.
-# - **Shoes only.** On shoes that the ResNet or a theory drew counter and eye agree moderately, on legs perhaps,
-#   on sleeves not. On pictures of UNets nobody checked it; in flat white ones a gap is easily filled.
-# - **The windows** were calibrated on the networks themselves, and those above 31 pixels were not tried. No window fits
-#   a network that sees everything.
+#   training.
+# - **Attention is not the only difference.** The UNet that has it is {glue:text}`attention_width` channels wide, the
+#   plain one {glue:text}`plain_width`.
+# - **Only shoes were counted.** On those that the ResNet or a theory drew, the counter agrees moderately with a
+#   language model that looked at them. On pictures of UNets nobody checked it, and in flat white ones a gap is easily
+#   filled.
+# - **The windows** were calibrated on the networks themselves, and those above 31 pixels were not tried. For a network
+#   that sees everything, a window can only be an approximation.
 # - **Maps are not causes.** That a place looks somewhere does not prove that it uses what it sees.
 
 # %% tags=["hide-cell"] mystnb={"markdown_format": "myst", "code_prompt_show": "Shoes in numbers", "code_prompt_hide": "Shoes in numbers"}
 markdown_table(shoe_table, ".2f")
 
 # %% [markdown]
-# *Sides of the windows in pure noise and at the last step; share of {glue:text}`n_shoes` shoes that are not in one
-# piece, by the network and by the theory with its windows; median r of the two, with 95% intervals. All from the same
-# noise images. Most pictures were kept; a few are drawn again now.*
+# *Sides of the windows in pure noise and at the last step, though those of the plain UNet are a little wider in
+# between; share of {glue:text}`n_shoes` shoes that are not in one piece, by the network and by the theory with its
+# windows; median r of the two, with 95% intervals. All from the same noise images. Most pictures were kept; a few are
+# drawn again now.*
 
 # %% tags=["hide-cell"] mystnb={"markdown_format": "myst", "code_prompt_show": "Drawn anew", "code_prompt_hide": "Drawn anew"}
 markdown_table(redrawn_table(network, kept, n_live, seed))

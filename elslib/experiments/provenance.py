@@ -86,4 +86,5 @@ def hardware() -> str:
         models = [line for line in info.splitlines() if line.startswith("model name")]
         cpu = models[0].split(":", 1)[1].strip() if models else cpu
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return ", ".join([f"{cpu}, {os.cpu_count()} cores, {torch.get_num_threads()} threads", *gpus])
+    cores, threads = os.cpu_count(), torch.get_num_threads()
+    return ", ".join([f"{cpu}, {cores} cores, {threads} thread{'s' * (threads != 1)}", *gpus])
