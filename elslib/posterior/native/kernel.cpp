@@ -451,7 +451,7 @@ struct Kernel {
         if (there && listed_in_row.data[row]) around[rows_here++] = shares.data + row * share_w;
       }
       if (rows_here == 0) continue;
-      for (int j = f; j < f + w; j++) {
+      for (int j = circular ? f : first; j < (circular ? f + w : last + 2 * f); j++) {
         Four s = around[0][j];
         for (int y = 1; y < rows_here; y++) s = s + around[y][j];
         sums[j] = s;
