@@ -74,7 +74,8 @@ def test_removal_is_a_machine_without():
     assert torch.equal(changed_by_removing(machine, NOISE, [0, 4]), expected)
     mask = torch.zeros(9, dtype=torch.bool)
     mask[[0, 4]] = True
-    assert torch.equal(changed_by_removing(machine, NOISE, mask), expected)
+    for same in (mask, mask.tolist(), mask.numpy()):
+        assert torch.equal(changed_by_removing(machine, NOISE, same), expected)
     assert float(expected.abs().max()) > 0.1
     assert not changed_by_removing(machine, NOISE, [1, 4], label=0).any()
 

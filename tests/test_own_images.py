@@ -310,6 +310,25 @@ def test_parts():
     assert [part.sha256 for part in images] == [images[i].sha256 for i in range(5)]
 
 
+MASK = [False, True, False, False, True]
+SAME = {
+    "list": MASK, "tuple": tuple(MASK), "array": np.array(MASK), "mask": torch.tensor(MASK),
+    "truth values": [np.bool_(chosen) for chosen in MASK], "numbers": [1, -1],
+    "range": range(1, 5, 3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("which", SAME.values(), ids=SAME)
+def test_a_choice_in_any_container(which):
+    """Truth values are no numbers: True is not image 1."""
+    images = ImageSet(EXPECTED, name="mine")
+    for part in (images.select(which), images[which], images.without([0, 2, 3])):
+        assert torch.equal(part.pixels, EXPECTED[[1, 4]])
+    assert torch.equal(images.without(which).pixels, EXPECTED[[0, 2, 3]])
+    one = torch.tensor(3)
+    assert images.select(one) == images.select(3) == images.select(np.int64(3)) == images[3]
+
+
 @pytest.mark.parametrize(
     "ask,message",
     [
@@ -317,7 +336,10 @@ def test_parts():
         (lambda s: s.select([]), "which must name at least one image of 'mine', got none"),
         (lambda s: s.without(range(5)), "which must name at least one image"),
         (lambda s: s["a"], "which must be numbers of images, or a mask, got"),
-        (lambda s: s.select(3), r"got 3; images\[3\] and images\[2:5\] take one number and a"),
+        (lambda s: s[1.5], r"got 1.5; 3, \[3, 5\], 2:5, or labels == 1 are"),
+        (lambda s: s[[[1]]], r"or a mask, got \[\[1\]\]; 3, "),
+        (lambda s: s.select([True, False, 1, 0, 1]), "of 5 images, got 5 entries with truth val"),
+        (lambda s: s.without([True, False]), "mask of 5 images, got 2 entries .*; write one f"),
         (lambda s: s.select(torch.ones(4, dtype=torch.bool)), "must be a mask of 5 images, got"),
     ],
 )

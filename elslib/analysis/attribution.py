@@ -12,6 +12,7 @@ from typing import SupportsIndex
 from jaxtyping import Float
 from torch import Tensor
 
+from elslib.data.pixels import Which
 from elslib.denoisers.machines import ScoreMachine, one_class
 from elslib.samplers import Step, ddim, sample, uniform_times
 
@@ -53,13 +54,13 @@ def attribute(
 def changed_by_removing(
     machine: ScoreMachine,
     noise: Float[Tensor, "b c h w"],
-    which: Sequence[SupportsIndex] | Tensor,
+    which: Which,
     label: SupportsIndex | None = None,
     times: Sequence[float] | None = None,
 ) -> Float[Tensor, "b c h w"]:
     """What the machine draws without some training images minus what it draws with them.
 
-    `which` are numbers of images, or a mask [n], as `ImageSet.without` takes them. Raises
+    `which` are numbers of images, or a mask, as `ImageSet.without` takes them. Raises
     ValueError if no image of the class is left, and for what `sample` refuses.
     """
     labels = one_class(label, noise)

@@ -16,7 +16,15 @@ from torch import Tensor
 
 from elslib.checks import check_fields, checked
 from elslib.data.own_images import Fit, Layout, Mode, as_pixels, read_dataset, read_folder
-from elslib.data.pixels import check_pixels, check_range, from_uint8, numbers_of, sha256_of
+from elslib.data.pixels import (
+    Which,
+    check_pixels,
+    check_range,
+    from_uint8,
+    is_boolean,
+    numbers_of,
+    sha256_of,
+)
 
 SIDE = 32
 
@@ -26,7 +34,7 @@ class ImageSet:
     """Training images in [-1, 1] with what identifies them.
 
     What is prepared of the pixels is kept with them: do not change them in place. Indexing gives
-    sets, too: `images[5]`, of one image, and `images[2:7]`.
+    sets, too: `images[5]`, of one image, `images[2:7]`, and all that `select` takes.
 
     Attributes
     ----------
@@ -180,24 +188,24 @@ class ImageSet:
     def _identity(self) -> tuple:
         return self.sha256, self.class_names, self.name, self.pixels.dtype, self.pixels.device
 
-    def __getitem__(self, which: SupportsIndex | slice) -> "ImageSet":
-        return self.select(range(len(self))[which] if isinstance(which, slice) else [which])
+    def __getitem__(self, which: Which | slice) -> "ImageSet":
+        return self.select(range(len(self))[which] if isinstance(which, slice) else which)
 
     def __iter__(self) -> Iterator["ImageSet"]:
         return (self.select([i]) for i in range(len(self)))
 
-    def select(self, which: Sequence[SupportsIndex] | Tensor) -> "ImageSet":
-        """The images of these numbers, in this order, or those where a mask [n] is true; copied.
+    def select(self, which: Which) -> "ImageSet":
+        """The images of these numbers, in this order, or those where a mask is true; copied.
 
-        Negative numbers count from the end. Raises ValueError for none, and for numbers that no
-        image has.
+        A mask is a tensor, an array or a list of n truth values. Negative numbers count from the
+        end. Raises ValueError for none, and for numbers that no image has.
         """
         chosen = numbers_of(which, len(self), self.name)
         if len(chosen) == 0:
             raise ValueError(f"which must name at least one image of {self.name!r}, got none.")
         return self._part(chosen, f"[{hashlib.sha256(chosen.numpy().data).hexdigest()[:16]}]")
 
-    def without(self, which: Sequence[SupportsIndex] | Tensor) -> "ImageSet":
+    def without(self, which: Which) -> "ImageSet":
         """All images but those; `which` and errors as of `select`."""
         kept = torch.ones(len(self), dtype=torch.bool, device="cpu")
         kept[numbers_of(which, len(self), self.name)] = False
@@ -286,7 +294,7 @@ def class_number(label: SupportsIndex) -> int:
     with labels one by one, or as 0 and 1.
     """
     number = None
-    if getattr(label, "ndim", 0) == 0 and not _is_boolean(label):
+    if getattr(label, "ndim", 0) == 0 and not is_boolean(label):
         with suppress(TypeError):
             number = index(label)
     if number is None:
@@ -295,10 +303,6 @@ def class_number(label: SupportsIndex) -> int:
             f"one, or call a machine with a tensor [b], one class per image."
         )
     return number
-
-
-def _is_boolean(label: object) -> bool:
-    return isinstance(label, bool) or (isinstance(label, Tensor) and label.dtype == torch.bool)
 
 
 def holds_integers(labels: Tensor) -> bool:

@@ -5,8 +5,9 @@ import math
 import warnings
 from collections.abc import Sequence
 from operator import index
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
@@ -70,24 +71,40 @@ def check_range(
         )
 
 
-def numbers_of(which: Sequence[SupportsIndex] | Tensor, n: int, name: str) -> Int[Tensor, " k"]:
+Which = SupportsIndex | Sequence[SupportsIndex | np.bool_] | np.ndarray | Tensor
+"""Numbers of images, one or several, or a mask: one truth value per image."""
+
+
+def numbers_of(which: Which, n: int, name: str) -> Int[Tensor, " k"]:
     """The numbers in 0..n-1 that a choice of n images names: `ImageSet.select`."""
-    if isinstance(which, Tensor) and which.dtype == torch.bool:
-        if which.shape != (n,):
-            raise ValueError(f"which must be a mask of {n} images, got shape {tuple(which.shape)}.")
-        return which.cpu().nonzero()[:, 0]
+    given: Any = which.tolist() if isinstance(which, np.ndarray | Tensor) else which
     try:
-        numbers = [index(i) for i in which]
+        entries = [given] if isinstance(given, SupportsIndex) else list(given)
+        if any(map(is_boolean, entries)):
+            if len(entries) != n or not all(map(is_boolean, entries)):
+                raise ValueError(
+                    f"which must be a mask of {n} images, got {len(entries)} entries with truth "
+                    f"values among them; write one for every image, or numbers alone."
+                )
+            entries = [i for i, chosen in enumerate(entries) if chosen]
+        numbers = [index(i) for i in entries]
     except TypeError as error:
         raise ValueError(
-            f"which must be numbers of images, or a mask, got {which!r}; images[3] and images[2:5] "
-            f"take one number and a range."
+            f"which must be numbers of images, or a mask, got {which!r}; 3, [3, 5], 2:5, or "
+            f"labels == 1 are."
         ) from error
     if wrong := [i for i in numbers if not -n <= i < n]:
         raise ValueError(
             f"which must hold numbers in 0..{n - 1}, the images of {name!r}, got {wrong[0]}."
         )
     return torch.tensor(numbers, dtype=torch.int64, device="cpu") % n
+
+
+def is_boolean(value: object) -> bool:
+    """Whether it is one truth value, or a tensor of some: what Python takes for 0 and 1."""
+    return isinstance(value, bool | np.bool_) or (
+        isinstance(value, Tensor) and value.dtype == torch.bool
+    )
 
 
 def to_uint8(images: Float[Tensor, "*n c h w"]) -> UInt8[Tensor, "*n c h w"]:
