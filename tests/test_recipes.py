@@ -229,7 +229,6 @@ def test_a_network_is_not_made_twice(folder, quick):
     assert len(list(train_network.make(tiny_recipe(steps=2)))) == 2
     files = {path: path.read_bytes() for path in (folder / "networks").glob("emoji*")}
     assert len(files) == 2
-    (folder / "networks" / ".state" / "emoji-resnet.safetensors").unlink()  # as in a checkout
     assert list(train_network.make(tiny_recipe(steps=2))) == []
     for changes, other in [
         ({"steps": 3}, r"training of .* other steps \(2, now 3\)"),
@@ -241,16 +240,23 @@ def test_a_network_is_not_made_twice(folder, quick):
     assert len(list(train_network.make(tiny_recipe(steps=1, name="other")))) == 1
 
 
-def test_a_run_that_was_stopped_before_its_card_is_finished(folder, quick):
+def test_a_run_that_was_stopped_before_its_card_is_finished(folder, quick, monkeypatch):
     """Killed after the last step, and after the weights were written: the rest is made up."""
-    recipe = tiny_recipe(steps=2)
-    list(train_network.make(recipe))
-    card = json.loads(recipe.card.read_text())
-    recipe.card.unlink()
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    recipe, whole = tiny_recipe(steps=2), tiny_recipe(steps=2, name="whole")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train_network, "write_json", killed)
+        list(train_network.make(recipe))
+    assert recipe.weights.is_file() and not recipe.card.is_file()
     assert train_network.steps_done(recipe) == 2
     assert list(train_network.make(recipe)) == []
-    again = json.loads(recipe.card.read_text())
+    list(train_network.make(whole))
+    card, again = (json.loads(made.card.read_text()) for made in (whole, recipe))
     assert again["held_out_curve"] == card["held_out_curve"] and again["loss"] == card["loss"]
+    assert not recipe.state.exists()
 
 
 def test_every_network_keeps_snapshots(folder, quick):

@@ -1,5 +1,6 @@
 """Items of a long run, kept one by one, so that it goes on where it was stopped."""
 
+import hashlib
 import json
 from collections.abc import Collection
 from pathlib import Path
@@ -48,3 +49,15 @@ class ResumeLog:
     def seconds(self, first: int | None = None) -> float:
         """What the items took, or the `first` of them."""
         return round(sum(item["seconds"] for item in self.items[:first]), 1)
+
+
+def resume_log(result: Path, config: dict, grows: Collection[str] = ()) -> ResumeLog:
+    """Where the parts of a result are kept, as it is asked for now.
+
+    Of other weights, images or options they lie elsewhere, so that nothing is lost and nothing is
+    in the way.
+    """
+    fixed = {key: value for key, value in config.items() if key not in grows}
+    digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:8]
+    name = f"{result.stem}-{digest}{result.suffix}"
+    return ResumeLog(result.parent / ".state" / name, config, grows)

@@ -4,7 +4,6 @@ A `Task` knows beforehand what its result depends on, which files it will write 
 is done. The long ones keep each part when it ends, and go on from there after a kill.
 """
 
-import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +28,7 @@ from elslib.data.pixels import to_uint8
 from elslib.denoisers import sharded
 from elslib.experiments import agreement_results, recipes, store, train_network
 from elslib.experiments.provenance import RunRecord, Stopwatch
-from elslib.experiments.resume_log import ResumeLog
+from elslib.experiments.resume_log import resume_log
 from elslib.io import write_json
 from elslib.networks.network_denoiser import NetworkDenoiser
 from elslib.samplers import SAMPLERS, uniform_times
@@ -99,7 +98,7 @@ class Calibration(Task):
 
     Along `steps` times of a sampler. Runs that are kept go on with more trajectories, and with more
     windows. ValueError for another machine, no trajectory, and a `largest` that is even or below 3;
-    the errors of `load_network`, `training_images` and `ResumeLog`.
+    the errors of `load_network`, `training_images` and `resume_log`.
     """
 
     def __init__(
@@ -125,7 +124,7 @@ class Calibration(Task):
         made_of = {**store.made_of(network, self.images), **changed}
         config = {**made_of, "machine": machine, "windows": self.windows}
         self.path = store.scale_path(network, machine)
-        self.kept = ResumeLog(_log_path(self.path, changed), config, grows=("windows",))
+        self.kept = resume_log(self.path, config, grows=("windows",))
         self.seeds = [calibration.FIRST_SEED + i for i in range(trajectories)]
         self.name, self.files = f"calibrate {network}", [self.path]
         self.config, self.parts = {**config, "seeds": self.seeds}, trajectories
@@ -188,7 +187,7 @@ class Agreement(Task):
     Needs its windows for the local ones. Both sides go along `steps` times of the sampler, or, by
     default, theories in 20, the network in 20 and 150. Other theories of the same network and
     seeds, compared before, stay in the result. ValueError for no seeds and no theories; the errors
-    of `load_network`, `training_images`, `load_scale` and `ResumeLog`.
+    of `load_network`, `training_images`, `load_scale` and `resume_log`.
     """
 
     def __init__(
@@ -225,7 +224,7 @@ class Agreement(Task):
         }
         self.network, self.seeds = network, seeds
         self.record = store.result_path("agreement", network)
-        self.kept = ResumeLog(_log_path(self.record, changed), config)
+        self.kept = resume_log(self.record, config)
         self.name, self.config = f"agree {network}", {**config, "seeds": seeds}
         self.files = [self.record.with_suffix(suffix) for suffix in (".csv", ".npz", ".json")]
         self.before = agreement_results.kept_before(self.files, self.config)
@@ -312,13 +311,6 @@ def _changed(**options: tuple[object, object]) -> dict[str, object]:
     """Those options, each with its usual value, that differ from it: what is made with the usual
     ones does not say so, as nothing did before there were others."""
     return {name: value for name, (value, usual) in options.items() if value != usual}
-
-
-def _log_path(result: Path, changed: Mapping[str, object]) -> Path:
-    """Where the parts of a result are kept: of other options elsewhere, so that neither is lost."""
-    digest = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:8]
-    name = f"{result.stem}-{digest}{result.suffix}" if changed else result.name
-    return result.parent / ".state" / name
 
 
 def _check_positive(name: str, value: int) -> None:

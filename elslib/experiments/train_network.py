@@ -75,6 +75,7 @@ def finish(recipe: Recipe, trainer: Trainer) -> None:
     recipe.card.unlink(missing_ok=True)  # so that a kill never leaves it with other weights
     write_weights(recipe.weights, trainer.average, recipe.images)
     write_json(recipe.card, content)
+    recipe.state.unlink(missing_ok=True)  # or it would be in the way of the next of this name
 
 
 def write_weights(path: Path, weights: dict[str, torch.Tensor], images: ImageSet) -> None:

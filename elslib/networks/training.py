@@ -216,10 +216,16 @@ def read_state(path: Path, config: TrainConfig, images: ImageSet) -> dict[str, T
         raise ValueError(
             f"{path} is corrupt or truncated ({error}); delete it to train from the start."
         ) from error
-    if identity != (asked := _identity(config, images)):
+    if identity != _identity(config, images):
+        there = json.loads(identity.get("config", "{}"))
+        other = [
+            f"{key} ({there.get(key)}, now {value})"
+            for key, value in asdict(config).items()
+            if there.get(key) != value
+        ]
         raise ValueError(
-            f"{path} must be of this run ({asked}), but it is of {identity}; delete it or give "
-            f"this run another name."
+            f"{path} must be of this run, but is of one with other "
+            f"{', '.join(other) or 'images'}; delete it or give this run another name."
         )
     return state
 
