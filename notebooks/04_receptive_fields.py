@@ -136,7 +136,7 @@ arrow_plot(
 RESOLUTION = 2  # sides are odd, so this is the smallest change that the measure can show
 glue_all({"n_clear": sum(some.low > RESOLUTION for some in narrows.values())})
 glue_all({"n_networks": len(names), "n_seeds": n_seeds})
-glue_all({"n_trained": sum(load_card(name)["loss"]["trained"] for name in names)})
+glue_all({"n_trained": sum(load_card(name)["loss"]["trained"] is True for name in names)})
 glue_all({"even_half": even[0], "even_most": even[1]})
 glue_all({"most_half": max(max(some) for some in halves.values())})
 apart, falls, together = {}, {}, {}

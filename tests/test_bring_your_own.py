@@ -17,7 +17,7 @@ from elslib import cli
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "book" / "bring_your_own.md").read_text()
-COMMANDS = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)[0].strip().splitlines()
+FIRST, *COMMANDS = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)[0].strip().splitlines()
 # Small enough for a test: what is appended to each command.
 LESS = {
     "train": "--width 24 --steps 20 --batch 8",
@@ -47,7 +47,8 @@ def photos(tmp_path, monkeypatch):
         picture.convert(mode).save(path.with_suffix(".jpg" if mode == "CMYK" else ".png"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ELSLIB_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("ELSLIB_PROJECT", str(tmp_path))
+    ((name, project),) = re.findall(r"^export (\w+)=\$PWD/(\S+)", FIRST)
+    monkeypatch.setenv(name, str(tmp_path / project))
     return tmp_path
 
 
@@ -68,21 +69,31 @@ def test_ten_commands(photos):
             capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         assert shown.returncode == 0, shown.stderr[-3000:]
-    card = json.loads((photos / "networks" / "mine.json").read_text())
+    project = photos / "my-project"
+    card = json.loads((project / "networks" / "mine.json").read_text())
     assert card["images"]["name"] == "mine/train" and card["network"]["classes"] == 2
     made = {str(path.relative_to(photos)) for path in photos.rglob("*.*") if path.is_file()}
     assert {
-        "data/sets/mine.npz", "networks/mine.safetensors", "scales/mine-els.json",
-        "scales/mine-ls.json", "results/agreement-mine.csv", "results/pairs-mine.png",
-        "samples.png", "mine.ipynb",
+        "data/sets/mine.npz", "samples.png", "mine.ipynb",
+        *(f"my-project/{name}" for name in (
+            "networks/mine.safetensors", "scales/mine-els.json", "scales/mine-ls.json",
+            "results/agreement-mine.csv", "results/pairs-mine.png",
+        )),
     } <= made  # fmt: skip
+    beside = {path.split("/")[0] for path in made} - {"data", "photos", "my-project"}
+    assert beside == {"samples.png", "samples.npz", "samples.json", "mine.ipynb"}
 
 
 def test_the_python_of_the_page(photos, capsys):
-    """Under 25 lines, without a card or a file."""
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert len(block.strip().splitlines()) < 25
-    exec(compile(block, "bring_your_own.md", "exec"), {})
+    """Under 25 lines, without a card or a file; then a picture of both, and its sources."""
+    answer, picture = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    assert len(answer.strip().splitlines()) < 25
+    names: dict = {}
+    exec(compile(answer, "bring_your_own.md", "exec"), names)
     said = capsys.readouterr().out
     assert "ELS" in said and "Wiener" in said
     assert {path.name for path in photos.iterdir()} == {"photos"}
+    exec(compile(picture, "bring_your_own.md", "exec"), names)
+    assert (photos / "pairs.png").stat().st_size > 1000
+    assert names["origins"].image.shape == (1, 3, 16, 16)
+    assert float(names["last"].share.sum()) == pytest.approx(1)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -234,9 +235,11 @@ def test_a_project_holds_all_that_is_made(own):
     train = ("train", "--dataset", "images.npz", "--network", "resnet", "--width", 24, "--batch", 2)
     made = asked(*train, "--steps", 2, *where)
     assert made["files"][0] == str(own / "proj" / "networks" / "images-resnet.safetensors")
-    assert made["loss"]["held_out"] is None and not made["loss"]["trained"]
+    assert made["loss"]["held_out"] is None and "no images are held out" in made["trained"]
+    again = asked(*train, "--steps", 2, *where)
+    assert "made before" in again["warnings"][0] and again["loss"] == made["loss"]
     card = json.loads((own / "proj" / "networks" / "images-resnet.json").read_text())
-    assert card["network"]["classes"] == 2 and card["images"]["name"] == "images.npz"
+    assert card["network"]["classes"] == 2 and Path(card["images"]["name"]) == own / "images.npz"
     plain = asked(*train, "--unconditional", "--name", "plain", "--dry-run", *where)
     assert plain["network"]["classes"] is None
     seen = asked(*train, "--held-out", "images.npz", "--name", "seen", "--steps", 1, *where)
@@ -248,17 +251,20 @@ def test_a_project_holds_all_that_is_made(own):
     kept = json.loads((own / "proj" / "scales" / "images-resnet-els.json").read_text())
     assert kept["quality"]["cosine"] == done["cosine"]
     names = ("--theories", "ELS,nearest,Wiener", "--steps", 3, "--sampler", "heun")
-    asked("agree", *network, "--seeds", 2, *names)
+    told = asked("agree", *network, "--seeds", 2, *names)["warnings"]
+    assert told == [f"els: {one}" for one in done["warnings"]]  # of its windows
+    told = asked("agree", *network, "--seeds", 1, *names, "--dry-run")["warnings"]
+    assert told[-1].startswith("replaces a result of 2 seeds (ELS, nearest, Wiener)")
     plan = asked("agree", *network, "--seeds", 2, "--theories", "nearest", "--dry-run")
     assert (plan["parts"], plan["done"]) == (2, 0)  # another list is another run
     rows = (own / "proj" / "results" / "agreement-images-resnet.csv").read_text()
     assert "nearest" in rows and "IS" not in rows and ",3," in rows
     drawn = asked("pairs", *network, "--samples", 2, "--steps", 2)
-    assert len(drawn["r"]["ELS"]) == 2
+    assert len(drawn["r"]["ELS"]) == 2 and len(drawn["warnings"]) == len(done["warnings"])
     assert {file.name for file in own.iterdir()} == {"images.npz", "proj"}
     # Its windows, images and edges are the network's.
     plan = asked("sample", *network, "--dry-run")
-    assert plan["dataset"] == "images.npz" and plan["scale"]["windows"] == done["windows"]
+    assert plan["dataset"] == card["images"]["name"] and plan["scale"]["windows"] == done["windows"]
     file = own / "proj" / "scales" / "images-resnet-els.json"
     plan = asked("sample", "--dataset", "images.npz", "--scale", file, "--dry-run")
     assert plan["scale"]["windows"] == done["windows"]
@@ -266,6 +272,9 @@ def test_a_project_holds_all_that_is_made(own):
     assert refused.exit_code == 2 and "windows must be given for images.npz" in refused.output
     refused = run("sample", "--window", 3, "--scale", file)
     assert refused.exit_code == 2 and "got --scale and --window" in refused.output
+    refused = run("agree", *network, "--theories", "LS")
+    (line,) = refused.output.strip().splitlines()
+    assert line.startswith("Error: no ls scales") and f"--project {own / 'proj'}`" in line
     refused = run("agree", *network, "--theories", "ELS,magic")
     assert refused.exit_code == 2 and "names must be some of ELS, LS, IS, ES" in refused.output
 

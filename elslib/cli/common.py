@@ -22,11 +22,13 @@ USER_ERRORS = (ValueError, OSError)
 
 NETWORK = "Its name in the project, or a path without suffix, such as ./mine."
 DEVICE = click.option(
-    "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True
-)
+    "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
+    help="Where it is computed.",
+)  # fmt: skip
 SAMPLER = click.option(
-    "--sampler", type=click.Choice(list(SAMPLERS)), default="ddim", show_default=True
-)
+    "--sampler", type=click.Choice(list(SAMPLERS)), default="ddim", show_default=True,
+    help="How noise becomes a picture, of the network and of theories.",
+)  # fmt: skip
 
 
 def _set_project(ctx: click.Context, _param, folder: str | None) -> None:
@@ -49,8 +51,15 @@ def _set_project(ctx: click.Context, _param, folder: str | None) -> None:
 PROJECT = click.option(
     "--project", type=click.Path(file_okay=False), callback=_set_project, expose_value=False,
     is_eager=True,
-    help="Folder of networks, scales, results, sweeps.  [default: the checkout's data, else here]",
+    help="Folder of networks, scales, results, sweeps.  [default: the variable ELSLIB_PROJECT, "
+    "else the checkout's data, else here]",
 )  # fmt: skip
+
+
+class UserError(click.ClickException):
+    """A mistake whose remedy its one line says; `--help` would not."""
+
+    exit_code = 2
 
 
 def plain_errors(command):
@@ -65,7 +74,7 @@ def plain_errors(command):
         except USER_ERRORS as error:
             if os.environ.get("ELSLIB_DEBUG"):
                 raise
-            raise click.UsageError(" ".join(str(error).split())) from error
+            raise UserError(" ".join(str(error).split())) from error
 
     return wrapped
 
@@ -110,7 +119,9 @@ def work(command: Callable[..., tasks.Task]):
                 raise ValueError(f"--{name.replace('_', '-')} must not be empty; leave it out.")
         task = command(**options)
         first = sharded.current_rank().rank == 0  # of several processes one speaks
-        files = {"files": [str(file) for file in task.files]}
+        files: dict[str, object] = {"files": [str(file) for file in task.files]}
+        if task.warnings:
+            files["warnings"] = list(task.warnings)
         if dry_run:
             outcome = {**task.config, "parts": task.parts, "done": task.done, **files}
         else:

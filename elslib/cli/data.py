@@ -28,7 +28,11 @@ def data_list(machine_readable: bool) -> None:
         click.echo(as_json({**sets, "full": [*full_sets.FULL_SETS]}))
         return
     for name, about in (sets["embedded"] | sets["imported"]).items():
-        click.echo(f"{name:24} {about['shape']}  {about.get('licence')}  ({about.get('source')})")
+        n = len(about.get("class_names") or ())
+        told = f"  {n} classes" * (n > 0)
+        click.echo(
+            f"{name:24} {about['shape']}{told}  {about.get('licence')}  ({about.get('source')})"
+        )
     click.echo(f"full sets, in {folders.cache_folder()}: {', '.join(full_sets.FULL_SETS)}")
 
 
@@ -37,8 +41,10 @@ def data_list(machine_readable: bool) -> None:
 @click.option("--name", required=True, help="What the set will be called.")
 @click.option("--size", type=click.IntRange(1, 4096), default=32, show_default=True,
               help="Side in pixels.")  # fmt: skip
-@click.option("--fit", type=click.Choice(get_args(Fit)), default="crop", show_default=True)
-@click.option("--mode", type=click.Choice(get_args(Mode)), default="RGB", show_default=True)
+@click.option("--fit", type=click.Choice(get_args(Fit)), default="crop", show_default=True,
+              help="What makes a picture square: cut, distort, or margins.")  # fmt: skip
+@click.option("--mode", type=click.Choice(get_args(Mode)), default="RGB", show_default=True,
+              help="In colour, or in grey.")  # fmt: skip
 @click.option("--held-out", type=float, default=0.1, show_default=True,
               help="Share of the images that no network is trained on.")  # fmt: skip
 @click.option("--json", "machine_readable", is_flag=True, help="Print the manifest as json.")

@@ -59,10 +59,11 @@ def network_import(file, name, dataset, machine_readable):
 @click.option("--dataset", required=True,
               help=f"One of {', '.join(recipes.SUBJECTS)}; or any set of `elslib data list`, a "
               "folder of pictures, a .npy or .npz file.")  # fmt: skip
-@click.option("--network", type=click.Choice(list(recipes.KINDS)), required=True)
-@click.option(
-    "--profile", type=click.Choice(list(recipes.PROFILES)), default="cpu", show_default=True
-)
+@click.option("--architecture", "--network", "network", type=click.Choice(list(recipes.KINDS)),
+              required=True, help="Of the network to be made.")  # fmt: skip
+@click.option("--profile", type=click.Choice(list(recipes.PROFILES)), default="cpu",
+              show_default=True,
+              help="How it is trained: for a processor, or as in the paper.")  # fmt: skip
 @click.option(
     "--name", default="", help="Name in the project, or path.  [default: DATASET-NETWORK]"
 )
@@ -74,25 +75,34 @@ def network_import(file, name, dataset, machine_readable):
 @click.option("--lr", type=float, help="Learning rate, instead of the profile's.")
 @click.option("--decay", type=click.Choice(training.DECAYS), help="Of the learning rate; likewise.")
 @click.option("--weighting", type=click.Choice(training.WEIGHTINGS), help="Of errors; likewise.")
-@click.option("--seed", type=click.IntRange(0, 2**30 - 1), default=0, show_default=True)
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: a GPU if it is here]")
+@click.option("--seed", type=click.IntRange(0, 2**30 - 1), default=0, show_default=True,
+              help="Of its first weights, and of the order of images.")  # fmt: skip
+@click.option("--device", type=click.Choice(["cpu", "cuda"]),
+              help="Where it is computed.  [default: a GPU if it is here]")  # fmt: skip
 @work
 def train(dataset, network, profile, name, **changes):
     """Train a network by a recipe, or resume where it stopped.
 
-    Examples: elslib train --dataset fashion --network resnet
+    A folder of pictures is read at 32 x 32, in colour, and none is held out; `elslib data import`
+    does it otherwise. Examples:
 
-    elslib train --dataset photos --network resnet --name mine
+    elslib train --dataset fashion --architecture resnet
+
+    elslib train --dataset photos --architecture resnet --name mine
     """
     return tasks.Training(dataset, network, profile, name, **changes)
 
 
 @click.command()
 @click.option("--network", required=True, help=NETWORK)
-@click.option("--machine", type=click.Choice(["els", "ls"]), default="els", show_default=True)
-@click.option("--trajectories", type=click.IntRange(1, 10_000), default=16, show_default=True)
-@click.option("--largest", type=click.IntRange(3, 255), default=17, show_default=True)
-@click.option("--steps", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@click.option("--machine", type=click.Choice(["els", "ls"]), default="els", show_default=True,
+              help="Whose windows: els knows no places, ls does.")  # fmt: skip
+@click.option("--trajectories", type=click.IntRange(1, 10_000), default=16, show_default=True,
+              help="Noise images that the network is followed from.")  # fmt: skip
+@click.option("--largest", type=click.IntRange(3, 255), default=17, show_default=True,
+              help="Side of the largest window that is tried, odd.")  # fmt: skip
+@click.option("--steps", type=click.IntRange(1, 10_000), default=20, show_default=True,
+              help="Noise levels that get a window.")  # fmt: skip
 @SAMPLER
 @DEVICE
 @work
@@ -108,7 +118,8 @@ def calibrate(network, machine, trajectories, largest, steps, sampler, device):
 
 @click.command()
 @click.option("--network", required=True, help=NETWORK)
-@click.option("--seeds", type=click.IntRange(1, 10_000), default=100, show_default=True)
+@click.option("--seeds", type=click.IntRange(1, 10_000), default=100, show_default=True,
+              help="Noise images: those of the seeds 0, 1, ...")  # fmt: skip
 @THEORY_NAMES
 @click.option("--steps", type=click.IntRange(1, 10_000),
               help="Of both sides.  [default: theories 20, the network 20 and 150]")  # fmt: skip
@@ -129,11 +140,14 @@ def agree(network, seeds, names, steps, sampler, device):
 
 @click.command()
 @click.option("--network", required=True, help=NETWORK)
-@click.option("--samples", type=click.IntRange(1, 10_000), default=8, show_default=True)
-@click.option("--first-seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option("--samples", type=click.IntRange(1, 10_000), default=8, show_default=True,
+              help="Noise images.")  # fmt: skip
+@click.option("--first-seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True,
+              help="Of the first of them.")  # fmt: skip
 @click.option("--theories", "names", default="ELS", show_default=True, callback=_names,
               help="Of ELS, LS, IS, ES, Wiener, LocalWiener, PCA, nearest.")  # fmt: skip
-@click.option("--steps", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@click.option("--steps", type=click.IntRange(1, 10_000), default=20, show_default=True,
+              help="From noise to picture.")  # fmt: skip
 @SAMPLER
 @click.option("--out", type=click.Path(path_type=Path),
               help="[default: results/pairs-NETWORK of the project]")  # fmt: skip

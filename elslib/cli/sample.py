@@ -16,18 +16,24 @@ DATASET, SCALE = "fashion_mnist_10k", "fmnist-resnet-zeros"
 
 @click.command("sample")
 @click.option("--dataset", help=f"[default: those of NETWORK, else {DATASET}]")
-@click.option("--machine", type=click.Choice(["els", "ls"]), default="els", show_default=True)
+@click.option("--machine", type=click.Choice(["els", "ls"]), default="els", show_default=True,
+              help="els knows no places, ls does.")  # fmt: skip
 @click.option("--edges", type=click.Choice(["aware", "circular"]),
-              help="[default: those of NETWORK, else aware]")  # fmt: skip
+              help="As a network has them that pads with zeros, or round.  [default: those of "
+              "NETWORK, else aware]")  # fmt: skip
 @click.option("--network", help=f"Take its windows, images and edges. {NETWORK}")
 @click.option("--scale", help=f"Windows: a file of `elslib calibrate`, or a published scale.  "
               f"[default, for {DATASET} only: {SCALE}]")  # fmt: skip
 @click.option("--window", type=click.IntRange(1, 4095), help="One window at all times instead.")
 @click.option("--label", type=click.IntRange(0, 2**31 - 1), help="Class; without it, all images.")
-@click.option("--samples", type=click.IntRange(1, 10_000), default=8, show_default=True)
-@click.option("--first-seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
-@click.option("--steps", type=click.IntRange(1, 10_000), default=20, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=Path("samples"), show_default=True)
+@click.option("--samples", type=click.IntRange(1, 10_000), default=8, show_default=True,
+              help="Noise images.")  # fmt: skip
+@click.option("--first-seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True,
+              help="Of the first of them.")  # fmt: skip
+@click.option("--steps", type=click.IntRange(1, 10_000), default=20, show_default=True,
+              help="From noise to picture.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), default=Path("samples"), show_default=True,
+              help="Where the pictures go, in the current folder.")  # fmt: skip
 @DEVICE
 @work
 def draw(

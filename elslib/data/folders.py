@@ -2,6 +2,7 @@
 what is made of them in the project."""
 
 import os
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -36,3 +37,9 @@ def project_folder() -> Path:
         return Path(asked)
     checkout = Path(__file__).parents[2] / "data"
     return checkout if (checkout / "manifest.json").is_file() else Path.cwd()
+
+
+def command(words: str) -> str:
+    """An `elslib` command to be copied, for the project at hand."""
+    asked = os.environ.get("ELSLIB_PROJECT")
+    return f"`elslib {words}{f' --project {shlex.quote(asked)}' if asked else ''}`"

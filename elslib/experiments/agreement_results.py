@@ -24,14 +24,21 @@ OF_THEORIES = ("theories", "windows", "pictures")
 
 
 def with_results(named: str = "") -> list[str]:
-    """The networks named, separated by commas; if none is, all that have results: those of the
-    recipes in their order, then the others alphabetically."""
+    """The networks named, separated by commas; if none is, all that have results of ELS, LS and IS
+    in the usual steps: those of the recipes in their order, then the others alphabetically."""
     if names := [name.strip() for name in named.split(",") if name.strip()]:
         return names
-    found = (project_folder() / "results").glob("agreement-*.csv")
+    found = sorted((project_folder() / "results").glob("agreement-*.csv"))
+    names = [path.stem.removeprefix("agreement-") for path in found if _is_usual(path)]
     known = [f"{subject}-{kind}" for subject in SUBJECTS for kind in KINDS]
-    names = sorted(path.stem.removeprefix("agreement-") for path in found)
     return sorted(names, key=lambda name: known.index(name) if name in known else len(known))
+
+
+def _is_usual(rows: Path) -> bool:
+    """Whether a result is no trial: of few theories, or of other steps."""
+    record = rows.with_suffix(".json")
+    config = read_config(record) if record.is_file() else {}
+    return {"ELS", "LS", "IS"} <= set(_theories(config)) and not {"steps", "sampler"} & set(config)
 
 
 def may_be_kept(picture: str, images: str) -> bool:
@@ -48,6 +55,17 @@ def kept_before(files: Sequence[Path], config: Mapping) -> Mapping | None:
     before = read_config(files[-1])
     same = all(before.get(k) == config.get(k) for k in {*before, *config} - set(OF_THEORIES))
     return before if same else None
+
+
+def replaced(files: Sequence[Path], before: Mapping | None, seeds: int) -> list[str]:
+    """A sentence if a result in these files goes, as `before` is None, that has more seeds."""
+    if before is not None or not all(file.is_file() for file in files):
+        return []
+    kept = read_config(files[-1])
+    if kept.get("seeds", 0) <= seeds:
+        return []
+    names = ", ".join(_theories(kept))
+    return [f"replaces a result of {kept['seeds']} seeds ({names}); its parts are kept."]
 
 
 def holds(before: Mapping | None, config: Mapping) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from elslib.analysis import agreement
-from elslib.analysis.theories import check_theories, classes_of, theories
+from elslib.analysis.theories import check_theories, classes_of, machines_of, theories
 from elslib.experiments import store
 from elslib.experiments.provenance import RunRecord, Stopwatch
 from elslib.experiments.tasks import Task, load_on
@@ -38,11 +38,11 @@ class Pairs(Task):
         self.denoiser, self.images = load_on(network, device)
         plots.check_channels("images of the network", self.images.pixels)
         plots.check_columns("seeds", len(seeds))
-        scales = {
-            machine: store.load_scale(network, machine)
-            for machine in ("ls", "els")
-            if machine.upper() in names
-        }
+        scales = {machine: store.load_scale(network, machine) for machine in machines_of(names)}
+        self.warnings = [
+            f"{machine}: {told}" for machine in scales
+            for told in store.scale_warnings(network, machine)
+        ]  # fmt: skip
         self.machines = theories(self.denoiser, self.images, scales, names)
         self.seeds, self.times, self.sampler = seeds, uniform_times(steps), SAMPLERS[sampler]
         initial_noise(seeds, (1, 1, 1))  # refuses seeds that are none

@@ -122,9 +122,9 @@ def recipe(
             f"dataset must be one of {', '.join(SUBJECTS)}, or an image set, a folder or a file "
             f"that `elslib.load` knows, got {dataset!r}."
         )
-    subject = SUBJECTS.get(dataset) or Subject(dataset, second_split(dataset), True)
+    subject = SUBJECTS.get(dataset) or Subject(_anywhere(dataset), second_split(dataset), True)
     images = load(subject.images)
-    rest = held_out or subject.held_out
+    rest = _anywhere(held_out) if held_out else subject.held_out
     told = subject.conditional and not unconditional and images.labels is not None
     classes = _count_classes(images) if told else None
     how = PROFILES[profile] | {"width": PROFILES[profile]["width"][network.split("-")[0]]}
@@ -137,6 +137,11 @@ def recipe(
     subject_name = own if is_path(dataset) else dataset.replace("/", "-")
     name = name or f"{subject_name}-{network}{suffix}"
     return Recipe(name, images, load(rest) if rest else None, config)
+
+
+def _anywhere(dataset: str) -> str:
+    """Its name as it holds in any folder: the card of a network says it."""
+    return str(Path(dataset).resolve()) if is_path(dataset) and Path(dataset).exists() else dataset
 
 
 def _count_classes(images: ImageSet) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from elslib.experiments.store import check_belongs
-from elslib.io import write_json
+from elslib.io import read_json, write_json
 
 
 class ResumeLog:
@@ -22,11 +22,8 @@ class ResumeLog:
         self.items: list[dict] = []
         if not path.exists():
             return
-        try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} is corrupt ({error}); delete it to start again.") from error
-        if not isinstance(kept, dict) or not {"config", "items"} <= kept.keys():
+        kept = read_json(path, "delete it to start again")
+        if not {"config", "items"} <= kept.keys():
             raise ValueError(f"{path} is no record of a run; delete it to start again.")
         now = {key: config.get(key) for key in kept["config"] | config if key not in grows}
         remedy = "ask for the same, or delete it to start again"

@@ -16,9 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load as from_bytes
 
 from elslib.checks import checked
-from elslib.data.folders import project_folder
+from elslib.data.folders import command, project_folder
 from elslib.data.image_set import ImageSet
 from elslib.data.named import load, with_split
+from elslib.io import read_json
 from elslib.networks.architectures import NetworkConfig, rebuild
 from elslib.networks.network_denoiser import NetworkDenoiser
 from elslib.scales import ScaleTable
@@ -97,15 +98,10 @@ def load_card(name: str | Path) -> dict:
         known = sorted(path.stem for path in weights.parent.glob("*.safetensors"))
         raise FileNotFoundError(
             f"no network {str(name)!r} ({weights} with its card .json); known there: "
-            f"{', '.join(known) or 'none'}. Train one with `elslib train`."
+            f"{', '.join(known) or 'none'}. Train one with `elslib train`; another project is "
+            f"named by --project or the variable ELSLIB_PROJECT."
         )
-    try:
-        content = json.loads(card.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{card} is corrupt or truncated ({error}); restore it.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{card} must describe a network, got {content!r}; restore it from git.")
-    return content
+    return read_json(card, "restore it from git, or train the network again")
 
 
 def images_of(name: str | Path) -> dict[str, str]:
@@ -189,12 +185,19 @@ def load_scale(network: str | Path, machine: str) -> ScaleTable:
     if not path.is_file():
         raise FileNotFoundError(
             f"no {machine} scales of {str(network)!r} ({path}); make them with "
-            f"`elslib calibrate --network {network} --machine {machine}`."
+            f"{command(f'calibrate --network {network} --machine {machine}')}, or ask for theories "
+            f"that need none."
         )
     scale, recorded = ScaleTable.load(path), read_config(path)
     now = {"weights_sha256": weights_sha256(network)}
     check_belongs(path, f"the weights of {network!r}", recorded, now, "calibrate again")
     return scale
+
+
+def scale_warnings(network: str | Path, machine: str) -> list[str]:
+    """What a calibration said against its own windows, if it judged itself."""
+    kept = read_json(scale_path(network, machine), "calibrate again")
+    return list(kept.get("quality", {}).get("warnings", []))
 
 
 def read_record(path: Path) -> Mapping:

@@ -47,6 +47,8 @@ class Task(ABC):
         what it writes at its end
     parts
         steps, trajectories or batches, of which `done` are kept already
+    warnings
+        what one should know of the result, in sentences
     """
 
     name: str
@@ -54,6 +56,7 @@ class Task(ABC):
     files: Sequence[Path]
     parts: int
     done: int
+    warnings: Sequence[str] = ()
 
     @abstractmethod
     def run(self) -> Iterator[str]:
@@ -84,13 +87,22 @@ class Training(Task):
         self.name, self.config = recipe.name, recipes.described(recipe)
         self.files, self.parts = [recipe.weights, recipe.card], recipe.config.steps
         self.done = train_network.steps_done(recipe)
+        if train_network.is_made(recipe):
+            self.warnings = ["it was made before; nothing is done."]
 
     def run(self) -> Iterator[str]:
         for trainer, _ in train_network.make(self.recipe, self.device):
             yield f"loss {np.mean(trainer.losses[-100:]):.4f}"
 
     def summary(self) -> dict:
-        return {"loss": store.load_card(self.name)["loss"], "minutes": _minutes(self.recipe.card)}
+        loss = dict(store.load_card(self.name)["loss"])
+        fell = loss["held_out_fell_in_last_fifth"]
+        trained = {
+            None: "not known, as no images are held out",
+            True: "yes, the held-out loss has come to rest",
+            False: "not yet: train longer, with --steps",
+        }[loss.pop("trained") if fell is not None else None]
+        return {"loss": loss, "trained": trained, "minutes": _minutes(self.recipe.card)}
 
 
 class Calibration(Task):
@@ -231,6 +243,11 @@ class Agreement(Task):
         self.made = agreement_results.holds(self.before, self.config)
         self.parts = len(self.kept.items) + len(self._todo())
         self.done = self.parts if self.made else len(self.kept.items)
+        self.warnings = [
+            *(f"{machine}: {told}" for machine in self.scales
+              for told in store.scale_warnings(network, machine)),
+            *agreement_results.replaced(self.files, self.before, seeds),
+        ]  # fmt: skip
 
     def _todo(self) -> list[tuple[int | None, list[int]]]:
         missing = sorted(set(range(self.seeds)).difference(self.kept.gathered("seeds")))

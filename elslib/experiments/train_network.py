@@ -112,7 +112,7 @@ def _held_out_losses(losses: list[float]) -> dict[str, float | bool | None]:
     """The last one, how much it fell, and whether that says that the network is trained; without
     held-out images nobody knows."""
     if not losses:
-        return {"held_out": None, "held_out_fell_in_last_fifth": None, "trained": False}
+        return {"held_out": None, "held_out_fell_in_last_fifth": None, "trained": None}
     n = len(losses)
     fell = 1 - losses[-1] / losses[n - 1 - n // 5]
     return {
