@@ -146,7 +146,7 @@ lines(
 nearer = (ahead > 0).sum(1).tolist()
 glue_all({
     "faces_begun": len(ahead[0]) - nearer[0], "faces_end": nearer[-1],
-    "faces_before": f"{of_faces.updates[-2]:,}", "faces_lead": lead[-1],
+    "faces_before": f"{of_faces.updates[-2]:,}", "faces_first": lead[0], "faces_lead": lead[-1],
     "narrow_wide": median_interval(pearson_r(narrow, wide)),
 })  # fmt: skip
 
