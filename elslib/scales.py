@@ -7,6 +7,7 @@ from pathlib import Path
 from textwrap import shorten
 
 from elslib.checks import check_fields, checked
+from elslib.io import write_json
 from elslib.windows import Side, Window, check_window
 
 
@@ -22,7 +23,7 @@ class ScaleTable:
 
     times: tuple[float, ...]
     windows: tuple[Side, ...]
-    source: str
+    source: str = "by hand"
     lower: tuple[float, ...] | None = None
     upper: tuple[float, ...] | None = None
 
@@ -93,6 +94,11 @@ class ScaleTable:
     def json(self) -> dict:
         """The table as a dictionary that `json.dump` takes and `load` reads back."""
         return asdict(self)
+
+    @checked
+    def save(self, path: Path) -> None:
+        """Write the table where `load` finds it. OSError if that fails."""
+        write_json(path, self.json())
 
     @classmethod
     @checked

@@ -15,6 +15,7 @@ from elslib.experiments.store import load_scale
 from elslib.samplers import ddim, ddpm, heun, uniform_times
 from elslib.scales import ScaleTable, published_scale, published_scales
 from elslib.schedules import linear
+from elslib.windows import Window
 
 IMAGES = image_set(8, 1, 10, 10)
 KNOWN = ScaleTable((0.25, 0.5, 0.75, 1.0), (3, 3, 5, 7), "known")
@@ -60,6 +61,13 @@ def test_bad_input():
         scale_table([], "test")
     with pytest.raises(FileNotFoundError, match="elslib calibrate --network nobody"):
         load_scale("nobody", "els")
+
+
+def test_a_table_by_hand(tmp_path):
+    """Saved, it is loaded again, windows that are not hard, too."""
+    table = ScaleTable((0.5, 1.0), (3, Window(5, 2)))
+    table.save(tmp_path / "new" / "scale.json")
+    assert ScaleTable.load(tmp_path / "new" / "scale.json") == table and table.source == "by hand"
 
 
 def test_scales_without_a_record(tmp_path, monkeypatch):

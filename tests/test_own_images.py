@@ -188,6 +188,7 @@ def test_latents():
     )
     assert ImageSet.from_arrays(latents.numpy(), bounds=None).sha256 == images.sha256
     assert ImageSet(latents, bounds=(-100, 100)).bounds == (-100, 100)
+    assert len(ImageSet(latents[..., :4], bounds=None)) == 4  # any sides
     with pytest.raises(ValueError, match="and give latents with bounds=None"):
         ImageSet(latents)
     with pytest.raises(ValueError, match=r"pixels must lie in \[-5, 5\], got"):
@@ -210,13 +211,29 @@ SLIPS = {
     ),
     "channels last": (
         lambda: Slip(EXPECTED.permute(0, 2, 3, 1)),
-        r"got \(5, 6, 7, 3\), which look like \[n, h, w, c\]; write ImageSet.from_arrays\(x, layo",
+        r"got \(5, 6, 7, 3\), which look like \[n, h, w, c\]; write .*x.transpose\(0, 3, 1, 2\)",
+    ),
+    "one image": (lambda: Slip(EXPECTED[0]), r"one image is x\[None\], grey ones are x\[:, None"),
+    "names of labels": (
+        lambda: Slip.from_arrays(BYTES, list("abcab")),
+        r"labels must be whole numbers, got <U1; .* = np.unique\(labels, return_inverse=True\)",
+    ),
+    "labels without a name": (
+        lambda: Slip(EXPECTED, torch.arange(5), ("a", "b")),
+        r"labels must lie in 0..1, places among the class names, got 0..4; name every class, or",
+    ),
+    "name of a class": (
+        lambda: ImageSet(EXPECTED, torch.arange(5) % 2, ("a", "b")).subset("b"),  # pyright: ignore
+        "label must be the number of a class, got its name 'b'; write 1",
     ),
     "list of labels": (
         lambda: Slip(EXPECTED, [0, 1, 0, 1, 0]),
         r"labels must be a torch tensor, got list; write torch.tensor\(labels\)",
     ),
-    "axes": (lambda: Slip.from_arrays(BYTES[0]), r"must have the axes NCHW, got the shape \(3"),
+    "axes": (
+        lambda: Slip.from_arrays(BYTES[0]),
+        r"must have the axes NCHW, got the shape \(3.*x\[None\], grey ones are x\[:, None\], and",
+    ),
     "layout": (lambda: Slip.from_arrays(BYTES, layout="HWC"), "layout must be one of NCHW, "),
     "integers": (
         lambda: Slip.from_arrays(BYTES.astype(np.int32)),
@@ -257,8 +274,19 @@ def test_slips_are_named(as_installed, slip):
         make()
 
 
-def test_pixels_in_0_to_1_are_warned_of():
+def test_pixels_in_0_to_1_are_warned_of(as_installed, photos):
     """Once, where they are made; not for a part of images, which may be bright."""
+    bright = torch.linspace(0, 1, 32).reshape(2, 1, 4, 4)
+    (photos / "notes.txt").write_text("no picture")
+    for make, message in (
+        (lambda: ImageSet(bright), r"\* 2 - 1, or by value_range=\(0, 1\) of from_arrays and fro"),
+        (lambda: ImageSet.from_arrays(bright.numpy()), "lie in"),
+        (lambda: ImageSet.from_dataset(list(bright)), "lie in"),
+        (lambda: ImageSet.from_folder(photos, 4), "passed over"),
+    ):
+        with pytest.warns(UserWarning, match=message) as caught:
+            make()
+        assert caught[0].filename == __file__
     with pytest.warns(UserWarning, match=r"lie in \[0, 1\]: those of \[0, 1\].*by \* 2 - 1"):
         images = ImageSet(torch.linspace(0, 1, 32).reshape(2, 1, 4, 4))
     assert len(images[:1]) == 1

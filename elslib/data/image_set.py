@@ -15,7 +15,15 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from elslib.checks import check_fields, checked
-from elslib.data.own_images import Fit, Layout, Mode, as_pixels, read_dataset, read_folder
+from elslib.data.own_images import (
+    Fit,
+    Layout,
+    Mode,
+    as_labels,
+    as_pixels,
+    read_dataset,
+    read_folder,
+)
 from elslib.data.pixels import (
     Which,
     check_pixels,
@@ -33,8 +41,9 @@ SIDE = 32
 class ImageSet:
     """Training images in [-1, 1] with what identifies them.
 
-    What is prepared of the pixels is kept with them: do not change them in place. Indexing gives
-    sets, too: `images[5]`, of one image, `images[2:7]`, and all that `select` takes.
+    `from_folder`, `from_arrays` and `from_dataset` make one of pictures, arrays, and datasets of
+    torch. What is prepared of the pixels is kept with them: do not change them in place. Indexing
+    gives sets, too: `images[5]`, of one image, `images[2:7]`, and all that `select` takes.
 
     Attributes
     ----------
@@ -67,7 +76,7 @@ class ImageSet:
         return {**self.__dict__, "_prepared": {}}
 
     def __post_init__(self, digest: str | None):
-        check_pixels(self.pixels)
+        check_pixels(self.pixels, are_latents=self.bounds is None)
         check_fields(self)
         check_range(self.pixels, self.bounds, made_here=digest is None)
         if self.labels is not None and not isinstance(self.labels, Tensor):
@@ -84,7 +93,19 @@ class ImageSet:
             raise ValueError(
                 f"labels must be whole numbers, got {self.labels.dtype}; convert with .long()."
             )
+        self._check_names()
         object.__setattr__(self, "sha256", digest or sha256_of(self.pixels, self.labels))
+
+    def _check_names(self) -> None:
+        """Raise ValueError unless each label is a place among the class names, if there are any."""
+        if self.labels is None or not self.class_names or len(self.labels) == 0:
+            return
+        low, high = (int(label) for label in self.labels.aminmax())
+        if low < 0 or high >= len(self.class_names):
+            raise ValueError(
+                f"labels must lie in 0..{len(self.class_names) - 1}, places among the class names, "
+                f"got {low}..{high}; name every class, or leave class_names out."
+            )
 
     @classmethod
     def from_uint8(
@@ -124,9 +145,7 @@ class ImageSet:
         set refuses.
         """
         pixels = as_pixels(images, layout, value_range)
-        numbers = (
-            labels if isinstance(labels, Tensor | None) else torch.from_numpy(np.asarray(labels))
-        )
+        numbers = labels if isinstance(labels, Tensor | None) else as_labels(labels)
         if pixels.dtype == torch.uint8:
             return cls.from_uint8(pixels, numbers, tuple(class_names), name)
         return cls(pixels, numbers, tuple(class_names), name, bounds=bounds)
@@ -231,14 +250,22 @@ class ImageSet:
         copied. ValueError if there is none, and for what is no class number."""
         if label is None:
             return self
-        label = class_number(label)
-        return self._part(_slice(self.of_class(label)), f":{label}")
+        return self._part(_slice(self.of_class(label)), f":{index(label)}")
 
     def of_class(self, label: SupportsIndex) -> Int[Tensor, " n"]:
         """Which images are of a class, in order; the errors of `subset`."""
+        if isinstance(label, str) and label in self.class_names:
+            raise ValueError(
+                f"label must be the number of a class, got its name {label!r}; write "
+                f"{self.class_names.index(label)}."
+            )
         label = class_number(label)
         if self.labels is None:
-            raise ValueError(f"label must be None: the images of {self.name!r} have no labels.")
+            raise ValueError(
+                f"label must be None, got {label}: the images of {self.name!r} have no labels; "
+                f"give them some, or wrap the network that asks without classes; a number of steps "
+                f"is n_steps=."
+            )
         chosen = (self.labels == label).nonzero()[:, 0]
         if len(chosen) == 0:
             present = sorted(set(self.labels.tolist()))

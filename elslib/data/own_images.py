@@ -1,6 +1,5 @@
 """Images of one's own, as tensors: a folder of pictures, arrays, a torch Dataset."""
 
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from operator import index
@@ -12,6 +11,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm.auto import tqdm
+
+from elslib.data.pixels import warn_caller
 
 Fit = Literal["crop", "squash", "pad"]
 Mode = Literal["RGB", "L"]
@@ -71,10 +72,9 @@ def _pictures_in(folder: Path) -> tuple[list[Path], list[int] | None, tuple[str,
     if not classes and not loose:
         raise ValueError(f"{folder} must hold pictures ({', '.join(SUFFIXES)}), got none.")
     if others:
-        warnings.warn(
+        warn_caller(
             f"{len(others)} files in {folder} are passed over, such as {others[0].name}; pictures "
-            f"end in {', '.join(SUFFIXES)}.",
-            stacklevel=4,
+            f"end in {', '.join(SUFFIXES)}."
         )
     if not classes:
         return loose, None, ()
@@ -188,6 +188,17 @@ def _item(image: Any, i: int) -> Tensor:
     return image
 
 
+def as_labels(labels: np.ndarray | Sequence[int]) -> Tensor:
+    """The class numbers that an array or a list holds; see `ImageSet.from_arrays`."""
+    numbers = np.asarray(labels)
+    if numbers.dtype.kind not in "iu":
+        raise ValueError(
+            f"labels must be whole numbers, got {numbers.dtype}; class_names, labels = "
+            f"np.unique(labels, return_inverse=True) makes them of names."
+        )
+    return torch.from_numpy(numbers.astype(np.int64))
+
+
 def as_pixels(
     images: np.ndarray | Tensor, layout: Layout, value_range: tuple[float, float] | None
 ) -> Tensor:
@@ -204,8 +215,9 @@ def as_pixels(
         )
     if images.ndim != len(layout):
         raise ValueError(
-            f"images must have the axes {layout}, got the shape {tuple(images.shape)}; name their "
-            f"order with layout=, one of {', '.join(get_args(Layout))}."
+            f"images must have the axes {layout}, got the shape {tuple(images.shape)}; one image "
+            f"is x[None], grey ones are x[:, None], and layout= names another order, one of "
+            f"{', '.join(get_args(Layout))}."
         )
     if layout != "NCHW":
         images = images.permute(0, 3, 1, 2) if layout == "NHWC" else images[:, None]

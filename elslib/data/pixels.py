@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import sys
 import warnings
 from collections.abc import Sequence
 from operator import index
@@ -13,8 +14,20 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 
-def check_pixels(pixels: Tensor) -> None:
-    """Raise ValueError unless these are images [n, c, h, w] of a type that sums are exact in."""
+def warn_caller(message: str) -> None:
+    """Warn, with the place of the first caller outside the library."""
+    frame, level = sys._getframe(1), 2
+    inside = "elslib", "jaxtyping", "beartype"  # the last two check shapes in between, in tests
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in inside:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
+
+
+def check_pixels(pixels: Tensor, are_latents: bool = False) -> None:
+    """Raise ValueError unless these are images [n, c, h, w] of a type that sums are exact in.
+
+    Of latents any order of the axes is believed.
+    """
     if not isinstance(pixels, Tensor):
         raise ValueError(
             f"pixels must be a torch tensor, got {type(pixels).__name__}; numpy arrays go to "
@@ -28,13 +41,14 @@ def check_pixels(pixels: Tensor) -> None:
     if pixels.ndim != 4 or len(pixels) == 0:
         raise ValueError(
             f"pixels must be floating point of shape [n, c, h, w] with n >= 1, got "
-            f"{pixels.dtype} {tuple(pixels.shape)}; add axes with .reshape()."
+            f"{pixels.dtype} {tuple(pixels.shape)}; one image is x[None], grey ones are x[:, None]."
         )
     _, c, h, w = pixels.shape
-    if w <= 4 < min(c, h):
+    if w <= 4 < min(c, h) and not are_latents:
         raise ValueError(
             f"pixels must have the axes [n, c, h, w], got {tuple(pixels.shape)}, which look like "
-            f"[n, h, w, c]; write ImageSet.from_arrays(x, layout='NHWC')."
+            f"[n, h, w, c]; write ImageSet.from_arrays(x, layout='NHWC'), or save "
+            f"x.transpose(0, 3, 1, 2) in numpy's file."
         )
     if pixels.dtype not in (torch.float32, torch.float64):
         raise ValueError(
@@ -64,10 +78,10 @@ def check_range(
             f"in 0..255 by / 127.5 - 1, and give latents with bounds=None."
         )
     if made_here and least < 0 <= low < high <= 1:
-        warnings.warn(
+        warn_caller(
             f"pixels lie in [{low:.3g}, {high:.3g}]: those of [0, 1], as ToTensor() makes them, "
-            f"must be brought to [-1, 1] by * 2 - 1.",
-            stacklevel=4,
+            f"must be brought to [-1, 1] by * 2 - 1, or by value_range=(0, 1) of from_arrays and "
+            f"from_dataset."
         )
 
 
