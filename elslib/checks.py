@@ -1,12 +1,13 @@
 """Arguments of the wrong kind get the house's error, by the annotations of what they are given to.
 
 `checked` looks at kinds alone: whether something is a tensor, and of how many axes, or a number, a
-path, a text, a record of a class. What its values must be is the function's own affair.
+path, a text, a function, a record of a class, or a container of such. What its values must be is
+the function's own affair.
 """
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from functools import wraps
@@ -22,8 +23,16 @@ P = ParamSpec("P")
 R = TypeVar("R")
 NAMES = {
     int: "a whole number", float: "a number", Path: "a path", NoneType: "None", str: "a text",
-    bool: "True or False",
+    bool: "True or False", Callable: "a function",
 }  # fmt: skip
+SEVERAL = Sequence, Iterable, tuple
+# What makes a record of what was given for it.
+REMEDIES = {
+    "ScaleTable": "constant_scale({0}) makes one of a window's side",
+    "ImageSet": "ImageSet(tensor), ImageSet.from_arrays and from_folder make one",
+    "Origins": "machine.posterior(..., top=1).origins are some",
+    "ScoreMachine": "IS, ES, LS and ELS are, no baseline and no network is",
+}
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
@@ -75,24 +84,23 @@ def _known(kind: Any) -> bool:
     """Whether this module knows what is of a kind."""
     if get_origin(kind) in (UnionType, Union):
         return all(map(_known, get_args(kind)))
-    if get_origin(kind) in (Sequence, tuple):
-        return _known(get_args(kind)[0])
-    return _is_tensor(kind) or kind in NAMES or is_dataclass(kind)
+    if get_origin(kind) in (*SEVERAL, Mapping):
+        return _known(get_args(kind)[get_origin(kind) is Mapping])
+    return _is_tensor(kind) or (get_origin(kind) or kind) in NAMES or is_dataclass(kind)
 
 
 def _as(kind: Any, name: str, value: Any) -> Any:
     """The value as one of a kind. ValueError if it is none."""
     for one in _alternatives(kind):
         with suppress(TypeError):
-            return _of(one, value)
-    wanted = any(map(_is_tensor, _alternatives(kind))) and not isinstance(value, Tensor)
-    remedy = "; torch.as_tensor makes a tensor" if wanted else ""
+            return _of(one, name, value)
     raise ValueError(
-        f"{name} must be {_words(kind)}, got {type(value).__name__} {_brief(value)}{remedy}."
+        f"{name} must be {_words(kind)}, got {type(value).__name__} {brief(value)}"
+        f"{_remedy(_alternatives(kind), name, value)}."
     )
 
 
-def _of(kind: Any, value: Any) -> Any:
+def _of(kind: Any, name: str, value: Any) -> Any:
     """The value as one of a single kind; TypeError if it is none."""
     if kind is NoneType and value is None:
         return None
@@ -111,35 +119,63 @@ def _of(kind: Any, value: Any) -> Any:
         return Path(value)
     if (kind in (str, bool) or is_dataclass(kind)) and isinstance(value, kind):
         return value
-    if get_origin(kind) in (Sequence, tuple) and not isinstance(value, str | bytes | Mapping):
+    if get_origin(kind) is Callable and callable(value):
+        return value
+    if get_origin(kind) is Mapping and isinstance(value, Mapping):
+        inner = get_args(kind)[1]
+        return {key: _as(inner, f"{name}[{key!r}]", one) for key, one in value.items()}
+    if get_origin(kind) in SEVERAL and not isinstance(value, str | bytes | Mapping):
         alternatives = _alternatives(get_args(kind)[0])
-        found = [_first(alternatives, one) for one in value]  # pyright: ignore
+        found = [_first(alternatives, name, one) for one in value]  # pyright: ignore
         return tuple(found) if get_origin(kind) is tuple else found
     raise TypeError
 
 
-def _first(kinds: Sequence[Any], value: Any) -> Any:
+def _first(kinds: Sequence[Any], name: str, value: Any) -> Any:
     for kind in kinds:
         with suppress(TypeError):
-            return _of(kind, value)
+            return _of(kind, name, value)
     raise TypeError
+
+
+def _remedy(kinds: Sequence[Any], name: str, value: Any) -> str:
+    """What makes one of these kinds of a value that is none; empty if nothing is known."""
+    for kind in kinds:
+        if _is_tensor(kind) and not isinstance(value, Tensor):
+            own = hasattr(value, "pixels")
+            return f"; give {name}.pixels" if own else "; torch.as_tensor makes a tensor"
+        if _is_tensor(kind) and value.is_floating_point():
+            one_less = value.ndim + 1 == len(kind.dim_str.split())
+            return f"; {name}[None] has one axis more" if one_less else ""
+        if kind is float and isinstance(value, Tensor) and value.ndim == 1:
+            return f"; give one number for all, such as float({name}[0])"
+        if get_origin(kind) is Mapping:
+            return f"; give {{'els': {name}}}"
+        if get_origin(kind) in SEVERAL and type(value) is int:
+            return f"; write [{value}] or range({value})"
+        if is_dataclass(kind) and kind.__name__ in REMEDIES:  # pyright: ignore
+            side = value if type(value) is int else 5
+            return f"; {REMEDIES[kind.__name__].format(side)}"  # pyright: ignore
+    return ""
 
 
 def _words(kind: Any) -> str:
     if get_origin(kind) in (UnionType, Union):
         return " or ".join(_words(one) for one in get_args(kind))
-    if get_origin(kind) in (Sequence, tuple):
+    if get_origin(kind) in SEVERAL:
         return f"a sequence, each {_words(get_args(kind)[0])}"
+    if get_origin(kind) is Mapping:
+        return f"a dictionary of names, each with {_words(get_args(kind)[1])}"
     if _is_tensor(kind):
         named = kind.dim_str.split()
         some = " with b at least 1" if named[:1] == ["b"] else ""
         return f"a floating-point tensor [{', '.join(named)}]{some}"
-    if kind in NAMES:
-        return NAMES[kind]
+    if (plain := get_origin(kind) or kind) in NAMES:
+        return NAMES[plain]
     return f"{'an' if kind.__name__[0] in 'AEIO' else 'a'} {kind.__name__}"
 
 
-def _brief(value: Any) -> str:
+def brief(value: Any) -> str:
     if hasattr(value, "shape"):
         return f"{value.dtype} {tuple(value.shape)}"
     text = repr(value)

@@ -8,11 +8,11 @@ from operator import index
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from elslib.checks import checked
-from elslib.denoisers.machines import Denoiser
+from elslib.denoisers.machines import Denoiser, Label, labels_of
 from elslib.schedules import Schedule, noise_from_denoised
 
 
@@ -92,9 +92,14 @@ def schedule_of(denoise: Denoiser) -> Schedule:
     """The schedule of a Denoiser, which samplers read. ValueError if it has none."""
     own = getattr(denoise, "schedule", None)
     if not isinstance(own, Schedule):
+        remedy = "set it, for example denoise.schedule = cosine()"
+        if isinstance(denoise, nn.Module):  # which need not answer with x_0
+            remedy = (
+                "elslib.wrap(module, 'eps' | 'x0' | 'v' | 'flow' | 'edm') makes a Denoiser of it"
+            )
         raise ValueError(
             f"denoise must have a .schedule, the Schedule that its times belong to, got {own!r} of "
-            f"a {type(denoise).__name__}; set it, for example denoise.schedule = cosine()."
+            f"a {type(denoise).__name__}; {remedy}."
         )
     return own
 
@@ -127,17 +132,19 @@ def ddim(
     denoise: Denoiser,
     x: Float[Tensor, "b c h w"],
     times: Sequence[float],
-    label: Int[Tensor, " b"] | None = None,
+    label: Label = None,
 ) -> Iterator[Step]:
     """Deterministic sampling, `x_t' = alpha_t' D + sigma_t' eps` (the flow of eq. 1, discretised).
 
-    `times` decreases from the time of x to the end; the Denoiser is evaluated at each but the
-    last, so with a last time of 0 the final `x0` is the sample. Noise levels are those of
-    `denoise.schedule`. Nothing is clipped. Of order 1 in the steps. Raises ValueError unless times
-    decrease within [0, 1], and for a Denoiser without a schedule.
+    `label` is one class for all images, or one each. `times` decreases from the time of x to the
+    end; the Denoiser is evaluated at each but the last, so with a last time of 0 the final `x0` is
+    the sample. Noise levels are those of `denoise.schedule`. Nothing is clipped. Of order 1 in the
+    steps. Raises ValueError unless times decrease within [0, 1], and for a Denoiser without a
+    schedule.
     """
+    labels = labels_of(label, x)
     for i, here, after in _levels(denoise, times):
-        x0 = denoise(x, times[i], label)
+        x0 = denoise(x, times[i], labels)
         yield Step(i, times[i], x, x0)
         eps = noise_from_denoised(x, x0, *here)
         x = after[0] * x0 + after[1] * eps
@@ -148,7 +155,7 @@ def heun(
     denoise: Denoiser,
     x: Float[Tensor, "b c h w"],
     times: Sequence[float],
-    label: Int[Tensor, " b"] | None = None,
+    label: Label = None,
 ) -> Iterator[Step]:
     """Heun's method, of order 2: two evaluations a step, but one in the step that ends at 0.
 
@@ -159,13 +166,14 @@ def heun(
     `ddim`; a Step is what the first of two evaluations saw.
     """
     own = 0.0 if schedule_of(denoise).coordinates == "ve" else 1.0
+    labels = labels_of(label, x)
     for i, here, after in _levels(denoise, times):
-        x0 = denoise(x, times[i], label)
+        x0 = denoise(x, times[i], labels)
         yield Step(i, times[i], x, x0)
         eps = noise_from_denoised(x, x0, *here)
         end = after[0] * x0 + after[1] * eps
         if after[1] > 0:
-            x0_end = denoise(end, times[i + 1], label)
+            x0_end = denoise(end, times[i + 1], labels)
             eps_end = noise_from_denoised(end, x0_end, *after)
             u = (eps - own * x0 + eps_end - own * x0_end) / 2
             x0 = (x - here[1] * u) / (here[0] + own * here[1])
@@ -178,7 +186,7 @@ def ddpm(
     denoise: Denoiser,
     x: Float[Tensor, "b c h w"],
     times: Sequence[float],
-    label: Int[Tensor, " b"] | None = None,
+    label: Label = None,
 ) -> Iterator[Step]:
     """Ancestral sampling (Ho et al. 2020), `x_t' = alpha_t' D + sigma_t' (rho eps + (1 - rho^2)^.5
     z)` with `rho = (sigma_t' / alpha_t') / (sigma_t / alpha_t)` and new noise z at each step.
@@ -188,8 +196,9 @@ def ddpm(
     `ddim`.
     """
     noise = [torch.Generator("cpu").manual_seed(_seed_of(image)) for image in x]
+    labels = labels_of(label, x)
     for i, here, after in _levels(denoise, times):
-        x0 = denoise(x, times[i], label)
+        x0 = denoise(x, times[i], labels)
         yield Step(i, times[i], x, x0)
         eps = noise_from_denoised(x, x0, *here)
         drawn = [
@@ -202,6 +211,30 @@ def ddpm(
 
 
 SAMPLERS: dict[str, Sampler] = {"ddim": ddim, "heun": heun, "ddpm": ddpm}
+
+
+def sampler_of(sampler: Sampler | str) -> Sampler:
+    """A sampler by its name, or as it is. ValueError for another name, and for no function."""
+    found = SAMPLERS.get(sampler, sampler) if isinstance(sampler, str) else sampler
+    if not callable(found):
+        raise ValueError(
+            f"sampler must be one of {', '.join(SAMPLERS)}, or a function like them, got {found!r}."
+        )
+    return found
+
+
+def times_along(
+    times: Sequence[float] | None, n_steps: int | None = None, usual: int = 20
+) -> Sequence[float]:
+    """The times that are given, or uniform ones in `n_steps`, `usual` ones if neither is.
+
+    ValueError if both are.
+    """
+    if times is None:
+        return uniform_times(usual if n_steps is None else n_steps)
+    if n_steps is not None:
+        raise ValueError(f"n_steps must be left out beside times, got {n_steps}; give one of both.")
+    return times
 
 
 def _levels(
@@ -226,19 +259,20 @@ def _seed_of(image: Tensor) -> int:
 def sample(
     denoise: Denoiser,
     x: Float[Tensor, "b c h w"],
-    label: Int[Tensor, " b"] | None = None,
-    n_steps: int = 20,
+    label: Label = None,
+    n_steps: int | None = None,
     *,
     times: Sequence[float] | None = None,
-    sampler: Sampler = ddim,
+    sampler: Sampler | str = ddim,
 ) -> Float[Tensor, "b c h w"]:
-    """The end of a sampler from the noise x, on the uniform grid or along `times`; unclamped.
+    """The end of a sampler, also by its name, from the noise x; unclamped.
 
-    Raises ValueError for what `ddim` refuses, and unless `times` ends at 0, where the sample is.
+    It takes `n_steps` equal steps, by default 20, or goes along `times`. Raises ValueError for what
+    `ddim` refuses, and unless `times` ends at 0, where the sample is.
     """
-    times = uniform_times(n_steps) if times is None else times
+    times, labels = times_along(times, n_steps), labels_of(label, x)
     if len(times) and times[-1] != 0:
         raise ValueError(f"times must end at 0, got {times[-1]:g}; to stop before, loop over ddim.")
-    for step in sampler(denoise, x, times, label):
+    for step in sampler_of(sampler)(denoise, x, times, labels):
         x = step.x0
     return x

@@ -1,6 +1,7 @@
 """Arguments of the wrong kind: the house's error by the annotations, wherever `checked` stands."""
 
 import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import torch
 
 from elslib import samplers, schedules
 from elslib.analysis import intervals, metrics
+from elslib.analysis.attribution import attribute, changed_by_removing
 from elslib.analysis.calibration import Trajectory
+from elslib.analysis.theories import theories
 from elslib.checks import check_fields, checked
 from elslib.data import named
 from elslib.data.image_set import ImageSet
@@ -21,6 +24,7 @@ from elslib.experiments.figure_config import FigureConfig
 from elslib.figures import plots
 from elslib.networks.architectures import NetworkConfig
 from elslib.networks.training import TrainConfig
+from elslib.networks.wrapped import wrap
 from elslib.posterior import patch_posterior
 from elslib.posterior.mass import image_mass
 from elslib.posterior.query import Query
@@ -45,6 +49,14 @@ CALLS: dict[Any, dict[str, Any]] = {
     },
     IdealScore(IMAGES).__call__: {"x": X, "t": 0.5},
     WienerFilter(IMAGES).__call__: {"x": X, "t": 0.5},
+    IdealScore(IMAGES).posterior: {"x": X, "t": 0.5, "top": 1},
+    IdealScore(IMAGES).mass: {"x": X, "t": 0.5},
+    wrap(lambda x, t: x, "x0").__call__: {"x": X, "t": 0.5},
+    attribute: {"machine": IdealScore(IMAGES), "noise": X, "times": [1.0, 0.0]},
+    changed_by_removing: {
+        "machine": IdealScore(IMAGES), "noise": X, "which": [1], "n_steps": 2,
+    },
+    theories: {"network": DENOISE, "images": IMAGES, "scales": {}, "names": ["IS"]},
     metrics.coefficient_of_determination: {"prediction": X, "truth": IMAGES.pixels[:2]},
     metrics.nearest_image: {"x": X, "images": IMAGES.pixels},
     metrics.nearest_shift: {"x": X, "images": IMAGES.pixels},
@@ -85,7 +97,7 @@ WRONG = {
 }  # fmt: skip
 FITS = "cosine", "other axes"
 NAMED = r"^{name} must |^{name} and |^x and |^images must |^side must "
-OWN = {"denoise", "border", "angle", "coordinates"}  # checked elsewhere
+OWN = {"denoise", "network", "scales", "border", "angle", "coordinates"}  # checked elsewhere
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: getattr(call, "__qualname__", str(call)))
@@ -139,8 +151,37 @@ def test_machines_are_equal_by_what_they_compute():
 def test_figures_of_what_is_no_tensor():
     """Named by their row."""
     rows: Any = {"a": np.zeros((1, 1, 4, 4))}
-    with pytest.raises(ValueError, match="row 'a' must be a tensor .* got ndarray"):
+    with pytest.raises(ValueError, match=r"rows\['a'\] must be a .*tensor .* got ndarray"):
         plots.image_grid(rows)
+
+
+def test_containers_and_functions():
+    """What a dictionary holds is named by its key; an iterator is read; a function is one."""
+
+    @checked
+    def f(
+        sides: Mapping[str, int | None],
+        seeds: Iterable[int],
+        call: Callable[..., Any] | None = None,
+    ) -> Any:
+        return sides, seeds, call
+
+    assert f({"a": np.int64(3), "b": None}, iter((1, 2)), len) == ({"a": 3, "b": None}, [1, 2], len)
+    anything: Any = "x"
+    for wrong, message in (
+        (
+            (3, [1]),
+            r"sides must be a dictionary of names, each with a .* got int 3; give \{'els': s",
+        ),
+        (({"a": 0.5}, [1]), r"sides\['a'\] must be a whole number or None, got float 0.5"),
+        (
+            ({}, 3),
+            r"seeds must be a sequence, each a whole number, got int 3; write \[3\] or range",
+        ),
+        (({}, [1], anything), "call must be a function or None, got str 'x'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            f(*wrong)
 
 
 def test_paths_as_text():

@@ -1,18 +1,25 @@
 """The conformance suite for each machine, and the limits in which one machine is another."""
 
+import numpy as np
 import oracles
 import pytest
 import torch
 from conformance import MachineLaws, image_set, noisy
+from helpers import NETWORK, seeded
 
 from elslib.analysis.receptive_field import receptive_field
+from elslib.denoisers.baselines import WienerFilter
 from elslib.denoisers.machines import (
     EquivariantLocalScore,
     EquivariantScore,
     IdealScore,
     LocalScore,
 )
+from elslib.denoisers.views import VelocityView
+from elslib.networks.network_denoiser import NetworkDenoiser
+from elslib.networks.wrapped import wrap
 from elslib.posterior import merge, patch_posterior
+from elslib.samplers import ddim, ddpm, heun, sample
 from elslib.scales import constant_scale
 from elslib.windows import Window
 
@@ -203,11 +210,12 @@ def test_merging_posteriors_with_and_without_origins_is_refused():
 ODD = [
     ({"t": torch.full((3,), 0.3)}, r"t must hold one entry per image, got the shape \(3,\)"),
     ({"t": torch.full((2, 1, 1, 1), 0.3)}, r"t must be a number or a floating-point tensor \[b\]"),
-    ({"label": 1}, r"label must be a tensor of whole numbers.*got 1; .* torch.full\(\(2,\), 3\)"),
-    ({"label": [0, 1]}, "label must be a tensor of whole numbers"),
-    ({"label": torch.tensor([0.0, 1.0])}, "label must be a tensor of whole numbers"),
-    ({"label": torch.tensor([True, False])}, "label must be a tensor of whole numbers"),
-    ({"label": torch.tensor(1)}, r"label must hold one entry per image, got the shape \(\)"),
+    ({"label": [0.0, 1]}, r"label must be whole numbers.*got \[0.0, 1\]; .* torch.tensor\(\[1, 0"),
+    ({"label": [0, 1, 1]}, r"label must hold one entry per image, got the shape \(3,\) for a b"),
+    ({"label": torch.tensor([0.0, 1.0])}, "label must be whole numbers"),
+    ({"label": torch.tensor([True, False])}, "label must be whole numbers"),
+    ({"label": "cat"}, "label must be whole numbers, one class per image or one for all, got 'ca"),
+    ({"label": True}, "label must be the number of one class, got True"),
     ({"label": torch.tensor([1])}, r"label must hold one entry per image, got the shape \(1,\)"),
 ]
 
@@ -218,6 +226,28 @@ def test_one_label_and_time_per_image(as_installed, odd, message):
     machine = LocalScore(IMAGES, constant_scale(3))
     with pytest.raises(ValueError, match=message):
         machine(X, **{"t": 0.3, "label": None, **odd})
+
+
+@pytest.mark.parametrize(
+    "label, same",
+    [(1, [1, 1]), (np.int64(1), [1, 1]), (torch.tensor(1), [1, 1]), ([0, 1], [0, 1]),
+     ((1, 0), [1, 0]), (np.array([1, 0]), [1, 0])],
+)  # fmt: skip
+def test_classes_in_any_container(as_installed, label, same):
+    """One for all, or one each, of machines, baselines, networks, views and samplers."""
+    labels, machine = torch.tensor(same), LocalScore(IMAGES, constant_scale(3))
+    told = wrap(lambda x, t, y: x + y.view(-1, 1, 1, 1), "x0", classes=2)
+    for denoise in (machine, WienerFilter(IMAGES), told, VelocityView(machine)):
+        assert torch.equal(denoise(X, 0.3, label), denoise(X, 0.3, labels))
+    for sampler in (ddim, heun, ddpm, "heun"):
+        if not isinstance(sampler, str):
+            last, wanted = ([*sampler(told, X, [1.0, 0.5, 0.0], y)][-1] for y in (label, labels))
+            assert torch.equal(last.x0, wanted.x0)
+        found, wanted = (sample(told, X, y, 2, sampler=sampler) for y in (label, labels))
+        assert torch.equal(found, wanted)
+    network = NetworkDenoiser(seeded(NETWORK), NETWORK)
+    x = torch.zeros(2, 3, 8, 8)
+    assert torch.equal(network(x, 0.3, label), network(x, 0.3, labels))
 
 
 @pytest.mark.parametrize("label", [torch.tensor([0, 1]), torch.tensor([1]), True, 1.0])
@@ -240,7 +270,7 @@ def test_machines_refuse_what_they_cannot_do():
         machine(X, 0.0)
     with pytest.raises(ValueError, match=r"t must lie in \[0, 1\], got 1.5"):
         LocalScore(IMAGES, constant_scale(3))(X, 1.5)
-    with pytest.raises(ValueError, match="edges must be 'aware' or 'circular', got 'fixed'"):
+    with pytest.raises(ValueError, match="edges must be 'circular', or 'aware' for zero padd"):
         EquivariantLocalScore(IMAGES, constant_scale(3), edges="fixed")
 
 

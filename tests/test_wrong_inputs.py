@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import elslib
+from elslib.analysis.calibration import quality
 from elslib.networks.diffusers_adapter import load_diffusers
 
 BYTES: Any = np.zeros((4, 1, 8, 8), np.uint8)
@@ -60,8 +61,8 @@ SLIPS = {
     "t as a list": lambda: MACHINE(X, [0.5, 0.5]),
     "t as a step": lambda: MACHINE(X, 500),
     "t of another length": lambda: MACHINE(X, torch.ones(3) / 2),
-    "label as a number": lambda: TOLD(X, 0.5, 1),
-    "label as a list": lambda: TOLD(X, 0.5, [0, 1]),
+    "label as a text": lambda: TOLD(X, 0.5, "cat"),
+    "label as floats": lambda: TOLD(X, 0.5, [0.0, 1.0]),
     "label that nobody has": lambda: TOLD(X, 0.5, torch.tensor([0, 7])),
     "label for images without": lambda: MACHINE(X, 0.5, torch.tensor([0, 1])),
     "seeds as one number": lambda: els.initial_noise(5, (1, 8, 8)),
@@ -74,13 +75,178 @@ SLIPS = {
     "a step between two": lambda: STEPS(X, 0.7),
     "betas as alphas_cumprod": lambda: els.from_alphas_cumprod(torch.linspace(1e-4, 0.02, 9)),
     "calibrate, windows that fall": lambda: [*els.calibrate(NET, IMAGES, windows=(5, 3))],
-    "calibrate, another machine": lambda: [*els.calibrate(NET, IMAGES, "ELS")],
+    "calibrate, another machine": lambda: [*els.calibrate(NET, IMAGES, "IS")],
     "agree without scales": lambda: els.agree(NET, IMAGES, {}, range(2), ("ELS",)),
     "agree with an unknown theory": lambda: els.agree(NET, IMAGES, {}, range(2), ("KNN",)),
     "a scale for another time": lambda: els.ScaleTable((0.5,), (3,), "x").window_at(0.9),
     "a network of nobody": lambda: els.load_network("nobody"),
     "diffusers from nowhere": lambda: load_diffusers("/nowhere"),
 }
+
+
+NOISE: Any = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+SCALE: Any = els.constant_scale(3)
+RUNS: Any = lambda: els.calibrate(NET, IMAGES, windows=(3, 5), seeds=(1,), n_steps=2)  # noqa: E731
+TOY: Any = torch.nn.Conv2d(1, 1, 3, padding=1)
+# What is meant is plain; so is what to write instead.
+REMEDIES = {
+    "a table for a dictionary": (
+        lambda: els.agree(NET, IMAGES, SCALE, (1,), ("ELS",)),
+        r"scales must be a dictionary .*got ScaleTable .*; give \{'els': scales\}",
+    ),
+    "a window in it": (
+        lambda: els.agree(NET, IMAGES, {"els": 5}, (1,), ("ELS",)),
+        r"scales\['els'\] must be a ScaleTable, got int 5; constant_scale\(5\) makes one",
+    ),
+    "seeds": (
+        lambda: els.agree(NET, IMAGES, {}, 2, ("IS",)),
+        r"seeds must be a sequence, .* got int 2; write \[2\] or range\(2\)",
+    ),
+    "a function for a network": (
+        lambda: els.agree(lambda x, t, y=None: x, IMAGES, {}, (1,), ("IS",)),
+        r"must have a .schedule, .*; set it, for example denoise.schedule = cosine\(\)",
+    ),
+    "theories of a module": (
+        lambda: els.theories(TOY, IMAGES, {}, ("IS",)),
+        r"denoise must have a .schedule, .* of a Conv2d; elslib.wrap\(module, 'eps' \| 'x0' \| ",
+    ),
+    "a sample of a module": (lambda: els.sample(TOY, NOISE), r"elslib.wrap\(module, 'eps' \|"),
+    "a calibration of one": (lambda: [*els.calibrate(TOY, IMAGES)], r"elslib.wrap\(module, 'eps'"),
+    "an array": (lambda: NET(X.numpy(), 0.5), "x must be a .* got ndarray .*; torch.as_tensor"),
+    "a picture for a network": (
+        lambda: NET(X[0], 0.5),
+        r"x must be a floating-point tensor \[b, c, h, w\] .*; x\[None\] has one axis more",
+    ),
+    "a picture for a machine": (lambda: MACHINE(X[0], 0.5), r"x\[None\] has one axis more"),
+    "a picture to attribute": (lambda: els.attribute(MACHINE, X[0]), r"noise\[None\] has one axis"),
+    "pictures compared": (
+        lambda: els.pearson_r(X[0], X),
+        r"a must be a .*; a\[None\] has one axis",
+    ),
+    "times of a posterior": (
+        lambda: MACHINE.posterior(NOISE, torch.tensor([0.5, 0.5])),
+        r"t must be a number, got .*; give one number for all, such as float\(t\[0\]\)",
+    ),
+    "times of a mass": (lambda: MACHINE.mass(NOISE, torch.ones(2)), r"such as float\(t\[0\]\)"),
+    "a network to attribute": (
+        lambda: els.attribute(NET, NOISE),
+        "machine must be a ScoreMachine, got WrappedNetwork .*; IS, ES, LS and ELS are",
+    ),
+    "a baseline to attribute": (
+        lambda: els.changed_by_removing(els.WienerFilter(IMAGES), NOISE, [1]),
+        "machine must be a ScoreMachine, got WienerFilter .*; IS, ES, LS and ELS are",
+    ),
+    "a posterior in pieces": (
+        lambda: els.pieces(MACHINE.posterior(NOISE, 0.5), "aware"),
+        r"origins must be an Origins, got PatchPosterior .*; machine.posterior\(..., top=1\).ori",
+    ),
+    "drawn pictures in a list": (
+        lambda: els.image_grid([NOISE]),
+        r"rows must be a dictionary .* got list .*; give \{'els': rows\}",
+    ),
+    "one picture in a grid": (
+        lambda: els.image_grid({"a": NOISE[0]}),
+        r"rows\['a'\] must be .*\[n, c, h, w\].*; rows\['a'\]\[None\] has one axis more",
+    ),
+    "one run to play": (
+        lambda: els.play(els.ddim(NET, NOISE, [1.0, 0.0])),
+        r"runs must be a dictionary .*got generator .*; give \{'els': runs\}",
+    ),
+    "no runs to judge": (
+        lambda: quality(iter(())),
+        "trajectories must hold at least one, got none",
+    ),
+    "names for labels": (
+        lambda: els.ImageSet.from_arrays(BYTES, ["cat", "dog", "cat", "cat"]),
+        r"labels must be whole numbers, got <U3; .*np.unique\(labels, return_inverse=True\)",
+    ),
+    "images for a tensor": (
+        lambda: els.patch_posterior(NOISE, IMAGES, 0.5, 0.5, 3, "aware"),
+        r"images must be .* got ImageSet .*; give images.pixels",
+    ),
+    "images to certify": (lambda: els.certify(X, IMAGES, 3, "aware"), r"; give images.pixels"),
+    "images for x": (lambda: MACHINE(IMAGES, 0.5), r"x must be .* got ImageSet .*; give x.pixels"),
+    "a window for a table": (
+        lambda: els.EquivariantLocalScore(IMAGES, 5),
+        r"scale must be a ScaleTable, got int 5; constant_scale\(5\) makes one of a window's side",
+    ),
+    "a tensor for images": (
+        lambda: els.EquivariantLocalScore(PIXELS, SCALE),
+        r"images must be an ImageSet, got Tensor .*; ImageSet\(tensor\), ImageSet.from_arrays",
+    ),
+    "zeros for edges": (
+        lambda: els.EquivariantLocalScore(IMAGES, SCALE, "zeros"),
+        "edges must be 'circular', or 'aware' for zero padding, got 'zeros'",
+    ),
+    "a network of x alone": (
+        lambda: els.wrap(TOY)(X, 0.5),
+        r"module must take 2 arguments, .* got Conv2d: .*; say how .* call=lambda net, x, t, label",
+    ),
+    "steps for the label": (
+        lambda: els.sample(MACHINE, NOISE, 5),
+        r"label must be None, got 5: the images of 'unnamed' have no labels; .*n_steps=",
+    ),
+    "steps for the label of a network": (
+        lambda: els.sample(NET, NOISE, 5),
+        "label must .*n_steps=",
+    ),
+    "steps twice": (
+        lambda: els.sample(MACHINE, NOISE, n_steps=2, times=[1, 0]),
+        "n_steps must be left out beside times, got 2; give one of both",
+    ),
+    "a sampler": (
+        lambda: els.sample(MACHINE, NOISE, sampler="hoin"),
+        "must be one of ddim, heun, ",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REMEDIES)
+def test_a_slip_is_told_its_remedy(name, as_installed):
+    """One that can be followed."""
+    slip, message = REMEDIES[name]
+    with pytest.raises(ValueError, match=message) as caught:
+        slip()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda **how: els.agree(NET, IMAGES, {}, range(2), ("IS",), **how),
+        lambda **how: [run.json() for run in els.calibrate(NET, IMAGES, "ls", (3, 5), (1,), **how)],
+        lambda **how: [one.share.tolist() for one in els.attribute(MACHINE, NOISE, **how)],
+        lambda **how: els.changed_by_removing(MACHINE, NOISE, [0], **how).tolist(),
+        lambda **how: els.sample(MACHINE, NOISE, **how).tolist(),
+    ],
+    ids=["agree", "calibrate", "attribute", "changed_by_removing", "sample"],
+)
+def test_a_number_of_steps_or_their_times(ask, as_installed):
+    """The same; both are refused."""
+    assert str(ask(n_steps=2)) == str(ask(times=[1.0, 0.5, 0.0])) != str(ask())
+    with pytest.raises(ValueError, match="n_steps must be left out beside times, got 2"):
+        ask(n_steps=2, times=[1.0, 0.0])
+
+
+def test_natural_input_is_taken(as_installed):
+    """Where what is meant is clear."""
+    how: Any = {"n_steps": 2, "sampler": "heun"}
+    assert torch.equal(
+        els.sample(NET, NOISE, **how), els.sample(NET, NOISE, n_steps=2, sampler=els.heun)
+    )
+    runs = els.calibrate(NET, IMAGES, windows=(3, 5), seeds=(1,), **how)
+    assert quality(runs) == quality(
+        [*els.calibrate(NET, IMAGES, windows=(3, 5), seeds=(1,), n_steps=2, sampler=els.heun)]
+    )
+    rows = els.agree(NET, IMAGES, {}, iter(range(2)), ("IS", "nearest"), **how)
+    assert list(rows.index) == list(range(len(rows))) and list(rows.seed) == [0, 0, 1, 1]
+    player = els.play({"IS": els.ddim(els.IdealScore(IMAGES), NOISE, [1.0, 0.5, 0.0])})
+    assert len(player.times) == 2
+    assert len(els.image_grid(NOISE).axes) == 2
+    names = els.theories(NET, IMAGES, {"ELS": SCALE}, ("els", "is", "localwiener"))
+    assert list(names) == ["ELS", "IS", "LocalWiener"] and names["ELS"] == MACHINE
+    alike = (els.calibrate(NET, IMAGES, name, (3, 5), (1,), n_steps=2) for name in ("LS", "ls"))
+    assert len({str([run.json() for run in runs]) for runs in alike}) == 1
 
 
 def told(slip) -> str:

@@ -27,8 +27,16 @@ from elslib.analysis.metrics import coefficient_of_determination, pearson_r
 from elslib.analysis.theories import THEORIES, classes_of, theories
 from elslib.checks import checked
 from elslib.data.image_set import ImageSet
-from elslib.denoisers.machines import Denoiser, one_class
-from elslib.samplers import Sampler, common_schedule, ddim, initial_noise, sample
+from elslib.denoisers.machines import Denoiser
+from elslib.samplers import (
+    Sampler,
+    common_schedule,
+    ddim,
+    initial_noise,
+    sample,
+    times_along,
+    uniform_times,
+)
 from elslib.scales import ScaleTable
 
 THEORY_STEPS, NETWORK_STEPS = 20, (20, 150)
@@ -64,7 +72,7 @@ def draw(
     theory_steps: int = THEORY_STEPS,
     *,
     times: Sequence[float] | None = None,
-    sampler: Sampler = ddim,
+    sampler: Sampler | str = ddim,
     device: torch.device | str = "cpu",
 ) -> Drawn:
     """Sample every theory and the network from the noise of these seeds, of one class.
@@ -75,10 +83,10 @@ def draw(
     """
     common_schedule(network, *theories.values())
     noise = initial_noise(seeds, shape).to(device)
-    labels = one_class(label, noise)
 
     def drawn(denoise: Denoiser, steps: int) -> Tensor:
-        return sample(denoise, noise, labels, steps, times=times, sampler=sampler).cpu()
+        way = uniform_times(steps) if times is None else times
+        return sample(denoise, noise, label, times=way, sampler=sampler).cpu()
 
     network_steps = NETWORK_STEPS if times is None else (len(times) - 1,)
     return Drawn(
@@ -112,12 +120,15 @@ def agree(
     seeds: Iterable[int] = range(100),
     names: Sequence[str] = THEORIES,
     *,
+    n_steps: int | None = None,
     times: Sequence[float] | None = None,
-    sampler: Sampler = ddim,
+    sampler: Sampler | str = ddim,
 ) -> pd.DataFrame:
     """How well theories predict a network: the table of `compare` over many seeds.
 
-    Raises ValueError for what `theories` and `draw` refuse.
+    Its columns are seed, label, theory, network_steps, r, r2 and R2: one row for each seed, theory
+    and number of the network's steps, sorted by seed. Raises ValueError for what `theories` and
+    `draw` refuse.
 
     Parameters
     ----------
@@ -129,9 +140,13 @@ def agree(
         windows calibrated for it, "els" and "ls", as far as `names` needs them
     names
         of theories, see `theories`
+    n_steps
+        equal ones of both sides; by default those of `draw`
     times, sampler
-        of both sides, see `draw`
+        of both sides, see `draw`; a sampler may be told by its name
     """
+    if times is not None or n_steps is not None:
+        times = times_along(times, n_steps)
     machines, shape = theories(network, images, scales, names), images.pixels.shape[1:]
     tables = [
         compare(
@@ -142,7 +157,7 @@ def agree(
         )
         for label, some in batches(seeds, classes_of(network))
     ]  # fmt: skip
-    return pd.concat(tables, ignore_index=True).sort_values("seed", kind="stable")
+    return pd.concat(tables).sort_values("seed", kind="stable", ignore_index=True)
 
 
 def batches(seeds: Iterable[int], classes: int | None) -> list[tuple[int | None, list[int]]]:

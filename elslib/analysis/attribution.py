@@ -12,9 +12,10 @@ from typing import SupportsIndex
 from jaxtyping import Float
 from torch import Tensor
 
+from elslib.checks import checked
 from elslib.data.pixels import Which
-from elslib.denoisers.machines import ScoreMachine, one_class
-from elslib.samplers import Step, ddim, sample, uniform_times
+from elslib.denoisers.machines import ScoreMachine
+from elslib.samplers import Step, ddim, sample, times_along
 
 
 @dataclass(frozen=True)
@@ -34,36 +35,42 @@ class Shares:
     share: Float[Tensor, "b n"]
 
 
+@checked
 def attribute(
     machine: ScoreMachine,
     noise: Float[Tensor, "b c h w"],
     label: SupportsIndex | None = None,
     times: Sequence[float] | None = None,
+    *,
+    n_steps: int | None = None,
 ) -> Iterator[Shares]:
-    """Draw from `noise` and say at every step whose the estimate is; exact.
+    """Draw from `noise`, and yield at every step whose the estimate is; exact.
 
     The last one, at the lowest noise, is of the finished picture. `times` are those of `ddim`,
-    by default twenty equal steps. Takes two to three times as long as drawing alone. Raises
-    ValueError for what `ddim` and `ScoreMachine.posterior` refuse.
+    or `n_steps` equal ones, by default twenty. Takes two to three times as long as drawing alone.
+    Raises ValueError for what `ddim` and `ScoreMachine.posterior` refuse.
     """
-    labels, pixels = one_class(label, noise), noise.shape[2] * noise.shape[3]
-    for step in ddim(machine, noise, uniform_times(20) if times is None else times, labels):
+    pixels = noise.shape[2] * noise.shape[3]
+    for step in ddim(machine, noise, times_along(times, n_steps), label):
         yield Shares(step, machine.mass(step.x, step.t, label) / pixels)
 
 
+@checked
 def changed_by_removing(
     machine: ScoreMachine,
     noise: Float[Tensor, "b c h w"],
     which: Which,
     label: SupportsIndex | None = None,
     times: Sequence[float] | None = None,
+    *,
+    n_steps: int | None = None,
 ) -> Float[Tensor, "b c h w"]:
     """What the machine draws without some training images minus what it draws with them.
 
-    `which` are numbers of images, or a mask, as `ImageSet.without` takes them. Raises
-    ValueError if no image of the class is left, and for what `sample` refuses.
+    `which` are numbers of images, or a mask, as `ImageSet.without` takes them; `n_steps` and
+    `times` are those of `sample`. Raises ValueError if no image of the class is left, and for what
+    `sample` refuses.
     """
-    labels = one_class(label, noise)
     fewer = replace(machine, images=machine.images.without(which))
-    before, after = (sample(one, noise, labels, times=times) for one in (machine, fewer))
+    before, after = (sample(one, noise, label, n_steps, times=times) for one in (machine, fewer))
     return after - before

@@ -11,7 +11,14 @@ from elslib.analysis.theories import classes_of, theory_of
 from elslib.checks import check_fields, checked
 from elslib.data.image_set import ImageSet
 from elslib.denoisers.machines import Denoiser
-from elslib.samplers import Sampler, common_schedule, ddim, initial_noise, uniform_times
+from elslib.samplers import (
+    Sampler,
+    common_schedule,
+    ddim,
+    initial_noise,
+    sampler_of,
+    times_along,
+)
 from elslib.scales import ScaleTable, constant_scale
 from elslib.schedules import noise_from_denoised
 
@@ -83,10 +90,11 @@ def calibrate(
     seeds: Sequence[int] = range(FIRST_SEED, FIRST_SEED + 16),
     labels: Sequence[int] | None = None,
     *,
+    n_steps: int | None = None,
     times: Sequence[float] | None = None,
-    sampler: Sampler = ddim,
+    sampler: Sampler | str = ddim,
 ) -> Iterator[Trajectory]:
-    """Compare a network with a local machine along the network's own reverse trajectories (C.2).
+    """Yield how a network compares with a local machine along its own reverse trajectories (C.2).
 
     From the noise of each seed, at each time, the network's predicted noise is compared with each
     window's by uncentred cosine over all channels and pixels. Yields one Trajectory a seed;
@@ -107,10 +115,12 @@ def calibrate(
         odd sides that are tried; they increase
     labels
         one class per seed; by default, for a network with `.classes`, the seed modulo their number
+    n_steps
+        equal ones, by default twenty
     times
-        from 1 to the last, as `sampler` takes them; by default twenty equal steps
+        instead, from 1 to the last, as `sampler` takes them
     sampler
-        how the network walks back
+        how the network walks back: a function, or its name, "ddim", "heun" or "ddpm"
     """
     if not windows or any(b <= a for a, b in zip(windows, windows[1:], strict=False)):
         raise ValueError(f"windows must increase and hold at least one, got {list(windows)}.")
@@ -120,14 +130,14 @@ def calibrate(
         labels = [seed % classes for seed in seeds]
     schedule = common_schedule(network)
     machines = [theory_of(network, images, constant_scale(side), machine) for side in windows]
-    times = uniform_times(20) if times is None else list(times)
+    times, walk = list(times_along(times, n_steps)), sampler_of(sampler)
     brightest = _brightest(images)
     for number, seed in enumerate(seeds):
         x = initial_noise([seed], images.pixels.shape[1:]).to(images.pixels.device)
         label = None if labels is None else x.new_tensor([labels[number]], dtype=torch.int64)
         rows, growth = [], 0.0
         with torch.no_grad():
-            for step in sampler(network, x, times, label):
+            for step in walk(network, x, times, label):
                 alpha, sigma = levels = schedule.levels(step.t)
                 target = noise_from_denoised(step.x, step.x0, *levels)
                 estimates = (denoise(step.x, step.t, label) for denoise in machines)
@@ -159,6 +169,7 @@ def _cosine(a: Tensor, b: Tensor) -> float:
     return float(torch.cosine_similarity(a.double().flatten(), b.double().flatten(), dim=0))
 
 
+@checked
 def scale_table(trajectories: Iterable[Trajectory], source: str = "calibrated") -> ScaleTable:
     """Lower median (so that it stays odd) and quartiles of the best windows at each time."""
     trajectories = list(trajectories)
@@ -199,9 +210,11 @@ class Quality:
         check_fields(self)
 
 
-def quality(trajectories: Sequence[Trajectory]) -> Quality:
+@checked
+def quality(trajectories: Iterable[Trajectory]) -> Quality:
     """Judge calibration runs: are windows at an end of those tried, are cosines all alike to 1e-4,
     did a trajectory explode? ValueError for none."""
+    trajectories = list(trajectories)
     table = scale_table(trajectories)
     cosines = torch.stack([run.cosine for run in trajectories])  # (runs, times, windows)
     best = cosines.amax(2).quantile(0.5, dim=0)

@@ -128,6 +128,7 @@ class Pieces:
     images: Int[Tensor, " b"]
 
 
+@checked
 def pieces(origins: Origins, border: Border, where: Bool[Tensor, "b h w"] | None = None) -> Pieces:
     """The pieces a picture is put together from, by the most probable origin of every pixel.
 

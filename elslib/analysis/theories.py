@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from elslib.checks import checked
 from elslib.data.image_set import ImageSet
 from elslib.denoisers.baselines import NearestImage, PcaLocality, WienerFilter
 from elslib.denoisers.local_wiener import LocalWienerFilter
@@ -13,6 +14,7 @@ from elslib.denoisers.machines import (
     IdealScore,
     LocalScore,
 )
+from elslib.samplers import schedule_of
 from elslib.scales import ScaleTable
 from elslib.schedules import Schedule
 from elslib.windows import Border
@@ -30,6 +32,7 @@ BASELINES: dict[str, Callable[..., Denoiser]] = {
 # The linear rival of ELS, with its windows and borders.
 LOCAL_WIENER = "LocalWiener"
 THEORIES = ("IS", "LS", "ELS", "Wiener", "PCA")
+KNOWN = ("ELS", "LS", *BASELINES, LOCAL_WIENER)
 
 
 def machines_of(names: Sequence[str]) -> list[str]:
@@ -46,10 +49,9 @@ def check_machine(machine: str) -> None:
 
 def check_theories(names: Sequence[str]) -> None:
     """Raise ValueError unless these are names of theories, each once."""
-    known = ["ELS", "LS", *BASELINES, LOCAL_WIENER]
-    if not names or len(set(names)) < len(names) or not set(names) <= set(known):
+    if not names or len(set(names)) < len(names) or not set(names) <= set(KNOWN):
         raise ValueError(
-            f"names must be some of {', '.join(known)}, each once, got {', '.join(names)!r}."
+            f"names must be some of {', '.join(KNOWN)}, each once, got {', '.join(names)!r}."
         )
 
 
@@ -84,12 +86,15 @@ def theory_of(
 ) -> LocalScore | EquivariantLocalScore:
     """The machine that predicts a network; `images` are its own, `scale` is calibrated for it.
 
-    Raises ValueError for another machine and, of ELS, for a network without edges.
+    `machine` is "els" or "ls", in small or capital letters. Raises ValueError for another one and,
+    of ELS, for a network without edges.
     """
+    machine = machine.lower()
     edges = edges_of(network) if machine == "els" else "aware"
-    return local_machine(machine, images, scale, edges, network.schedule)
+    return local_machine(machine, images, scale, edges, schedule_of(network))
 
 
+@checked
 def theories(
     network: Denoiser,
     images: ImageSet,
@@ -99,14 +104,17 @@ def theories(
     """The theories and baselines of a network by name, all on exactly its training images.
 
     `scales` holds those calibrated for it, "ls" and "els", as far as `machines_of` the names. Names
-    are ELS, LS, IS, ES, Wiener, LocalWiener, PCA and nearest. Raises ValueError for others, for a
-    scale that is missing, and what `theory_of` refuses.
+    are ELS, LS, IS, ES, Wiener, LocalWiener, PCA and nearest, in small or capital letters. Raises
+    ValueError for others, for a scale that is missing, and what `theory_of` refuses.
     """
+    proper = {name.lower(): name for name in KNOWN}
+    names = [proper.get(name.lower(), name) for name in names]
+    scales = {name.lower(): scale for name, scale in scales.items()}
     check_theories(names)
     found: dict[str, Denoiser] = {}
     for name in names:
         if name in BASELINES:
-            found[name] = BASELINES[name](images, schedule=network.schedule)
+            found[name] = BASELINES[name](images, schedule=schedule_of(network))
             continue
         (machine,) = machines_of([name])
         if machine not in scales:
@@ -116,7 +124,7 @@ def theories(
             )
         if name == LOCAL_WIENER:
             scale, edges = scales[machine], edges_of(network)
-            found[name] = LocalWienerFilter(images, scale, edges, schedule=network.schedule)
+            found[name] = LocalWienerFilter(images, scale, edges, schedule=schedule_of(network))
         else:
             found[name] = theory_of(network, images, scales[machine], machine)
     return found

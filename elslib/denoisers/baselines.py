@@ -9,12 +9,12 @@ from typing import final
 from weakref import WeakValueDictionary
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from elslib.checks import check_fields, checked
 from elslib.data.image_set import ImageSet
-from elslib.denoisers.machines import map_by_time_and_label
+from elslib.denoisers.machines import Label, map_by_time_and_label
 from elslib.exact import exact
 from elslib.posterior.reference import SMALLEST_LOGIT
 from elslib.schedules import Schedule, cosine
@@ -52,9 +52,9 @@ class Baseline(ABC):
         self,
         x: Float[Tensor, "b c h w"],
         t: float | Float[Tensor, " b"],
-        label: Int[Tensor, " b"] | None = None,
+        label: Label = None,
     ) -> Float[Tensor, "b c h w"]:
-        """Estimate of x_0 at noisy x; t in (0, 1]; `label` restricts the training set.
+        """Estimate of x_0 at noisy x; t in (0, 1]; `label` restricts the images, as of a machine.
 
         Raises ValueError for t outside (0, 1], a class nobody has, an x that is not finite, and one
         that differs from the images in channels, height, width, dtype or device.

@@ -47,8 +47,8 @@ class LocalWienerFilter(Baseline):
         super().__post_init__()
         if self.edges not in ("aware", "circular"):
             raise ValueError(
-                f"edges must be 'aware' or 'circular', got {self.edges!r}; with fixed places the "
-                f"WienerFilter is the linear rival."
+                f"edges must be 'circular', or 'aware' for zero padding, got {self.edges!r}; with "
+                f"fixed places the WienerFilter is the linear rival."
             )
         if any(window and not window.is_hard for window in map(as_window, self.scale.windows)):
             raise ValueError("scale must hold hard windows, got soft ones; give their sides.")

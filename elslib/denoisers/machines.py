@@ -5,21 +5,24 @@ itself is `elslib.posterior.patch_posterior` for all of them.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, SupportsIndex, final, runtime_checkable
+from typing import Any, Protocol, SupportsIndex, final, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from elslib.checks import check_fields, checked
+from elslib.checks import brief, check_fields, checked
 from elslib.data.image_set import ImageSet, class_number, holds_integers
 from elslib.posterior import PatchDictionary, PatchPosterior, patch_posterior
 from elslib.posterior.mass import image_mass
 from elslib.scales import ScaleTable
 from elslib.schedules import Schedule, cosine
 from elslib.windows import Border, Side
+
+Label = Int[Tensor, " b"] | Sequence[int] | SupportsIndex | None
+"""Which classes a batch is of: one each, or one for all of it; None for none."""
 
 # Bytes of scattered classes, which must be copied, that a set keeps: of a file that exceeds the
 # memory all classes together may, too. The rest is copied at each call.
@@ -74,15 +77,17 @@ class ScoreMachine(ABC):
         self,
         x: Float[Tensor, "b c h w"],
         t: float | Float[Tensor, " b"],
-        label: Int[Tensor, " b"] | None = None,
+        label: Label = None,
     ) -> Float[Tensor, "b c h w"]:
-        """Posterior mean of x_0 at noisy x; t in (0, 1]; `label` restricts the training set.
+        """Posterior mean of x_0 at noisy x; t in (0, 1]; `label`, one class for all or one each,
+        restricts the training set.
 
         No gradient flows back to x. Raises ValueError for t outside (0, 1], a class nobody has,
         and all that `patch_posterior` refuses.
         """
         return map_by_time_and_label(lambda *rows: self.posterior(*rows).mean, x, t, label)
 
+    @checked
     def posterior(
         self,
         x: Float[Tensor, "b c h w"],
@@ -91,7 +96,10 @@ class ScoreMachine(ABC):
         *,
         top: int = 0,
     ) -> PatchPosterior:
-        """The whole posterior at one t and one class; origins count through `self.images`."""
+        """The whole posterior at one t and one class; origins count through `self.images`.
+
+        Raises ValueError as calling the machine does.
+        """
         y = None if label is None else class_number(label)
         alpha, sigma = self.schedule.levels(t)
         posterior = patch_posterior(
@@ -104,6 +112,7 @@ class ScoreMachine(ABC):
         image = torch.where(image < 0, image, place[image])
         return replace(posterior, origins=replace(posterior.origins, image=image))
 
+    @checked
     def mass(
         self,
         x: Float[Tensor, "b c h w"],
@@ -142,31 +151,40 @@ class ScoreMachine(ABC):
         return dictionary
 
 
-def one_class(label: SupportsIndex | None, x: Tensor) -> Int[Tensor, " b"] | None:
-    """The labels of a batch x [b, c, h, w] whose pictures are all of one class; None for none."""
-    return (
-        None if label is None else x.new_full(x.shape[:1], class_number(label), dtype=torch.int64)
-    )
+def labels_of(label: Label, x: Tensor) -> Int[Tensor, " b"] | None:
+    """One class for each picture of a batch x [b, c, h, w]: those given, or one for all of them.
+
+    Raises ValueError for what are no whole numbers, and for another number of them than b.
+    """
+    if label is None:
+        return None
+    given: Any = label
+    if isinstance(given, SupportsIndex) and not getattr(given, "ndim", 0):
+        labels = x.new_full(x.shape[:1], class_number(given), dtype=torch.int64)
+    elif isinstance(given, Tensor) and holds_integers(given):
+        labels = given
+    else:
+        try:
+            labels = x.new_tensor([class_number(y) for y in given], dtype=torch.int64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"label must be whole numbers, one class per image or one for all, got "
+                f"{brief(label)}; write 3, [1, 0] or torch.tensor([1, 0])."
+            ) from error
+    if labels.shape != (len(x),):
+        raise ValueError(
+            f"label must hold one entry per image, got the shape {tuple(labels.shape)} for a batch "
+            f"of {len(x)}; one number, such as 3, is the class of all."
+        )
+    return labels
 
 
-def check_times_and_labels(x: Tensor, t: float | Tensor, label: Tensor | None) -> None:
-    """Raise ValueError unless t is one number or [b], and label None or whole numbers [b]."""
+def check_times(x: Tensor, t: float | Tensor) -> None:
+    """Raise ValueError unless t is one number or [b]."""
     if isinstance(t, Tensor) and t.ndim and t.shape != (len(x),):
         raise ValueError(
             f"t must hold one entry per image, got the shape {tuple(t.shape)} for a batch of "
             f"{len(x)}; give a tensor [b], or one number for all."
-        )
-    if label is None:
-        return
-    if not isinstance(label, Tensor) or not holds_integers(label):
-        raise ValueError(
-            f"label must be a tensor of whole numbers, one class per image, got {label!r}; for one "
-            f"class write torch.full(({len(x)},), 3)."
-        )
-    if label.shape != (len(x),):
-        raise ValueError(
-            f"label must hold one entry per image, got the shape {tuple(label.shape)} for a batch "
-            f"of {len(x)}."
         )
 
 
@@ -174,13 +192,13 @@ def map_by_time_and_label(
     answer: Callable[[Tensor, float, int | None], Tensor],
     x: Tensor,
     t: float | Tensor,
-    label: Tensor | None,
+    label: Label,
 ) -> Tensor:
     """What `answer(rows, t, class)` says, for the rows of a batch that share time and class."""
-    check_times_and_labels(x, t, label)
-    b = len(x)
+    check_times(x, t)
+    b, labels = len(x), labels_of(label, x)
     times = t.tolist() if isinstance(t, Tensor) and t.ndim else [float(t)] * b
-    classes = [None] * b if label is None else label.tolist()
+    classes = [None] * b if labels is None else labels.tolist()
     keys, out = list(zip(times, classes, strict=True)), torch.empty_like(x)
     for key in dict.fromkeys(keys):
         rows = x.new_tensor([i for i in range(b) if keys[i] == key], dtype=torch.int64)
@@ -246,8 +264,8 @@ class EquivariantLocalScore(ScoreMachine):
         super().__post_init__()
         if self.edges not in ("aware", "circular"):
             raise ValueError(
-                f"edges must be 'aware' or 'circular', got {self.edges!r}; for a fixed place use "
-                f"LocalScore."
+                f"edges must be 'circular', or 'aware' for zero padding, got {self.edges!r}; for a "
+                f"fixed place use LocalScore."
             )
 
     @property

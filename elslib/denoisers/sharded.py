@@ -15,11 +15,11 @@ from typing import SupportsIndex
 
 import torch
 import torch.distributed as dist
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from elslib.data.image_set import ImageSet, class_number
-from elslib.denoisers.machines import Denoiser, ScoreMachine, map_by_time_and_label
+from elslib.denoisers.machines import Denoiser, Label, ScoreMachine, map_by_time_and_label
 from elslib.posterior import PatchPosterior, merge
 from elslib.posterior.result import shift_images
 from elslib.schedules import Schedule
@@ -97,7 +97,7 @@ class ShardedDenoiser:
         self,
         x: Float[Tensor, "b c h w"],
         t: float | Float[Tensor, " b"],
-        label: Int[Tensor, " b"] | None = None,
+        label: Label = None,
     ) -> Float[Tensor, "b c h w"]:
         """Posterior mean of x_0 over all images; the errors of the machine."""
         return map_by_time_and_label(lambda *rows: self.posterior(*rows).mean, x, t, label)

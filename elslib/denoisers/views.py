@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from elslib.denoisers.machines import Denoiser
+from elslib.denoisers.machines import Denoiser, Label, labels_of
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,12 @@ class SigmaView:
         self,
         x: Float[Tensor, "b c h w"],
         sigma: float | Float[Tensor, " b"],
-        label: Int[Tensor, " b"] | None = None,
+        label: Label = None,
     ) -> Float[Tensor, "b c h w"]:
         """Posterior mean of x_0. ValueError for a sigma beyond the Denoiser's schedule."""
         noise = torch.as_tensor(sigma, dtype=torch.float64, device="cpu").expand(len(x))
         alpha = torch.rsqrt(1 + noise**2).to(x).reshape(-1, 1, 1, 1)
-        return self.denoise(alpha * x, _times(self.denoise, noise), label)
+        return self.denoise(alpha * x, _times(self.denoise, noise), labels_of(label, x))
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class VelocityView:
         self,
         x: Float[Tensor, "b c h w"],
         t: float | Float[Tensor, " b"],
-        label: Int[Tensor, " b"] | None = None,
+        label: Label = None,
     ) -> Float[Tensor, "b c h w"]:
         """Mean velocity at t in (0, 1]. ValueError for a t beyond the Denoiser's schedule: at t =
         1 only one with alpha_1 = 0, as `flow` has, answers."""
@@ -45,7 +45,7 @@ class VelocityView:
         if not bool(((noise > 0) & (noise <= 1)).all()):
             raise ValueError(f"t must lie in (0, 1], got {t}; at 0 there is no noise to estimate.")
         scale = torch.rsqrt(noise**2 + (1 - noise) ** 2).to(x).reshape(-1, 1, 1, 1)
-        x0 = self.denoise(scale * x, _times(self.denoise, noise / (1 - noise)), label)
+        x0 = self.denoise(scale * x, _times(self.denoise, noise / (1 - noise)), labels_of(label, x))
         return (x - x0) / noise.to(x).reshape(-1, 1, 1, 1)  # eps = (x - (1 - t) x_0) / t
 
 

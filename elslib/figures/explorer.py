@@ -190,12 +190,11 @@ def explore(
         )
     check_channels("noise", noise)
     times = uniform_times(n_steps)
-    labels = None if label is None else torch.tensor([label], dtype=torch.int64, device="cpu")
     other: list[Tensor | None] = [None] * n_steps
     if network is not None:
         common_schedule(machine, network)
         with torch.no_grad():
-            other = [step.x0[0] for step in ddim(network, noise, times, labels)]
+            other = [step.x0[0] for step in ddim(network, noise, times, label)]
     frames: list[Frame] = []
     for (step, posterior), estimate in zip(
         posteriors_along(machine, noise, times, label, top=TOP), other, strict=True

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from elslib.checks import checked
 from elslib.figures.html import Page, check_channels, fill, own_name, png, sheet
 from elslib.samplers import Step
 
@@ -71,6 +72,7 @@ class Player(Page):
         return fill("player", parts)
 
 
+@checked
 def play(runs: Mapping[str, Sequence[Step]], title: str = "generated pictures") -> Player:
     """Runs of a sampler from the same noise; the first row is what the first of them sees.
 

@@ -13,6 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 from elslib.analysis.intervals import Interval
+from elslib.checks import checked
 from elslib.figures.html import check_channels
 from elslib.figures.style import (
     AROUND_PICTURES,
@@ -30,17 +31,19 @@ MOST_COLUMNS = 400
 PARTS = ("#56B4E9", "#E69F00", "#F0E442", "#CC79A7", "#009E73")  # around parts, on black
 
 
+@checked
 def image_grid(
-    rows: Mapping[str, Float[Tensor, "n c h w"]],
+    rows: Mapping[str, Float[Tensor, "n c h w"]] | Float[Tensor, "n c h w"],
     titles: Sequence[str] = (),
     notes: Mapping[str, Sequence[str]] | None = None,
 ) -> Figure:
-    """One row of images per entry, in [-1, 1] (clamped for display), grey or RGB.
+    """One row of images per entry, in [-1, 1] (clamped for display), grey or RGB; a tensor is one.
 
     `titles` stand above the columns; `notes[row]` gives one line under each image of that row.
     Raises ValueError for rows of different length or of more than `MOST_COLUMNS`, and for other
     numbers of channels.
     """
+    rows = {"": rows} if isinstance(rows, Tensor) else rows
     lengths = {len(images) for images in rows.values()}
     if len(lengths) != 1:
         raise ValueError(f"rows must hold equally many images, got {sorted(lengths)}.")

@@ -7,11 +7,13 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from elslib.checks import checked
+from elslib.denoisers.machines import Label
 from elslib.io import read_json
-from elslib.networks.network_denoiser import check_input
+from elslib.networks.network_denoiser import checked_labels
 from elslib.networks.wrapped import WrappedNetwork, wrap
 from elslib.schedules import (
     Schedule,
@@ -112,23 +114,24 @@ class DiffusersDenoiser:
         found = np.interp(angle, self.angles, np.arange(len(self.angles)))
         return torch.as_tensor(found, dtype=torch.float64, device="cpu")
 
+    @checked
     def __call__(
         self,
         x: Float[Tensor, "b c h w"],
         t: float | Float[Tensor, " b"],
-        label: Int[Tensor, " b"] | None = None,
+        label: Label = None,
     ) -> Float[Tensor, "b c h w"]:
-        """Posterior mean of x_0; t in [0, 1]; a conditional network needs labels [b].
+        """Posterior mean of x_0; t in [0, 1]; a conditional network needs labels, as machines do.
 
         Gradients flow to an x that requires them, never to the weights alone. Raises ValueError
         for what `timestep` refuses, another number of channels, sides it cannot halve, a missing
         label, or one out of range.
         """
-        check_input(self, self.module, x, t, label)
+        labels = checked_labels(self, self.module, x, t, label)
         times = times_of(t).expand(len(x))
         steps = self.timestep(times).to(x.device, torch.float32)
         with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
-            predicted = _answer(self.module, x, steps, label)
+            predicted = _answer(self.module, x, steps, labels)
         alpha, sigma = self.schedule.batch_levels(times, x)
         if self.prediction == "sample":
             return predicted

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from elslib.denoisers.machines import check_times_and_labels
+from elslib.checks import checked
+from elslib.denoisers.machines import Label, check_times, labels_of
 from elslib.networks.architectures import NetworkConfig
 from elslib.schedules import Schedule, cosine, denoised_from_noise, times_of
 from elslib.windows import Border
@@ -33,21 +34,22 @@ class NetworkDenoiser:
         """How many classes it is told apart, None if it takes no label."""
         return self.config.classes
 
+    @checked
     def __call__(
         self,
         x: Float[Tensor, "b c h w"],
         t: float | Float[Tensor, " b"],
-        label: Int[Tensor, " b"] | None = None,
+        label: Label = None,
     ) -> Float[Tensor, "b c h w"]:
-        """Posterior mean of x_0; t in [0, 1]; a conditional network needs labels [b].
+        """Posterior mean of x_0; t in [0, 1]; a conditional network needs labels, as machines do.
 
         Gradients flow to an x that requires them, never to the weights alone. Raises ValueError
         for another number of channels, a missing label, or one out of range.
         """
-        check_input(self.config, self.module, x, t, label)
+        labels = checked_labels(self.config, self.module, x, t, label)
         times = times_of(t).expand(len(x))
         with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
-            eps = self.module(x, times.to(x), label)
+            eps = self.module(x, times.to(x), labels)
         alpha, sigma = self.schedule.batch_levels(times, x)
         return denoised_from_noise(x, eps, alpha, sigma)
 
@@ -76,10 +78,10 @@ def check_sides(config: NetworkSpec, name: str, x: Tensor) -> None:
         )
 
 
-def check_input(
-    config: NetworkSpec, module: nn.Module, x: Tensor, t: float | Tensor, label: Tensor | None
-) -> None:
-    """Raise ValueError for input that a network does not take; nothing is converted."""
+def checked_labels(
+    config: NetworkSpec, module: nn.Module, x: Tensor, t: float | Tensor, label: Label
+) -> Int[Tensor, " b"] | None:
+    """The labels of a batch. ValueError for input that a network does not take."""
     weights = next(module.parameters())
     if x.dtype != weights.dtype or x.device != weights.device:
         raise ValueError(
@@ -94,14 +96,16 @@ def check_input(
     check_sides(config, "x", x)
     if not bool(torch.isfinite(x).all()):
         raise ValueError("x must be finite, got NaN or infinity; check the step before.")
-    check_times_and_labels(x, t, label)
+    check_times(x, t)
+    labels = labels_of(label, x)
     if config.classes is None:
-        if label is not None:
+        if labels is not None:
             raise ValueError("label must be None: this network is unconditional.")
-    elif label is None:
+    elif labels is None:
         raise ValueError(
             f"label must hold one class in 0..{config.classes - 1} per image: this network is "
             f"class-conditional, got None."
         )
-    elif bool(((label < 0) | (label >= config.classes)).any()):
-        raise ValueError(f"label must lie in 0..{config.classes - 1}, got {label.tolist()}.")
+    elif bool(((labels < 0) | (labels >= config.classes)).any()):
+        raise ValueError(f"label must lie in 0..{config.classes - 1}, got {labels.tolist()}.")
+    return labels

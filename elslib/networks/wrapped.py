@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from elslib.denoisers.machines import check_times_and_labels
+from elslib.checks import checked
+from elslib.denoisers.machines import Label, check_times, labels_of
 from elslib.networks.architectures import Padding
 from elslib.schedules import (
     Coordinates,
@@ -108,26 +109,27 @@ class WrappedNetwork:
         name = type(self.module).__name__
         return f"WrappedNetwork({name}, predicts={self.predicts!r}, schedule={self.schedule})"
 
+    @checked
     def __call__(
         self,
         x: Float[Tensor, "b c h w"],
         t: float | Float[Tensor, " b"],
-        label: Int[Tensor, " b"] | None = None,
+        label: Label = None,
     ) -> Float[Tensor, "b c h w"]:
-        """Posterior mean of x_0; t in (0, 1]; a conditional network needs labels [b].
+        """Posterior mean of x_0; t in (0, 1]; a conditional network needs labels, as machines do.
 
         Gradients flow to an x that requires them, never to the weights alone. Raises ValueError
         for a label where none is taken, or none where one is, for one out of range, for a step that
         the network does not know, and for an answer of another shape than x.
         """
-        check_times_and_labels(x, t, label)
-        self._check_label(label)
+        check_times(x, t)
+        labels = self._labels(label, x)
         times = times_of(t).expand(len(x))
         alpha, sigma = self.schedule.batch_levels(times, x)
         scale = {"vp": torch.ones_like(alpha), "ve": 1 / alpha, "flow": 1 / (alpha + sigma)}
         own = x * scale[self._coordinates]
         with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
-            found = self._ask(own, self._told(times, x), label)
+            found = self._ask(own, self._told(times, x), labels)
         if not isinstance(found, Tensor) or found.shape != x.shape:
             what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
             raise ValueError(
@@ -177,12 +179,27 @@ class WrappedNetwork:
     def _ask(self, x: Tensor, time: Tensor, label: Tensor | None) -> Any:
         if self.call is not None:
             return self.call(self.module, x, time, label)
-        return self.module(x, time) if label is None else self.module(x, time, label)
+        given = (x, time) if label is None else (x, time, label)
+        try:
+            return self.module(*given)
+        except TypeError as error:
+            if "positional argument" not in str(error):
+                raise
+            raise ValueError(
+                f"module must take {len(given)} arguments, x, time and the label of a network with "
+                f"classes, got {type(self.module).__name__}: {error}; say how it is called, such "
+                f"as call=lambda net, x, t, label: net(x)."
+            ) from error
 
-    def _check_label(self, label: Tensor | None) -> None:
+    def _labels(self, label: Label, x: Tensor) -> Int[Tensor, " b"] | None:
+        labels = labels_of(label, x)
         if self.classes is None:
-            if label is not None:
-                raise ValueError("label must be None: this network is wrapped without classes.")
-        elif label is None or bool(((label < 0) | (label >= self.classes)).any()):
-            got = None if label is None else label.tolist()
+            if labels is not None:
+                raise ValueError(
+                    "label must be None: this network is wrapped without classes; a number of "
+                    "steps is n_steps=."
+                )
+        elif labels is None or bool(((labels < 0) | (labels >= self.classes)).any()):
+            got = None if labels is None else labels.tolist()
             raise ValueError(f"label must hold one class in 0..{self.classes - 1} each, got {got}.")
+        return labels
