@@ -2,7 +2,7 @@
 
 `checked` looks at kinds alone: whether something is a tensor, and of how many axes, or a number, a
 path, a text, a function, a record of a class, or a container of such. What its values must be is
-the function's own affair.
+the function's own affair. `Brief` tells such records in one line.
 """
 
 import inspect
@@ -69,6 +69,30 @@ def check_fields(record: Any) -> None:
         if field.init and _known(field.type):
             value = _as(field.type, field.name, getattr(record, field.name))
             object.__setattr__(record, field.name, value)
+
+
+class Brief:
+    """Of which a record is derived whose repr takes one line: of a tensor it has the shape."""
+
+    def __init_subclass__(cls) -> None:
+        cls.__repr__ = Brief.__repr__  # `dataclass` writes one for those without
+
+    def __repr__(self) -> str:
+        told = (f"{name}={_short(value)}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({', '.join(told)})"
+
+
+def _short(value: Any) -> str:
+    if hasattr(value, "shape"):
+        return str(list(value.shape))
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key!r}: {_short(one)}' for key, one in value.items())}}}"
+    if isinstance(value, list | tuple | range) and len(value) > 3:
+        kind = type(value[0])
+        return (
+            f"{len(value)} {kind.__name__}" + (kind in (int, float)) * f" {value[0]}..{value[-1]}"
+        )
+    return repr(value)
 
 
 def _is_tensor(kind: Any) -> bool:

@@ -11,13 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from elslib.checks import checked
+from elslib.checks import Brief, checked
 from elslib.denoisers.machines import Denoiser, Label, labels_of
 from elslib.schedules import Schedule, noise_from_denoised
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Brief):
     """One of the times of a sampler: at time t the noisy image x was seen and x0 was estimated."""
 
     i: int

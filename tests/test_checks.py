@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from elslib import samplers, schedules
-from elslib.analysis import intervals, metrics
+from elslib.analysis import intervals, metrics, mosaic
+from elslib.analysis.agreement import draw
 from elslib.analysis.attribution import attribute, changed_by_removing
-from elslib.analysis.calibration import Trajectory
+from elslib.analysis.calibration import Trajectory, calibrate
 from elslib.analysis.theories import theories
 from elslib.checks import check_fields, checked
 from elslib.data import named
@@ -22,6 +23,8 @@ from elslib.denoisers.machines import EquivariantLocalScore, IdealScore, LocalSc
 from elslib.experiments import store
 from elslib.experiments.figure_config import FigureConfig
 from elslib.figures import plots
+from elslib.figures.explorer import explore
+from elslib.figures.player import play
 from elslib.networks.architectures import NetworkConfig
 from elslib.networks.training import TrainConfig
 from elslib.networks.wrapped import wrap
@@ -158,16 +161,15 @@ def test_figures_of_what_is_no_tensor():
 def test_containers_and_functions():
     """What a dictionary holds is named by its key; an iterator is read; a function is one."""
 
-    @checked
-    def f(
+    def several(
         sides: Mapping[str, int | None],
         seeds: Iterable[int],
         call: Callable[..., Any] | None = None,
     ) -> Any:
         return sides, seeds, call
 
+    f: Any = checked(several)
     assert f({"a": np.int64(3), "b": None}, iter((1, 2)), len) == ({"a": 3, "b": None}, [1, 2], len)
-    anything: Any = "x"
     for wrong, message in (
         (
             (3, [1]),
@@ -178,10 +180,37 @@ def test_containers_and_functions():
             ({}, 3),
             r"seeds must be a sequence, each a whole number, got int 3; write \[3\] or range",
         ),
-        (({}, [1], anything), "call must be a function or None, got str 'x'"),
+        (({}, [1], "x"), "call must be a function or None, got str 'x'"),
     ):
         with pytest.raises(ValueError, match=message):
             f(*wrong)
+
+
+def results():
+    """What functions of the library answer, by its class."""
+    machine = EquivariantLocalScore(IMAGES, constant_scale(3))
+    posterior = machine.posterior(X, 0.5, top=2)
+    steps = list(samplers.ddim(machine, X, [1.0, 0.5, 0.0]))
+    found = [
+        posterior, posterior.origins, mosaic.certify(X, IMAGES.pixels, 3, "aware"), steps[0],
+        mosaic.pieces(posterior.origins, "aware"), play({"IS": steps}),  # pyright: ignore
+        explore(machine, None, X[:1]), next(attribute(machine, X)),
+        draw(DENOISE, {"ELS": machine}, range(2), None, (1, 8, 8), times=[1.0, 0.0]),
+        next(calibrate(DENOISE, IMAGES, "ls", (3, 5), (1,))),
+    ]  # fmt: skip
+    return {type(one).__name__: one for one in found}
+
+
+def test_results_take_one_line():
+    """Whatever they hold: sizes, and what is short."""
+    texts = {name: repr(one) for name, one in results().items()}
+    for name, text in texts.items():
+        assert text.startswith(f"{name}(") and len(text) < 300 and "\n" not in text, text
+        assert "tensor" not in text
+    assert texts["Step"] == "Step(i=0, t=1.0, x=[2, 1, 8, 8], x0=[2, 1, 8, 8])"
+    assert "origins=Origins(image=[2, 2, 8, 8], row=[2, 2, 8, 8]" in texts["PatchPosterior"]
+    assert texts["Trajectory"].startswith("Trajectory(label=None, times=20 float 0.05..1.0, window")
+    assert "frames=20 Frame, " in texts["Explorer"]
 
 
 def test_paths_as_text():

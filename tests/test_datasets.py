@@ -753,7 +753,7 @@ def test_labels_must_be_whole_numbers(as_installed, dtype):
 
 def test_subset_of_unlabelled_images():
     """A set without labels has no subsets."""
-    with pytest.raises(ValueError, match="label must be None: the images of 'plain' have no label"):
+    with pytest.raises(ValueError, match="label must be None, got 0: the images of 'plain' have"):
         ImageSet(torch.zeros(2, 1, 4, 4), name="plain").subset(0)
 
 

@@ -157,14 +157,14 @@ def test_conditional_network_called_without_a_label():
 
 def test_unconditional_network_called_with_a_label():
     """An unconditional network never ignores a class."""
-    with pytest.raises(ValueError, match="label must be None: this network is unconditional"):
+    with pytest.raises(ValueError, match="label must be None: this network is told no classes"):
         UNCONDITIONAL(torch.zeros(2, 1, 8, 8), 0.5, torch.tensor([0, 1]))
 
 
 @pytest.mark.parametrize("label", [-1, 4])
 def test_network_called_with_a_label_out_of_range(label):
     """A label must be a class of the network."""
-    with pytest.raises(ValueError, match=rf"label must lie in 0\.\.3, got \[0, {label}\]"):
+    with pytest.raises(ValueError, match=rf"label must hold one class in 0\.\.3 .* got \[0, {label}\]"):
         CONDITIONAL(torch.zeros(2, 3, 8, 8), 0.5, torch.tensor([0, label]))
 
 
@@ -201,7 +201,7 @@ def test_unet_called_with_sides_it_cannot_halve_twice(architecture, shape):
             r"label must hold one entry per image, got the shape \(1,\)",
         ),
         ({"label": [0.5, 1, 2]}, "label must be whole numbers"),
-        ({"label": 4}, r"label must lie in 0..3, got \[4, 4, 4\]"),
+        ({"label": 4}, r"label must hold one class in 0..3 .* got \[4, 4, 4\]"),
     ],
 )
 def test_a_network_broadcasts_and_converts_nothing(as_installed, change, message):

@@ -140,15 +140,15 @@ WRONG: dict[str, tuple[Any, str]] = {
     ),
     "label": (
         lambda: wrap(lambda x, t: x)(torch.zeros(1, 1, 4, 4), 0.5, torch.tensor([0])),
-        "label must be None: this network is wrapped without classes",
+        "label must be None: this network is told no classes",
     ),
     "no label": (
         lambda: wrap(lambda x, t, y: x, classes=2)(torch.zeros(1, 1, 4, 4), 0.5),
-        r"label must hold one class in 0..1 each, got None",
+        r"label must hold one class in 0..1 per image, got None",
     ),
     "other label": (
         lambda: wrap(lambda x, t, y: x, classes=2)(torch.zeros(1, 1, 4, 4), 0.5, torch.tensor([2])),
-        r"label must hold one class in 0..1 each, got \[2\]",
+        r"label must hold one class in 0..1 per image, got \[2\]",
     ),
 }
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from elslib.analysis.intervals import Interval, median_interval
 from elslib.analysis.metrics import coefficient_of_determination, pearson_r
 from elslib.analysis.theories import THEORIES, classes_of, theories
-from elslib.checks import checked
+from elslib.checks import Brief, checked
 from elslib.data.image_set import ImageSet
 from elslib.denoisers.machines import Denoiser
 from elslib.samplers import (
@@ -48,7 +48,7 @@ SHOWN, COPIES = ("ELS", "LS", "IS"), ("IS",)
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Drawn(Brief):
     """What a network, by its number of steps, and theories draw from the noise of some seeds."""
 
     seeds: Sequence[int]

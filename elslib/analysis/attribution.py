@@ -12,14 +12,14 @@ from typing import SupportsIndex
 from jaxtyping import Float
 from torch import Tensor
 
-from elslib.checks import checked
+from elslib.checks import Brief, checked
 from elslib.data.pixels import Which
 from elslib.denoisers.machines import ScoreMachine
 from elslib.samplers import Step, ddim, sample, times_along
 
 
 @dataclass(frozen=True)
-class Shares:
+class Shares(Brief):
     """Whose one step of a sample is.
 
     Attributes

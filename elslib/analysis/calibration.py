@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from elslib.analysis.theories import classes_of, theory_of
-from elslib.checks import check_fields, checked
+from elslib.checks import Brief, check_fields, checked
 from elslib.data.image_set import ImageSet
 from elslib.denoisers.machines import Denoiser
 from elslib.samplers import (
@@ -30,7 +30,7 @@ FLAT, EXPLODED = 1e-4, 2.0
 
 
 @dataclass(frozen=True)
-class Trajectory:
+class Trajectory(Brief):
     """One calibration run: cosine[i][j] compares network and machine at times[i], windows[j].
 
     `growth` is the largest root mean square of x on the way, by that of the brightest image with

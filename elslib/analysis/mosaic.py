@@ -15,7 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from elslib.checks import checked
+from elslib.checks import Brief, checked
 from elslib.denoisers.machines import ScoreMachine
 from elslib.posterior import Origins, PatchPosterior, patch_posterior
 from elslib.samplers import Step, ddim
@@ -24,7 +24,7 @@ from elslib.windows import Border
 
 
 @dataclass(frozen=True)
-class Certificate:
+class Certificate(Brief):
     """How far each pixel of a picture is from local consistency.
 
     Attributes
@@ -110,7 +110,7 @@ def _pixels(images: Tensor, image: Tensor, row: Tensor, col: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Pieces:
+class Pieces(Brief):
     """The connected pieces of a mosaic.
 
     Attributes

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import InitVar, dataclass, field, replace
 from operator import index
 from pathlib import Path
@@ -26,10 +25,11 @@ from elslib.data.own_images import (
 )
 from elslib.data.pixels import (
     Which,
+    check_labels,
     check_pixels,
     check_range,
+    class_number,
     from_uint8,
-    is_boolean,
     numbers_of,
     sha256_of,
 )
@@ -79,33 +79,8 @@ class ImageSet:
         check_pixels(self.pixels, are_latents=self.bounds is None)
         check_fields(self)
         check_range(self.pixels, self.bounds, made_here=digest is None)
-        if self.labels is not None and not isinstance(self.labels, Tensor):
-            raise ValueError(
-                f"labels must be a torch tensor, got {type(self.labels).__name__}; write "
-                f"torch.tensor(labels)."
-            )
-        if self.labels is not None and self.labels.shape != self.pixels.shape[:1]:
-            raise ValueError(
-                f"labels must hold one class number per image, got shape "
-                f"{tuple(self.labels.shape)} for {len(self.pixels)} images."
-            )
-        if self.labels is not None and not holds_integers(self.labels):
-            raise ValueError(
-                f"labels must be whole numbers, got {self.labels.dtype}; convert with .long()."
-            )
-        self._check_names()
+        check_labels(self.labels, len(self.pixels), self.class_names)
         object.__setattr__(self, "sha256", digest or sha256_of(self.pixels, self.labels))
-
-    def _check_names(self) -> None:
-        """Raise ValueError unless each label is a place among the class names, if there are any."""
-        if self.labels is None or not self.class_names or len(self.labels) == 0:
-            return
-        low, high = (int(label) for label in self.labels.aminmax())
-        if low < 0 or high >= len(self.class_names):
-            raise ValueError(
-                f"labels must lie in 0..{len(self.class_names) - 1}, places among the class names, "
-                f"got {low}..{high}; name every class, or leave class_names out."
-            )
 
     @classmethod
     def from_uint8(
@@ -312,30 +287,6 @@ class ImageSet:
         labels = None if self.labels is None else self.labels.to(device)
         images = self.pixels.to(device=device, dtype=dtype)
         return replace(self, pixels=images, labels=labels, digest=self.sha256)
-
-
-def class_number(label: SupportsIndex) -> int:
-    """A class as a Python integer: one number, also NumPy's or a tensor's.
-
-    Raises ValueError for several, for booleans and for all that is not whole: they would compare
-    with labels one by one, or as 0 and 1.
-    """
-    number = None
-    if getattr(label, "ndim", 0) == 0 and not is_boolean(label):
-        with suppress(TypeError):
-            number = index(label)
-    if number is None:
-        raise ValueError(
-            f"label must be the number of one class, got {label!r}; for several classes ask one by "
-            f"one, or call a machine with a tensor [b], one class per image."
-        )
-    return number
-
-
-def holds_integers(labels: Tensor) -> bool:
-    """Whether a tensor is of a type of whole numbers; truth values are none."""
-    kind = labels.dtype
-    return not (kind.is_floating_point or kind.is_complex or kind == torch.bool)
 
 
 def _slice(numbers: Tensor) -> Tensor | slice:

@@ -1,10 +1,11 @@
-"""What the pixels of a set must be, their sha256, and bytes as floats and back."""
+"""What pixels and labels of a set must be, their sha256, and bytes as floats and back."""
 
 import hashlib
 import math
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from operator import index
 from typing import Any, SupportsIndex
 
@@ -83,6 +84,54 @@ def check_range(
             f"must be brought to [-1, 1] by * 2 - 1, or by value_range=(0, 1) of from_arrays and "
             f"from_dataset."
         )
+
+
+def check_labels(labels: Tensor | None, n: int, names: Sequence[str]) -> None:
+    """Raise ValueError unless these are the class numbers of n images, places among the names."""
+    if labels is None:
+        return
+    if not isinstance(labels, Tensor):
+        raise ValueError(
+            f"labels must be a torch tensor, got {type(labels).__name__}; write "
+            f"torch.tensor(labels)."
+        )
+    if labels.shape != (n,):
+        raise ValueError(
+            f"labels must hold one class number per image, got shape {tuple(labels.shape)} for "
+            f"{n} images."
+        )
+    if not holds_integers(labels):
+        raise ValueError(f"labels must be whole numbers, got {labels.dtype}; convert with .long().")
+    low, high = (int(label) for label in labels.aminmax())
+    if names and not 0 <= low <= high < len(names):
+        raise ValueError(
+            f"labels must lie in 0..{len(names) - 1}, places among the class names, got "
+            f"{low}..{high}; name every class, or leave class_names out."
+        )
+
+
+def holds_integers(labels: Tensor) -> bool:
+    """Whether a tensor is of a type of whole numbers; truth values are none."""
+    kind = labels.dtype
+    return not (kind.is_floating_point or kind.is_complex or kind == torch.bool)
+
+
+def class_number(label: SupportsIndex) -> int:
+    """A class as a Python integer: one number, also NumPy's or a tensor's.
+
+    Raises ValueError for several, for booleans and for all that is not whole: they would compare
+    with labels one by one, or as 0 and 1.
+    """
+    number = None
+    if getattr(label, "ndim", 0) == 0 and not is_boolean(label):
+        with suppress(TypeError):
+            number = index(label)
+    if number is None:
+        raise ValueError(
+            f"label must be the number of one class, got {label!r}; for several classes ask one by "
+            f"one, or call a machine with a tensor [b], one class per image."
+        )
+    return number
 
 
 Which = SupportsIndex | Sequence[SupportsIndex | np.bool_] | np.ndarray | Tensor

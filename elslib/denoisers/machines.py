@@ -7,14 +7,15 @@ itself is `elslib.posterior.patch_posterior` for all of them.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, SupportsIndex, final, runtime_checkable
+from typing import Any, Protocol, SupportsIndex, cast, final, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from elslib.checks import brief, check_fields, checked
-from elslib.data.image_set import ImageSet, class_number, holds_integers
+from elslib.data.image_set import ImageSet
+from elslib.data.pixels import class_number, holds_integers
 from elslib.posterior import PatchDictionary, PatchPosterior, patch_posterior
 from elslib.posterior.mass import image_mass
 from elslib.scales import ScaleTable
@@ -158,14 +159,13 @@ def labels_of(label: Label, x: Tensor) -> Int[Tensor, " b"] | None:
     """
     if label is None:
         return None
-    given: Any = label
-    if isinstance(given, SupportsIndex) and not getattr(given, "ndim", 0):
-        labels = x.new_full(x.shape[:1], class_number(given), dtype=torch.int64)
-    elif isinstance(given, Tensor) and holds_integers(given):
-        labels = given
+    if isinstance(label, SupportsIndex) and not getattr(label, "ndim", 0):
+        labels = x.new_full(x.shape[:1], class_number(label), dtype=torch.int64)
+    elif isinstance(label, Tensor) and holds_integers(label):
+        labels = label
     else:
         try:
-            labels = x.new_tensor([class_number(y) for y in given], dtype=torch.int64)
+            labels = x.new_tensor([class_number(y) for y in cast(Any, label)], dtype=torch.int64)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"label must be whole numbers, one class per image or one for all, got "

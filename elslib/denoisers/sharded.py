@@ -18,7 +18,8 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
 
-from elslib.data.image_set import ImageSet, class_number
+from elslib.data.image_set import ImageSet
+from elslib.data.pixels import class_number
 from elslib.denoisers.machines import Denoiser, Label, ScoreMachine, map_by_time_and_label
 from elslib.posterior import PatchPosterior, merge
 from elslib.posterior.result import shift_images

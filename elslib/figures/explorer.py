@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from elslib.analysis.mosaic import pieces, plain, posteriors_along
-from elslib.checks import checked
+from elslib.checks import Brief, checked
 from elslib.denoisers.machines import Denoiser, ScoreMachine
 from elslib.figures.html import (
     Page,
@@ -43,7 +43,7 @@ SETTLED = 0.5  # least weight of a patch that is called the source of a pixel
 
 
 @dataclass(frozen=True)
-class Frame:
+class Frame(Brief):
     """One step of the reverse process: what was seen, what was estimated, and from where.
 
     Attributes

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from elslib.checks import Brief
 from elslib.data.pixels import to_uint8
 from elslib.io import write_whole
 
@@ -31,7 +32,7 @@ DOCUMENT = """<!DOCTYPE html>
 """
 
 
-class Page(ABC):
+class Page(Brief, ABC):
     """A figure for a browser: one piece of HTML, which a notebook shows."""
 
     title: str
@@ -47,11 +48,6 @@ class Page(ABC):
 
 def check_channels(name: str, images: Tensor) -> None:
     """Raise ValueError unless `name`, images [..., c, h, w], are grey or RGB: what can be shown."""
-    if not isinstance(images, Tensor):
-        raise ValueError(
-            f"{name} must be a tensor [..., c, h, w] to be shown, got {type(images).__name__}; "
-            f"torch.as_tensor makes one."
-        )
     if images.ndim < 3 or images.shape[-3] not in (1, 3):
         raise ValueError(
             f"{name} must have 1 channel (grey) or 3 (RGB) to be shown, got the shape "

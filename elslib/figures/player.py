@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from elslib.checks import checked
+from elslib.checks import check_fields, checked
 from elslib.figures.html import Page, check_channels, fill, own_name, png, sheet
 from elslib.samplers import Step
 
@@ -36,6 +36,7 @@ class Player(Page):
     title: str
 
     def __post_init__(self):
+        check_fields(self)
         for name, images in self.rows.items():
             check_channels(f"row {name!r}", images)
         shapes = {tuple(images.shape[:2]) for images in self.rows.values()}

@@ -97,15 +97,20 @@ def checked_labels(
     if not bool(torch.isfinite(x).all()):
         raise ValueError("x must be finite, got NaN or infinity; check the step before.")
     check_times(x, t)
+    return class_labels(label, x, config.classes)
+
+
+def class_labels(label: Label, x: Tensor, classes: int | None) -> Int[Tensor, " b"] | None:
+    """The labels of a batch for a network that is told so many classes apart, or, if None, none.
+
+    Raises ValueError for labels that such a network does not take.
+    """
     labels = labels_of(label, x)
-    if config.classes is None:
-        if labels is not None:
-            raise ValueError("label must be None: this network is unconditional.")
-    elif labels is None:
+    if classes is None and labels is not None:
         raise ValueError(
-            f"label must hold one class in 0..{config.classes - 1} per image: this network is "
-            f"class-conditional, got None."
+            "label must be None: this network is told no classes; a number of steps is n_steps=."
         )
-    elif bool(((labels < 0) | (labels >= config.classes)).any()):
-        raise ValueError(f"label must lie in 0..{config.classes - 1}, got {labels.tolist()}.")
+    if classes and (labels is None or bool(((labels < 0) | (labels >= classes)).any())):
+        got = None if labels is None else labels.tolist()
+        raise ValueError(f"label must hold one class in 0..{classes - 1} per image, got {got}.")
     return labels

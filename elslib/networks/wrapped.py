@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from elslib.checks import checked
-from elslib.denoisers.machines import Label, check_times, labels_of
+from elslib.denoisers.machines import Label, check_times
 from elslib.networks.architectures import Padding
+from elslib.networks.network_denoiser import class_labels
 from elslib.schedules import (
     Coordinates,
     Schedule,
@@ -123,7 +124,7 @@ class WrappedNetwork:
         the network does not know, and for an answer of another shape than x.
         """
         check_times(x, t)
-        labels = self._labels(label, x)
+        labels = class_labels(label, x, self.classes)
         times = times_of(t).expand(len(x))
         alpha, sigma = self.schedule.batch_levels(times, x)
         scale = {"vp": torch.ones_like(alpha), "ve": 1 / alpha, "flow": 1 / (alpha + sigma)}
@@ -190,16 +191,3 @@ class WrappedNetwork:
                 f"classes, got {type(self.module).__name__}: {error}; say how it is called, such "
                 f"as call=lambda net, x, t, label: net(x)."
             ) from error
-
-    def _labels(self, label: Label, x: Tensor) -> Int[Tensor, " b"] | None:
-        labels = labels_of(label, x)
-        if self.classes is None:
-            if labels is not None:
-                raise ValueError(
-                    "label must be None: this network is wrapped without classes; a number of "
-                    "steps is n_steps=."
-                )
-        elif labels is None or bool(((labels < 0) | (labels >= self.classes)).any()):
-            got = None if labels is None else labels.tolist()
-            raise ValueError(f"label must hold one class in 0..{self.classes - 1} each, got {got}.")
-        return labels

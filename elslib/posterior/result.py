@@ -6,9 +6,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from elslib.checks import Brief
+
 
 @dataclass(frozen=True)
-class Origins:
+class Origins(Brief):
     """The m most probable training patches of each pixel, most probable first.
 
     `image` counts through the training images given to the engine; `row` and `col` locate the
@@ -28,7 +30,7 @@ class Origins:
 
 
 @dataclass(frozen=True)
-class PatchPosterior:
+class PatchPosterior(Brief):
     """Posterior over the admissible training patches of every pixel.
 
     Attributes
