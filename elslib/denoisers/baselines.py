@@ -16,6 +16,7 @@ from elslib.checks import check_fields, checked
 from elslib.data.image_set import ImageSet
 from elslib.denoisers.machines import Label, map_by_time_and_label
 from elslib.exact import exact
+from elslib.posterior import check_query
 from elslib.posterior.reference import SMALLEST_LOGIT
 from elslib.schedules import Schedule, cosine
 
@@ -59,7 +60,7 @@ class Baseline(ABC):
         Raises ValueError for t outside (0, 1], a class nobody has, an x that is not finite, and one
         that differs from the images in channels, height, width, dtype or device.
         """
-        _check(x, self.images.pixels)
+        check_query(x, self.images.pixels)
         with exact(x):
             return map_by_time_and_label(
                 lambda rows, t_i, y: self._denoise(rows, t_i, self.images.subset(y)),
@@ -71,21 +72,6 @@ class Baseline(ABC):
         if sigma <= 0:
             raise ValueError(f"t must have sigma > 0, got {t}; never evaluate at t = 0.")
         return alpha, sigma
-
-
-def _check(x: Tensor, images: Tensor) -> None:
-    if x.shape[1:] != images.shape[1:]:
-        raise ValueError(
-            f"x and images must agree in channels, height and width, got {tuple(x.shape[1:])} and "
-            f"{tuple(images.shape[1:])}; the baseline compares pixel with pixel."
-        )
-    if (x.dtype, x.device) != (images.dtype, images.device):
-        raise ValueError(
-            f"x and images must share dtype and device, got {x.dtype} on {x.device} and "
-            f"{images.dtype} on {images.device}; convert one with .to()."
-        )
-    if not bool(torch.isfinite(x).all()):
-        raise ValueError("x must be finite, got NaN or infinity; check the step before.")
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def patch_posterior(
     """
     query = Query(alpha, sigma, as_window(window), border, top, chunk)
     dictionary = images if isinstance(images, PatchDictionary) else PatchDictionary(images)
-    _check(x, dictionary.images)
+    check_query(x, dictionary.images)
     check_window(window, x.shape[2], x.shape[3], border)
     with exact(x):
         posterior = _engine(x, query.window)(x.detach(), dictionary, query)
@@ -76,7 +76,8 @@ def _engine(
     return reference_posterior
 
 
-def _check(x: Tensor, images: Tensor) -> None:
+def check_query(x: Tensor, images: Tensor) -> None:
+    """Raise ValueError unless x can be compared with the images, and is finite."""
     if x.dtype != images.dtype or x.dtype not in (torch.float32, torch.float64):
         raise ValueError(
             f"x and images must share one dtype, float32 or float64, got {x.dtype} and "
@@ -90,7 +91,7 @@ def _check(x: Tensor, images: Tensor) -> None:
     if x.shape[1:] != images.shape[1:]:
         raise ValueError(
             f"x and images must agree in channels, height and width, got {tuple(x.shape[1:])} and "
-            f"{tuple(images.shape[1:])}; the machine compares pixel with pixel."
+            f"{tuple(images.shape[1:])}; one is compared with the other, pixel by pixel."
         )
     if not bool(torch.isfinite(x).all()):
         raise ValueError("x must be finite, got NaN or infinity; check the step before.")
