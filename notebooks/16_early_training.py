@@ -47,7 +47,7 @@ kept = read_ages(network)
 updates, r = kept.updates, kept.r
 narrow, wide = (read_pictures(name)["ELS"] for name in (local, network))
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-film", "caption": "One row is one noise image, and another class. From left to right: the theory with the narrow windows of a ResNet, the network after ever more updates, and the theory with the wide windows that fit the network in the end."}, "image": {"alt": "Rows of small pictures of clothes. On the left, local theory: torn, blotchy garments. Next to it the youngest network: white blotches on black, mostly in the same places. With each age greys come in and the pieces join; on the right the trained network and the theory with wide windows show whole garments, nearly the same ones."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-film", "caption": "One row is one noise image, and another class. From left to right: the theory with the narrow windows of a ResNet, the network after ever more updates, and the theory with the wide windows that fit the network in the end."}, "image": {"alt": "Rows of small pictures of clothes. On the left, local theory: torn, blotchy garments. Next to it the youngest network: white blotches on black, mostly in the same places. Then the blotches take the shapes of garments, and greys come in at the last ages; on the right the trained network and the theory with wide windows show whole garments, nearly the same ones."}}
 strips = {"narrow\nwindows": narrow, **{f"{n:,}": x for n, x in kept.film.items()}}
 strips["wide\nwindows"] = wide
 image_grid(
@@ -60,8 +60,10 @@ image_grid(
 # *A young network draws roughly where a local theory draws.* It knows no greys yet. Its white patches mostly cover the
 # places where the theory with narrow windows puts its torn garments, and some more besides.
 #
-# *With each age the pieces join.* Greys come in first, then sleeves and legs find their bodies. The trained network draws
-# whole garments, nearly those of the last column.
+# *Then the pieces join, and greys come last.* In the second row a piece of a leg lies apart, as in the theory with narrow
+# windows, until in the middle of the strip it becomes part of a pair. Shapes are settled before shades. The trained
+# network draws whole garments, nearly those of the last column. The fifth row is an exception: what is there in the
+# beginning almost vanishes before a garment appears.
 #
 # :::{dropdown} Guess first: how much of its training has passed when the network is more like the theory with wide windows?
 # Less than a third. At {glue:text}`overtaken:s` of {glue:text}`last:s` updates, in the figure below, the line of ELS lies
