@@ -124,5 +124,7 @@ def test_a_file_that_is_no_record_is_refused(tmp_path, content):
     """Valid json of another kind."""
     path = tmp_path / "kept.json"
     path.write_text(content)
-    with pytest.raises(ValueError, match="kept.json (is no record of a run|must hold a json object, got .*); delete it"):
+    with pytest.raises(
+        ValueError, match="kept.json (is no record|must hold a json object).*; delete it"
+    ):
         ResumeLog(path, {})
