@@ -94,7 +94,7 @@ BASE = {
     "data import": ["{here}/photos", "--name", "fresh", "--size", "8"],
     "network import": ["{here}/released.pt", "--name", "{here}/fresh"],
     "pairs": ["--network", "{here}/tiny", "--theories", "IS", "--samples", "1", "--steps", "1"],
-    "train": ["--dataset", "emoji", "--network", "resnet", "--name", "{here}/new", "--steps", "1"],
+    "train": ["--dataset", "emoji", "--architecture", "resnet", "--name", "{here}/new", "--steps", "1"],
     "calibrate": ["--network", "{here}/tiny", "--trajectories", "1", "--largest", "3"],
     "agree": ["--network", "{here}/tiny", "--seeds", "1"],
     "sample": ["--dataset", "{here}/own.npy", "--window", "3", "--samples", "1", "--steps", "1",
