@@ -134,8 +134,8 @@ def class_number(label: SupportsIndex) -> int:
     return number
 
 
+# Numbers of images, one or several, or a mask: one truth value per image.
 Which = SupportsIndex | Sequence[SupportsIndex | np.bool_] | np.ndarray | Tensor
-"""Numbers of images, one or several, or a mask: one truth value per image."""
 
 
 def numbers_of(which: Which, n: int, name: str) -> Int[Tensor, " k"]:

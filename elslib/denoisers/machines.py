@@ -22,8 +22,8 @@ from elslib.scales import ScaleTable
 from elslib.schedules import Schedule, cosine
 from elslib.windows import Border, Side
 
+# Which classes a batch is of: one each, or one for all of it; None for none.
 Label = Int[Tensor, " b"] | Sequence[int] | SupportsIndex | None
-"""Which classes a batch is of: one each, or one for all of it; None for none."""
 
 # Bytes of scattered classes, which must be copied, that a set keeps: of a file that exceeds the
 # memory all classes together may, too. The rest is copied at each call.
