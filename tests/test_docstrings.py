@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import io
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,14 @@ def test_docstrings_are_read_as_they_are_meant(path):
     sorted((ROOT / "elslib").rglob("*.py")),
     ids=lambda path: str(path.relative_to(ROOT)),
 )
-def test_no_property_is_told_a_type_by_its_first_line(path):
+def test_no_property_or_datum_is_told_a_type_by_its_first_line(path):
     """Napoleon takes what stands before a colon there for one."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    module = ast.parse(path.read_text())
+    for datum, told in pairwise(module.body):
+        if isinstance(datum, ast.Assign | ast.AnnAssign) and isinstance(told, ast.Expr):
+            text = getattr(told.value, "value", "")
+            assert ": " not in text.splitlines()[0], ast.unparse(datum)
+    for node in ast.walk(module):
         if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
             continue
         kinds = {ast.unparse(decorator) for decorator in node.decorator_list}
