@@ -153,21 +153,21 @@ glue_all({
 })  # fmt: skip
 
 # %% [markdown]
-# *It has not.* In the beginning ELS is nearer to it on {glue:text}`faces_begun:d` of a hundred noise images: the young
+# *It has not.* In the beginning ELS is nearer to it on {glue:text}`faces_begun:d` of 100 noise images: the young
 # network is bright and dark where a formula without places is. Then LS gains. After {glue:text}`faces_before:s`
 # updates the two are level.
 #
-# *It learns its place late.* Only at the last age that we measured is LS ahead, and then on {glue:text}`faces_end:d` of a
-# hundred. Both theories fit better at every age; the one that knows places gains more. By how much it would be ahead
+# *It learns its place late.* Only at the last age that we measured is LS ahead, and then on {glue:text}`faces_end:d` of
+# 100. Both theories fit better at every age; the one that knows places gains more. By how much it would be ahead
 # after longer training we do not know: the line is still rising where it ends.
 #
 # ## What it means
 #
 # On clothes, wide windows overtake narrow ones. That looks like sight that grows; but how far each age looks we have not
-# measured. On faces, knowing places overtakes not knowing them. So the talk is right in part: the two limits of the
-# theory, being local and not knowing one's place, describe these networks better when they are young than when they are
-# old. But neither begins there, and in the end other theories fit as well or better: wider windows, [PCA
-# locality](08_attention), LS.
+# measured. On faces, knowing places overtakes not knowing them. So the talk is right in part. While these networks are
+# young, the more limited of two theories is ahead; when they are old, the less limited one is. But neither network
+# begins as a theory, since all theories fit the youngest ages worst, and in the end others fit as well or better: wider
+# windows, [PCA locality](08_attention), LS.
 #
 # ## What could be wrong
 #
