@@ -17,7 +17,9 @@ from elslib import cli
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "book" / "bring_your_own.md").read_text()
-FIRST, *COMMANDS = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)[0].strip().splitlines()
+FIRST, *COMMANDS = re.findall(
+    r"^[^#].*", re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)[0], re.MULTILINE
+)
 # Small enough for a test: what is appended to each command.
 LESS = {
     "train": "--width 24 --steps 20 --batch 8",
@@ -26,6 +28,8 @@ LESS = {
     "pairs": "--samples 2 --steps 3",
     "sample": "--steps 3 --label 1",
 }
+
+FEWER = "-p network_steps 5 -p n_seeds 2 -p n_live 1".split()
 
 pytestmark = pytest.mark.usefixtures("quick", "one_thread")
 
@@ -65,7 +69,7 @@ def test_ten_commands(photos):
         assert program == "papermill"
         words[0] = str(ROOT / words[0])
         shown = subprocess.run(
-            [sys.executable, "-m", "papermill", *words, "-p", "network_steps", "5"],
+            [sys.executable, "-m", "papermill", *words, *FEWER],
             capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         assert shown.returncode == 0, shown.stderr[-3000:]
