@@ -1,6 +1,6 @@
 """How fast, how exact, how large: the posterior engines against a dense baseline, in one process.
 
-    python benchmarks/posterior.py [--repeats 2] [speed] [errors] [scaling] [memory]
+    python benchmarks/posterior.py [--repeats 2] [speed] [kinds] [errors] [scaling] [memory]
 
 Prints tables and writes data/results/posterior-benchmark.json, each part with a run record. It
 needs an otherwise idle machine and takes about a quarter of an hour on two cores. Ratios compare
@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -26,12 +27,13 @@ from elslib.data.named import load
 from elslib.experiments.provenance import RunRecord, Stopwatch
 from elslib.io import write_json
 from elslib.posterior import PatchDictionary, patch_posterior
+from elslib.posterior.mass import posterior_and_mass
 from elslib.posterior.query import Query
 from elslib.posterior.reference import reference_posterior
 from elslib.samplers import initial_noise
 from elslib.scales import published_scale
 from elslib.schedules import cosine
-from elslib.windows import Border, admissible_count, as_window
+from elslib.windows import Border, Window, admissible_count, as_window
 
 SCALE = published_scale("fmnist-resnet-zeros")
 TIMES = [(i + 1) / 20 for i in range(20)]
@@ -109,6 +111,40 @@ def _speed(images: Tensor, clean: Tensor, repeats: int, batch: int, border: Bord
     for key in ("ns_per_comparison_whole", "times_faster", "times_faster_repeats"):
         click.echo(f"{border}: {key} {out[key]}")
     return out
+
+
+def kinds(images: Tensor, clean: Tensor, repeats: int, batch: int = 8) -> dict:
+    """How many times as long as a hard window others take over a whole schedule, and the mass."""
+    dictionary = PatchDictionary(images)
+
+    def softer(function: Callable, **changes: int) -> Callable[[Tensor, float, Border], float]:
+        def timed(x: Tensor, t: float, border: Border) -> float:
+            window = replace(Window(window_at(t)), **changes)
+            return seconds(function, x, dictionary, *cosine().levels(t), window, border)
+
+        return timed
+
+    hard = softer(patch_posterior)
+    others = {
+        "pyramid": softer(patch_posterior, boxes=2),
+        "fold of 3": softer(patch_posterior, response=3),
+        "fold of 5": softer(patch_posterior, response=5),
+        "mass": softer(posterior_and_mass),
+    }
+    out: dict = {}
+    for border in BORDERS:
+        table = {name: np.zeros((2, repeats, len(TIMES))) for name in others}
+        for i, t in enumerate(tqdm(TIMES, desc=border)):
+            x = noisy(clean[:batch], t)
+            hard(x, t, border)  # warm up
+            for name, other in others.items():
+                for repeat in range(repeats):
+                    table[name][:, repeat, i] = hard(x, t, border), other(x, t, border)
+        # The best of the repeats at each step, as above.
+        best = {name: rows.min(1).sum(1) for name, rows in table.items()}
+        out[border] = {name: float(other / plain) for name, (plain, other) in best.items()}
+        click.echo(f"{border}: {out[border]}")
+    return {"images": len(images), "batch": batch, **out}
 
 
 def window_at(t: float) -> int:
@@ -224,7 +260,7 @@ def sixty_thousand() -> Tensor:
 
 @click.command()
 @click.option("--repeats", default=2, show_default=True, type=click.IntRange(min=1))
-@click.argument("parts", nargs=-1, type=click.Choice(["speed", "errors", "scaling", "memory"]))
+@click.argument("parts", nargs=-1, type=click.Choice(["speed", "kinds", "errors", "scaling", "memory"]))
 def main(repeats: int, parts: tuple[str, ...]) -> None:
     """Run PARTS, or all, and write them to data/results/posterior-benchmark.json."""
     whole = load("fashion_mnist_10k")
@@ -232,6 +268,7 @@ def main(repeats: int, parts: tuple[str, ...]) -> None:
     clean = load("fashion_mnist_test_1k").subset(CLASS).pixels[:16]
     measures = {
         "speed": lambda: speed(images, clean, repeats),
+        "kinds": lambda: kinds(images, clean, repeats),
         "errors": lambda: errors(images, clean),
         "scaling": lambda: scaling(sixty_thousand(), clean, repeats),
         "memory": memory,

@@ -13,7 +13,7 @@ from elslib.networks import training
 from elslib.networks.architectures import NetworkConfig, build
 from elslib.networks.network_denoiser import NetworkDenoiser
 from elslib.posterior import patch_posterior
-from elslib.posterior.mass import image_mass
+from elslib.posterior.mass import posterior_and_mass
 from elslib.samplers import geometric_times, initial_noise, sample, uniform_times
 from elslib.scales import constant_scale
 from elslib.schedules import cosine, linear
@@ -86,7 +86,8 @@ def theories() -> dict[str, torch.Tensor]:
     found["large IS"] = machines.IdealScore(large)(other, 0.95)
     found["large PCA"] = baselines.PcaLocality(large)(other[:1], 0.95)
     double = patch_posterior(noise.double(), data.pixels.double(), 0.6, 0.8, 3, "aware", top=2)
-    found |= {"double": double.mean, "mass": image_mass(noise, data.pixels, 0.6, 0.8, 3, "fixed")}
+    _, mass = posterior_and_mass(noise, data.pixels, 0.6, 0.8, 3, "fixed")
+    found |= {"double": double.mean, "mass": mass}
     certificate = mosaic.certify(found["ELS sample"], data.pixels, 3, "aware")
     found |= {"gap": certificate.gap, "pieces": mosaic.pieces(certificate.origins, "aware").number}
     a, b = found["ELS"], found["IS"]

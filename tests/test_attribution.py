@@ -32,7 +32,7 @@ def test_mass_is_the_oracle_s(name):
     machine = MACHINES[name]
     alpha, sigma = machine.schedule.levels(0.6)
     x = alpha * PIXELS[:2] + sigma * NOISE
-    found = machine.mass(x, 0.6, 1, by_pixel=True)
+    _, found = machine.posterior_and_mass(x, 0.6, 1, by_pixel=True)
     one = LABELS == 1
     whole = 11  # in which every window of these images holds all of them: as IS compares
     rest = (alpha, sigma, machine.window_at(0.6) or whole, machine.border)
@@ -53,8 +53,8 @@ def test_shares_follow_a_sample(label):
     for one in steps:
         assert one.share.shape == (2, 9)
         assert torch.allclose(one.share.sum(1), torch.ones(2, dtype=torch.float64), atol=1e-4)
-        here = machine.mass(one.step.x, one.step.t, label, by_pixel=True).double().mean((2, 3))
-        assert torch.allclose(one.share, here, rtol=0, atol=1e-9)
+        _, here = machine.posterior_and_mass(one.step.x, one.step.t, label, by_pixel=True)
+        assert torch.allclose(one.share, here.double().mean((2, 3)), rtol=0, atol=1e-9)
 
 
 def test_at_little_noise_a_picture_is_its_own():

@@ -29,7 +29,7 @@ from elslib.networks.architectures import NetworkConfig
 from elslib.networks.training import TrainConfig
 from elslib.networks.wrapped import wrap
 from elslib.posterior import patch_posterior
-from elslib.posterior.mass import image_mass
+from elslib.posterior.mass import posterior_and_mass
 from elslib.posterior.query import Query
 from elslib.scales import ScaleTable, constant_scale
 from elslib.windows import Window
@@ -53,7 +53,7 @@ CALLS: dict[Any, dict[str, Any]] = {
     IdealScore(IMAGES).__call__: {"x": X, "t": 0.5},
     WienerFilter(IMAGES).__call__: {"x": X, "t": 0.5},
     IdealScore(IMAGES).posterior: {"x": X, "t": 0.5, "top": 1},
-    IdealScore(IMAGES).mass: {"x": X, "t": 0.5},
+    IdealScore(IMAGES).posterior_and_mass: {"x": X, "t": 0.5},
     wrap(lambda x, t: x, "x0").__call__: {"x": X, "t": 0.5},
     attribute: {"machine": IdealScore(IMAGES), "noise": X, "times": [1.0, 0.0]},
     changed_by_removing: {
@@ -73,7 +73,7 @@ CALLS: dict[Any, dict[str, Any]] = {
     ScaleTable((1.0,), (3,), "x").widened: {"smallest": 3, "below": 2.0},
     constant_scale: {"window": 3},
     Window: {"side": 3, "boxes": 1, "amplitude": 1.0, "response": 1, "edge": 3},
-    image_mass: {
+    posterior_and_mass: {
         "x": X, "images": IMAGES.pixels, "alpha": 0.5, "sigma": 0.5, "window": 3, "border": "fixed",
     },
     schedules.linear: {"rate_min": 0.1, "rate_max": 20.0},

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from elslib.posterior import native, patch_posterior
-from elslib.posterior.mass import image_mass
+from elslib.posterior.mass import posterior_and_mass
 from elslib.windows import Window
 
 
@@ -25,7 +25,7 @@ def test_mass_is_the_oracle_s(monkeypatch, border, c, compiled):
         monkeypatch.setattr(native, "library", lambda: None)
     x, images = problem(c)
     rest = (0.8, 0.6, 3 if c == 1 else Window(3, 2, 0.7, response=3), border)
-    mass, summed = image_mass(x, images, *rest, by_pixel=True), image_mass(x, images, *rest)
+    mass, summed = (posterior_and_mass(x, images, *rest, by_pixel=k)[1] for k in (True, False))
     for i in range(2):
         exact = torch.from_numpy(oracles.image_mass(x[i], images, *rest))
         assert torch.allclose(mass[i].double(), exact, rtol=0, atol=1e-5)
@@ -38,7 +38,7 @@ def test_mass_is_the_oracle_s(monkeypatch, border, c, compiled):
 def test_all_images_together_have_mass_one(n, border, sigma):
     """In groups of every size, in colour, at two levels of noise."""
     x, images = problem(3, n, 7, 8)
-    mass = image_mass(x[:1], images, 0.8, sigma, 5, border, by_pixel=True)
+    _, mass = posterior_and_mass(x[:1], images, 0.8, sigma, 5, border, by_pixel=True)
     assert torch.allclose(mass.sum(1), torch.ones(1, 7, 8), rtol=0, atol=2e-4)
 
 
@@ -46,7 +46,7 @@ def test_images_without_a_close_patch_and_whole_images():
     """Energies beyond float32, and windows of the whole image: shares by the law of `merge`."""
     x, images = problem()
     for sigma, window in ((1e-4, 3), (0.6, None)):
-        mass = image_mass(x, images, 0.8, sigma, window, "fixed", by_pixel=True)
+        _, mass = posterior_and_mass(x, images, 0.8, sigma, window, "fixed", by_pixel=True)
         assert torch.allclose(mass.sum(1), torch.ones(2, 5, 6), rtol=0, atol=1e-4)
 
 
@@ -54,8 +54,23 @@ def test_removing_an_image_takes_its_mass():
     """The evidence without image i is the evidence with it, times one minus its mass."""
     x, images = problem(1, 40)
     rest = (0.8, 0.3, 3, "aware")
-    mass = image_mass(x, images, *rest, by_pixel=True)
+    _, mass = posterior_and_mass(x, images, *rest, by_pixel=True)
     without = (
         patch_posterior(x, images[1:], *rest).log_sum - patch_posterior(x, images, *rest).log_sum
     )
     assert torch.allclose(without.exp(), 1 - mass[:, 0].double(), rtol=0, atol=1e-4)
+
+
+def test_the_posterior_comes_with_it(monkeypatch):
+    """The same as without, bit for bit: in batches, with more queries than are held at once."""
+    x, images = problem(3, 70, 7, 8)
+    rest = (0.8, 0.6, Window(3, response=3), "aware")
+    alone = patch_posterior(x, images, *rest)
+    together, mass = posterior_and_mass(x, images, *rest)
+    monkeypatch.setattr("elslib.posterior.mass.HELD", 1)
+    single, again = posterior_and_mass(x, images, *rest)
+    for found in (together, single):
+        assert torch.allclose(found.mean, alone.mean, rtol=0, atol=1e-6)
+        assert torch.allclose(found.entropy, alone.entropy, rtol=0, atol=1e-6)
+        assert found.response == 3
+    assert torch.allclose(mass, again, rtol=0, atol=1e-6)

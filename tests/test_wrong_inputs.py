@@ -127,7 +127,10 @@ REMEDIES = {
         lambda: MACHINE.posterior(NOISE, torch.tensor([0.5, 0.5])),
         r"t must be a number, got .*; give one number for all, such as float\(t\[0\]\)",
     ),
-    "times of a mass": (lambda: MACHINE.mass(NOISE, torch.ones(2)), r"such as float\(t\[0\]\)"),
+    "times of a mass": (
+        lambda: MACHINE.posterior_and_mass(NOISE, torch.ones(2)),
+        r"such as float\(t\[0\]\)",
+    ),
     "a network to attribute": (
         lambda: els.attribute(NET, NOISE),
         "machine must be a ScoreMachine, got WrappedNetwork .*; IS, ES, LS and ELS are",

@@ -17,7 +17,7 @@ from elslib.checks import brief, check_fields, checked
 from elslib.data.image_set import ImageSet
 from elslib.data.pixels import class_number, holds_integers
 from elslib.posterior import PatchDictionary, PatchPosterior, patch_posterior
-from elslib.posterior.mass import image_mass
+from elslib.posterior.mass import posterior_and_mass
 from elslib.scales import ScaleTable
 from elslib.schedules import Schedule, cosine
 from elslib.windows import Border, Side
@@ -114,30 +114,30 @@ class ScoreMachine(ABC):
         return replace(posterior, origins=replace(posterior.origins, image=image))
 
     @checked
-    def mass(
+    def posterior_and_mass(
         self,
         x: Float[Tensor, "b c h w"],
         t: float,
         label: SupportsIndex | None = None,
         *,
         by_pixel: bool = False,
-    ) -> Float[Tensor, "b n *pixels"]:
-        """How much of the posterior each training image has, as `image_mass` gives it.
+    ) -> tuple[PatchPosterior, Float[Tensor, "b n *pixels"]]:
+        """The posterior, and how much of it each training image has.
 
-        Images count through `self.images`; those of other classes than `label` have none. The
-        errors of `posterior`.
+        Both as `elslib.posterior.mass.posterior_and_mass` gives them. Images count through
+        `self.images`; those of other classes than `label` have no mass. The errors of `posterior`.
         """
         y = None if label is None else class_number(label)
         alpha, sigma = self.schedule.levels(t)
-        found = image_mass(
+        posterior, found = posterior_and_mass(
             x, self._dictionary(y), alpha, sigma, self.window_at(t), self.border, by_pixel=by_pixel
         )
         if y is None:
-            return found
+            return posterior, found
         size = (len(x), len(self.images), *found.shape[2:])
-        out = torch.zeros(size, dtype=found.dtype, device="cpu")
-        out[:, self.images.of_class(y).cpu()] = found
-        return out
+        mass = torch.zeros(size, dtype=found.dtype, device="cpu")
+        mass[:, self.images.of_class(y).cpu()] = found
+        return posterior, mass
 
     def _dictionary(self, label: int | None) -> PatchDictionary:
         """The patches of a class, or of all images."""

@@ -26,6 +26,8 @@ from elslib.posterior.reference import reference_posterior
 from elslib.posterior.result import Origins, PatchPosterior, merge
 from elslib.windows import Border, Side, Window, as_window, check_window
 
+Engine = Callable[[Tensor, PatchDictionary, Query], PatchPosterior]
+
 __all__ = ["Origins", "PatchDictionary", "PatchPosterior", "merge", "patch_posterior"]
 
 
@@ -53,18 +55,23 @@ def patch_posterior(
     """
     query = Query(alpha, sigma, as_window(window), border, top, chunk)
     dictionary = images if isinstance(images, PatchDictionary) else PatchDictionary(images)
+    return answer(x, dictionary, query, _engine(x, query.window))
+
+
+def answer(
+    x: Tensor, dictionary: PatchDictionary, query: Query, engine: Engine
+) -> PatchPosterior:
+    """What an engine says, once its arguments were checked; the errors of `patch_posterior`."""
     check_query(x, dictionary.images)
-    check_window(window, x.shape[2], x.shape[3], border)
+    check_window(query.window, x.shape[2], x.shape[3], query.border)
     with exact(x):
-        posterior = _engine(x, query.window)(x.detach(), dictionary, query)
+        posterior = engine(x.detach(), dictionary, query)
     if not bool(torch.isfinite(posterior.log_sum).all()):
         raise ValueError(BROKEN_IMAGES)
     return posterior
 
 
-def _engine(
-    x: Tensor, window: Window | None
-) -> Callable[[Tensor, PatchDictionary, Query], PatchPosterior]:
+def _engine(x: Tensor, window: Window | None) -> Engine:
     """Which engine serves the queries x."""
     if x.dtype == torch.float32 and window is not None:
         if x.device.type == "cpu":

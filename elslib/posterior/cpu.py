@@ -28,8 +28,12 @@ PRECISION = 17
 CANDIDATES = (16, 128)
 
 
-def fused_posterior(x: Tensor, dictionary: PatchDictionary, query: Query) -> PatchPosterior:
+def fused_posterior(
+    x: Tensor, dictionary: PatchDictionary, query: Query, evidence: Tensor | None = None
+) -> PatchPosterior:
     """`patch_posterior` after its arguments were checked, for float32 on the CPU and a window.
+
+    `evidence` [b, n, h, w] gets log2 of the sum of each image's weights, where float32 is fine.
 
     Where float32 cannot tell energies apart, because even the closest patch is very far away, the
     closest ones are compared again in float64; if these cannot be proved to be enough, the
@@ -40,19 +44,22 @@ def fused_posterior(x: Tensor, dictionary: PatchDictionary, query: Query) -> Pat
         return reference_posterior(x, dictionary, query)
     threads = torch.get_num_threads()
 
-    def part(queries: Tensor, piece: Tensor) -> PatchPosterior | None:
-        return _shard(queries, dictionary, piece, query)
+    def part(rows: Tensor, piece: Tensor) -> PatchPosterior | None:
+        first, last = int(rows[0]), int(rows[-1]) + 1
+        apart = None if evidence is None else evidence[first:last]
+        return _shard(x[first:last], dictionary, piece, query, apart)
 
     total = None
     with ThreadPoolExecutor(threads) as pool:
         for first, pieces in shares(dictionary, query.chunk):
             # Few images and many queries: share out the queries instead.
             share = math.ceil(len(x) / threads) if len(pieces) == 1 else len(x)
-            parts = [pool.map(partial(part, queries), pieces) for queries in x.split(share)]
+            rows = torch.arange(len(x), device="cpu").split(share)
+            parts = [pool.map(partial(part, some), pieces) for some in rows]
             sums = [reduce(_merge, of_queries) for of_queries in parts]
             found = [posterior for posterior in sums if posterior is not None]
             if len(found) == len(sums):
-                here = _batch(found, x.dtype)
+                here = in_one_batch(found, x.dtype)
             else:
                 some = dictionary.images[first : first + sum(map(len, pieces))]
                 rest = replace(query, window=replace(window, response=1), chunk=None)
@@ -115,7 +122,7 @@ def _merge(first: PatchPosterior | None, second: PatchPosterior | None) -> Patch
     return None if first is None or second is None else merge(first, second)
 
 
-def _batch(parts: Sequence[PatchPosterior], dtype: torch.dtype) -> PatchPosterior:
+def in_one_batch(parts: Sequence[PatchPosterior], dtype: torch.dtype) -> PatchPosterior:
     """The posteriors of some queries as one."""
 
     def together(records: Sequence[object], name: str) -> Tensor:
@@ -132,17 +139,22 @@ def _batch(parts: Sequence[PatchPosterior], dtype: torch.dtype) -> PatchPosterio
         )
         if origins
         else None,
+        response=parts[0].response,
     )
 
 
 def _shard(
-    x: Tensor, dictionary: PatchDictionary, order: Tensor, query: Query
+    x: Tensor,
+    dictionary: PatchDictionary,
+    order: Tensor,
+    query: Query,
+    evidence: Tensor | None,
 ) -> PatchPosterior | None:
     """The posterior over the images that `order` names; None where float32 is too coarse."""
     window, top = query.window, query.top
     assert window is not None
     problem = problem_of(query, dictionary, x)
-    posterior = _summed(x, dictionary.images, order, problem)
+    posterior = _summed(x, dictionary.images, order, problem, evidence)
     if posterior is None:
         return None
     coarse = -posterior.log_sum > LARGEST_ENERGY * math.log(2)
@@ -168,10 +180,14 @@ def problem_of(query: Query, dictionary: PatchDictionary, x: Tensor) -> native.P
 
 
 def _summed(
-    x: Tensor, images: Tensor, order: Tensor, problem: native.Problem
+    x: Tensor,
+    images: Tensor,
+    order: Tensor,
+    problem: native.Problem,
+    evidence: Tensor | None = None,
 ) -> PatchPosterior | None:
     """What the kernel finds; None where energies are beyond float32."""
-    sums = native.posterior_sums(x, images, order, problem)
+    sums = native.posterior_sums(x, images, order, problem, evidence)
     if sums is None:
         raise ValueError(BROKEN_IMAGES)
     if not bool((sums.normalizer > 0).all()):

@@ -23,7 +23,7 @@ class Images {
     this.order = allocate(BigInt64Array, n, 0n);
     this.x = allocate(Float32Array, this.size);
     this.problem = allocate(Int32Array, 12);
-    this.sums = allocate(Uint32Array, 7);
+    this.sums = allocate(Uint32Array, 10); // no evidence of single images
   }
 
   room(top) {

@@ -64,16 +64,8 @@ class _Sums(ctypes.Structure):
     _fields_ = [
         (name, ctypes.c_void_p)
         for name in ("running_min", "limit", "normalizer", "entropy_accumulator", "accumulator")
-        + ("best_energy", "best_place")
-    ]
-
-
-class _Mass(ctypes.Structure):
-    _fields_ = [
-        ("total", ctypes.c_void_p),
-        ("by_pixel", ctypes.c_void_p),
-        ("images", ctypes.c_int64),
-    ]
+        + ("best_energy", "best_place", "evidence")
+    ] + [("images", ctypes.c_int64)]
 
 
 def instruction_sets(machine: str, capability: str) -> tuple[str, ...]:
@@ -112,11 +104,11 @@ def _loaded(path: Path) -> ctypes.CDLL:
     found.source_digest.restype = ctypes.c_char_p
     if found.source_digest().decode() != source_digest():
         raise OSError("compiled from another kernel.cpp")
-    found.posterior_sums.argtypes = [
-        ctypes.POINTER(_Problem), ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64,
-        ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(_Sums),
-    ]  # fmt: skip
-    found.second_pass.argtypes = [*found.posterior_sums.argtypes, ctypes.POINTER(_Mass)]
+    for sums in (found.posterior_sums, found.fold_sums):
+        sums.argtypes = [
+            ctypes.POINTER(_Problem), ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64,
+            ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(_Sums),
+        ]  # fmt: skip
     return found
 
 
@@ -132,15 +124,15 @@ def _check_whole(path: Path) -> None:
             raise OSError(f"cut short, {len(content)} bytes")
 
 
-def posterior_sums(x: Tensor, images: Tensor, order: Tensor, problem: Problem) -> Sums | None:
+def posterior_sums(
+    x: Tensor, images: Tensor, order: Tensor, problem: Problem, evidence: Tensor | None = None
+) -> Sums | None:
     """The sums for queries x [b, c, h, w] over those of `images` [n, c, h, w] that `order` names.
 
-    float32 on the CPU; int64 [m] the order. Other threads run meanwhile. None if an image holds NaN
-    or infinity. MemoryError if there is not enough for a copy of 64 images.
+    float32 on the CPU; int64 [m] the order. `evidence` [b, n, h, w], float32 and contiguous, gets
+    log2 of the sum of each named image's weights. Other threads run meanwhile. None if an image
+    holds NaN or infinity. MemoryError if there is not enough for a copy of 64 images.
     """
-    kernel = library()
-    assert kernel is not None
-    x, images, order = x.contiguous(), images.contiguous(), order.contiguous()
     b, c, h, w = x.shape
     top = problem.top
     sums = Sums(
@@ -152,58 +144,45 @@ def posterior_sums(x: Tensor, images: Tensor, order: Tensor, problem: Problem) -
         torch.zeros(b, h, w, top, dtype=torch.int64, device="cpu"),
     )
     limit = torch.full((b, h, w), torch.inf, dtype=torch.float32, device="cpu")
-    outcome = kernel.posterior_sums(
-        _problem(problem, x),
-        images.data_ptr(), order.data_ptr(), len(order), x.data_ptr(), b,
-        _Sums(limit=limit.data_ptr(), **{k: v.data_ptr() for k, v in sums._asdict().items()}),
-    )  # fmt: skip
-    if outcome == NO_MEMORY:
-        raise MemoryError(NEEDED_MEMORY)
-    return None if outcome == NOT_FINITE else sums
-
-
-def image_mass(
-    x: Tensor, images: Tensor, order: Tensor, problem: Problem, log_sum: Tensor, out: Tensor
-) -> None:
-    """Write the share of the weight that each image of `order` has into `out`, other rows stay.
-
-    `log_sum` [b, h, w] is that of all images together; x, images and order are those of
-    `posterior_sums`. `out` is float64 [b, n], summed over pixels, or float32 [b, n, h, w].
-    """
-    total = out if out.ndim == 2 else torch.zeros(out.shape[:2], dtype=torch.float64, device="cpu")
-    by_pixel = out.data_ptr() if out.ndim == 4 else None
-    mass = _Mass(total.data_ptr(), by_pixel, len(images))
-    _second_pass(x, images, order, problem, log_sum, mass, _Sums())
+    to = _Sums(limit=limit.data_ptr(), **{k: v.data_ptr() for k, v in sums._asdict().items()})
+    if evidence is not None:
+        to.evidence, to.images = evidence.data_ptr(), len(images)
+    is_finite = _run("posterior_sums", x, images, order, problem, to)
+    return sums if is_finite else None
 
 
 def fold_sums(
     x: Tensor, images: Tensor, order: Tensor, problem: Problem, log_sum: Tensor
 ) -> Tensor:
     """What the patches of `order` add to the sum of what the windows around a pixel expect of it,
-    float64 [b, h, w, c]. Arguments are those of `image_mass`."""
+    float64 [b, h, w, c].
+
+    `log_sum` [b, h, w] is that of all images together; x, images and order are those of
+    `posterior_sums`.
+    """
     b, c, h, w = x.shape
     out = torch.zeros(b, h, w, c, dtype=torch.float64, device="cpu")
-    sums = _Sums(accumulator=out.data_ptr())
-    _second_pass(x, images, order, problem, log_sum, None, sums)
+    running_min = (-log_sum / math.log(2)).float().contiguous()
+    limit = running_min + problem.slack
+    to = _Sums(running_min.data_ptr(), limit.data_ptr(), accumulator=out.data_ptr())
+    _run("fold_sums", x, images, order, problem, to)
     return out
 
 
-def _second_pass(
-    x: Tensor, images: Tensor, order: Tensor, problem: Problem, log_sum: Tensor,
-    mass: _Mass | None, sums: _Sums,
-) -> None:  # fmt: skip
+def _run(
+    name: str, x: Tensor, images: Tensor, order: Tensor, problem: Problem, sums: _Sums
+) -> bool:
+    """Whether all images were finite."""
     kernel = library()
     assert kernel is not None
     x, images, order = x.contiguous(), images.contiguous(), order.contiguous()
-    running_min = (-log_sum / math.log(2)).float().contiguous()
-    limit = running_min + problem.slack
-    sums.running_min, sums.limit = running_min.data_ptr(), limit.data_ptr()
-    outcome = kernel.second_pass(
+    outcome = getattr(kernel, name)(
         _problem(problem, x),
-        images.data_ptr(), order.data_ptr(), len(order), x.data_ptr(), len(x), sums, mass,
+        images.data_ptr(), order.data_ptr(), len(order), x.data_ptr(), len(x), sums,
     )  # fmt: skip
     if outcome == NO_MEMORY:
         raise MemoryError(NEEDED_MEMORY)
+    return outcome != NOT_FINITE
 
 
 def _problem(problem: Problem, x: Tensor) -> _Problem:

@@ -17,9 +17,10 @@
 //                                   6. insert_top_k: keep the nearest patches, if asked for
 //     now and then                  7. flush: add the lanes up in float64, tighten the limits
 //
-// Two things need the whole sum before they can be had, hence a second pass over all patches: the
-// mass of each training image, and the fold, in which a pixel is the mean of what the windows
-// around it expect of it: there weights are shares, and summed over a square before they multiply.
+// The evidence of each training image is the same sum kept apart for each lane of each simd.
+// The fold needs the whole sum before it can be had, hence a second pass over all patches: a pixel is
+// the mean of what the windows around it expect of it, so weights are shares, and summed over a
+// square before they multiply.
 //
 // build.py compiles this file and __init__.py calls it. There are no intrinsics: `simd` is the
 // compiler's own vector type, cut into registers as wide as the processor's. Functions that run
@@ -51,15 +52,8 @@ struct Sums {  // arrays [b, h, w], [b, h, w, c] or [b, h, w, top]
   double* accumulator;          // sum of weight * centre pixel, [.., c]
   float* best_energy;           // [.., top], ascending
   int64_t* best_place;          // [.., top], (image * h + row) * w + column
-};
-
-// Asked for in a second pass: how much of the weight each training image has. In such a pass
-// running_min is -log2 of the normalizer over all images, limit as before; of the other sums the
-// fold uses the accumulator.
-struct Mass {  // arrays over all images, not only those that are named
-  double* total;    // [b, images], summed over pixels
-  float* by_pixel;  // [b, images, h, w], or null
-  int64_t images;
+  float* evidence;   // [b, images, h, w], log2 of the sum of each image's weights, or null; of all
+  int64_t images;    // images, not only those that are named
 };
 
 enum Outcome { DONE, NOT_FINITE, NO_MEMORY };
@@ -77,7 +71,7 @@ typedef int32_t simd_int __attribute__((vector_size(4 * WIDTH)));
 typedef bool simd_bool __attribute__((ext_vector_type(WIDTH)));
 
 enum Border { FIXED, CIRCULAR, AWARE };
-enum Pass { SUMS, MASS, FOLD };
+enum Pass { SUMS, FOLD };
 
 constexpr float INF = __builtin_inff();
 // The running minimum follows energies that are more than this below it. So weights are at most
@@ -175,7 +169,7 @@ template <int C>  // channels, if they are few; 0 for any number
 struct Kernel {
   const Problem problem;
   const Pass pass;
-  const Mass* mass;  // in its pass
+  const bool apart;  // whether each image's weights are summed apart, too
   const int h, w, c, k, boxes, top;
   const int r;     // how far a window sees
   const int edge;  // how far from a border a pixel is interior
@@ -187,30 +181,32 @@ struct Kernel {
   const int query_w;              // columns of the query, r more at both ends: zeros, or wrapped
   const int strip_w, strip_size;  // box sums over rows, with room for groups of four
   const int pitch, energy_size;   // four rows of energies; odd: apart in the cache
-  const int per_pixel;            // simds in `lanes`
+  const int per_pixel;            // simds in `lanes`: normalizer, entropy, centres, and, where images
+                                  // are summed apart, the GROUP normalizers of a group
   const int share_w;              // columns of shares, f more at both ends: zeros, or wrapped
-  Array<simd> packed, strip, energy, lanes;
+  Array<simd> packed, strip, energy, lanes, evidence;
   Array<Four> squares, shares;
   Array<float> query;
   Array<int> query_row, packed_row, list, listed_in_row;
   Array<const Four*> rows_around;
 
-  Kernel(const Problem& p, Pass pass, const Mass* mass)
-      : problem(p), pass(pass), mass(mass), h(p.h), w(p.w), c(C ? C : p.c), k(p.window),
+  Kernel(const Problem& p, Pass pass, bool apart)
+      : problem(p), pass(pass), apart(apart), h(p.h), w(p.w), c(C ? C : p.c), k(p.window),
         boxes(p.boxes), top(pass == SUMS ? p.top : 0), r(boxes * (k / 2)), edge(p.edge / 2),
         f(pass == FOLD ? p.response / 2 : 0), circular(p.border == CIRCULAR),
         aware(p.border == AWARE), packed_w(circular ? w + 3 : w + 2 * r),
         packed_size((h + 1) * packed_w * c), query_w(w + 2 * r), strip_w(w + 2 * r + 3),
         strip_size((h + 3) * strip_w), pitch((w + (boxes - 1) * (k - 1)) | 1),
-        energy_size(4 * pitch), per_pixel(pass == MASS ? GROUP : pass == FOLD ? c : 2 + c),
+        energy_size(4 * pitch), per_pixel(pass == FOLD ? c : 2 + c + (apart ? GROUP : 0)),
         share_w(w + 2 * f), packed(GROUP * packed_size + 4 * c), strip(GROUP * strip_size),
-        energy(GROUP * energy_size), lanes(h * w * per_pixel), squares(h + 2 * r),
+        energy(GROUP * energy_size), lanes(h * w * per_pixel),
+        evidence(apart ? h * w * GROUP : 0), squares(h + 2 * r),
         shares(pass == FOLD ? (h + 1) * share_w : 0), query((h + 1) * query_w * c + 4 * c),
         query_row(h + 2 * r), packed_row(h + 2 * r), list(w + 1), listed_in_row(h),
         rows_around(2 * f + 1) {}
 
   bool has_memory() const {
-    return packed.memory && strip.memory && energy.memory && lanes.memory && squares.memory &&
+    return packed.memory && strip.memory && energy.memory && lanes.memory && evidence.memory && squares.memory &&
            shares.memory && query.memory && query_row.memory && packed_row.memory &&
            list.memory && listed_in_row.memory && rows_around.memory;
   }
@@ -357,61 +353,58 @@ struct Kernel {
     return limit > worst ? limit : worst;
   }
 
+  // Where images are summed apart: add their sums to the normalizer, and to what they had before.
+  INLINE void gather(int pixel, simd* lane) const {
+    for (int g = 0; apart && g < GROUP; g++) {
+      lane[0] += lane[2 + c + g];
+      evidence.data[pixel * GROUP + g] += lane[2 + c + g];
+      lane[2 + c + g] = simd{};
+    }
+  }
+
   // 4. Make all sums of a pixel relative to another energy.
   void rescale(const Sums& o, int pixel, simd* lane, float running_min) const {
     float change = running_min - o.running_min[pixel];
     o.running_min[pixel] = running_min;
     if (change == -INF) return;  // nothing is summed yet
+    gather(pixel, lane);
     float factor = exp2f(change);
     lane[1] = factor * (change * lane[0] + lane[1]);
     lane[0] *= factor;
     o.entropy_accumulator[pixel] =
         factor * (o.entropy_accumulator[pixel] + change * o.normalizer[pixel]);
     o.normalizer[pixel] *= factor;
-    for (int ch = 0; ch < c; ch++) {
-      lane[2 + ch] *= factor;
-      o.accumulator[static_cast<int64_t>(pixel) * c + ch] *= factor;
-    }
+    for (int ch = 0; ch < c; ch++) o.accumulator[static_cast<int64_t>(pixel) * c + ch] *= factor;
+    for (int ch = 0; ch < c; ch++) lane[2 + ch] *= factor;
+    for (int g = 0; apart && g < GROUP; g++) evidence.data[pixel * GROUP + g] *= factor;
   }
 
   // 5. Add the weights of the listed pixels' patches to the lanes: normalizer, entropy, centres.
-  template <int BLOCKS>
+  template <int BLOCKS, bool APARTLY>
   APART void accumulate(const simd* e, int count, const float* running_min, simd* lanes,
                         const simd* centres) const {
     const int64_t step = channels(), e_step = energy_size, p_step = packed_size;
+    const int64_t lane_step = 2 + step + (APARTLY ? GROUP : 0);
     const int* listed = list.data;
     for (int l = 0; l < count; l++) {
       const int64_t j = listed[l];
-      simd* lane = lanes + j * (2 + step);
+      simd* lane = lanes + j * lane_step;
       const simd* centre = centres + j * step;
       simd weight[BLOCKS], normalizer = lane[0], entropy = lane[1];
       for (int g = 0; g < BLOCKS; g++) {
         simd z = larger(running_min[j] - e[g * e_step + j], fill(LEAST));
         weight[g] = exp2(z);
-        normalizer += weight[g];
+        if (APARTLY) lane[2 + step + g] += weight[g];
+        else normalizer += weight[g];
         entropy += weight[g] * z;
       }
-      lane[0] = normalizer;
+      if (!APARTLY) lane[0] = normalizer;
       lane[1] = entropy;
       for (int ch = 0; ch < step; ch++) {
         simd value = lane[2 + ch];
         for (int g = 0; g < BLOCKS; g++) value += weight[g] * centre[g * p_step + ch];
         lane[2 + ch] = value;
       }
-    }
-  }
-
-  // The second pass: weights are shares of the whole, and each lane of each simd keeps its own sum
-  // over up to (2 h) (2 w) patches: a relative error below 4 h w 2^-24.
-  template <int BLOCKS>
-  APART void accumulate_mass(const simd* e, int count, const float* log_normalizer,
-                             simd* lanes) const {
-    const int64_t e_step = energy_size;
-    const int* listed = list.data;
-    for (int l = 0; l < count; l++) {
-      const int64_t j = listed[l];
-      for (int g = 0; g < BLOCKS; g++)
-        lanes[j * GROUP + g] += exp2(larger(log_normalizer[j] - e[g * e_step + j], fill(LEAST)));
     }
   }
 
@@ -479,19 +472,6 @@ struct Kernel {
     }
   }
 
-  template <int BLOCKS>
-  void flush_mass(const int64_t* names, int n, int64_t query) {
-    for (int i = 0; i < n; i++) {
-      const int64_t at = query * mass->images + names[i];
-      for (int pixel = 0; pixel < h * w; pixel++) {
-        float share = lanes.data[pixel * GROUP + i / WIDTH][i % WIDTH];
-        mass->total[at] += share;
-        if (mass->by_pixel) mass->by_pixel[at * h * w + pixel] = share;
-      }
-    }
-    memset(lanes.data, 0, h * w * GROUP * sizeof(simd));
-  }
-
   // 6. Put an energy among a pixel's nearest, if it is one; of equals the first that came stays.
   void insert_top_k(const Sums& o, int pixel, float energy, int64_t place) const {
     float* energies = o.best_energy + static_cast<int64_t>(pixel) * top;
@@ -506,7 +486,8 @@ struct Kernel {
   // 7. Move the lanes' sums to float64, and tighten the limits by what is known now.
   APART void flush(const Sums& o) {
     for (int pixel = 0; pixel < h * w; pixel++) {
-      simd* lane = lanes.data + pixel * (2 + c);
+      simd* lane = lanes.data + pixel * per_pixel;
+      gather(pixel, lane);
       o.normalizer[pixel] += total(lane[0]);
       o.entropy_accumulator[pixel] += total(lane[1]);
       for (int ch = 0; ch < c; ch++)
@@ -514,6 +495,16 @@ struct Kernel {
       for (int ch = 0; ch < 2 + c; ch++) lane[ch] = simd{};
       o.limit[pixel] = limit(o, pixel);
     }
+  }
+
+  // What the weights of each image sum up to, in all of a group's shifts: of up to h w patches, whose
+  // rows were summed apart, so the relative error is about that of the normalizer.
+  void keep_evidence(const Sums& o, const int64_t* names, int n) {
+    for (int i = 0; i < n; i++)
+      for (int pixel = 0; pixel < h * w; pixel++)
+        o.evidence[names[i] * h * w + pixel] =
+            log2f(evidence.data[pixel * GROUP + i / WIDTH][i % WIDTH]) - o.running_min[pixel];
+    memset(evidence.data, 0, h * w * GROUP * sizeof(simd));
   }
 
   struct Images {  // the training images at hand
@@ -529,19 +520,18 @@ struct Kernel {
     bool low;
     const int count = compact<BLOCKS>(e, n, o.limit + pixel, o.running_min + pixel, &low);
     const int* listed = list.data;
-    if (pass == MASS)
-      return accumulate_mass<BLOCKS>(e, count, o.running_min + pixel, lanes.data + pixel * GROUP);
     if (pass == FOLD)
       return keep_shares<BLOCKS>(e, count, o.running_min + pixel, pixel / w, pixel % w);
-    simd* lane = lanes.data + pixel * (2 + c);
+    simd* lane = lanes.data + pixel * per_pixel;
     for (int l = 0; low && l < count; l++) {
       const int j = listed[l];
       float least = smallest(lowest<BLOCKS>(e + j));
       if (!(least < o.running_min[pixel + j] - MARGIN)) continue;
-      rescale(o, pixel + j, lane + j * (2 + c), least);
+      rescale(o, pixel + j, lane + j * per_pixel, least);
       o.limit[pixel + j] = limit(o, pixel + j);
     }
-    accumulate<BLOCKS>(e, count, o.running_min + pixel, lane, centres);
+    if (apart) accumulate<BLOCKS, true>(e, count, o.running_min + pixel, lane, centres);
+    else accumulate<BLOCKS, false>(e, count, o.running_min + pixel, lane, centres);
     for (int l = 0; top && l < count; l++)
       for (int g = 0; g < BLOCKS; g++)
         for (int i = 0; i < WIDTH - (g == BLOCKS - 1 ? images.absent : 0); i++)
@@ -610,7 +600,8 @@ struct Kernel {
       const Sums own = {sums.running_min + at, sums.limit + at,
                         sums.normalizer + at,  sums.entropy_accumulator + at,
                         sums.accumulator + at * c, sums.best_energy + at * top,
-                        sums.best_place + at * top};
+                        sums.best_place + at * top, sums.evidence + at * sums.images,
+                        sums.images};
       pack_query(x + at * c);
       const Span down = shifts(h), right = shifts(w);
       for (int di = down.first; di < down.first + down.n; di++) {
@@ -622,7 +613,7 @@ struct Kernel {
         if (now && pass == SUMS) flush(own);
         if (now && pass == FOLD) flush_fold(own);
       }
-      if (pass == MASS) flush_mass<BLOCKS>(order, n, i);
+      if (apart) keep_evidence(own, order, n);
     }
     return true;
   }
@@ -645,13 +636,14 @@ struct Kernel {
 namespace {
 
 int run(const Problem* problem, const float* images, const int64_t* order, int64_t n,
-        const float* x, int64_t b, const Sums* sums, Pass pass, const Mass* mass) {
+        const float* x, int64_t b, const Sums* sums, Pass pass) {
+  const bool apart = sums->evidence != nullptr;
   switch (problem->c) {
-    case 1: return Kernel<1>(*problem, pass, mass).run(images, order, n, x, b, *sums);
-    case 2: return Kernel<2>(*problem, pass, mass).run(images, order, n, x, b, *sums);
-    case 3: return Kernel<3>(*problem, pass, mass).run(images, order, n, x, b, *sums);
-    case 4: return Kernel<4>(*problem, pass, mass).run(images, order, n, x, b, *sums);
-    default: return Kernel<0>(*problem, pass, mass).run(images, order, n, x, b, *sums);
+    case 1: return Kernel<1>(*problem, pass, apart).run(images, order, n, x, b, *sums);
+    case 2: return Kernel<2>(*problem, pass, apart).run(images, order, n, x, b, *sums);
+    case 3: return Kernel<3>(*problem, pass, apart).run(images, order, n, x, b, *sums);
+    case 4: return Kernel<4>(*problem, pass, apart).run(images, order, n, x, b, *sums);
+    default: return Kernel<0>(*problem, pass, apart).run(images, order, n, x, b, *sums);
   }
 }
 
@@ -661,14 +653,14 @@ int run(const Problem* problem, const float* images, const int64_t* order, int64
 // start at infinity (running_min, limit, best_energy) or 0. With NOT_FINITE they are half done.
 extern "C" int posterior_sums(const Problem* problem, const float* images, const int64_t* order,
                               int64_t n, const float* x, int64_t b, const Sums* sums) {
-  return run(problem, images, order, n, x, b, sums, SUMS, nullptr);
+  return run(problem, images, order, n, x, b, sums, SUMS);
 }
 
-// The same queries and images again, for the mass, or where it is null for the fold.
-extern "C" int second_pass(const Problem* problem, const float* images, const int64_t* order,
-                           int64_t n, const float* x, int64_t b, const Sums* sums,
-                           const Mass* mass) {
-  return run(problem, images, order, n, x, b, sums, mass ? MASS : FOLD, mass);
+// The same queries and images again, for the fold: what their windows expect is added to the
+// accumulator; running_min is -log2 of the normalizer over all images, limit as before.
+extern "C" int fold_sums(const Problem* problem, const float* images, const int64_t* order,
+                         int64_t n, const float* x, int64_t b, const Sums* sums) {
+  return run(problem, images, order, n, x, b, sums, FOLD);
 }
 
 // Which source this is: a file compiled from another one must not be used.
