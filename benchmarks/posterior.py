@@ -39,6 +39,7 @@ SCALE = published_scale("fmnist-resnet-zeros")
 TIMES = [(i + 1) / 20 for i in range(20)]
 BORDERS: tuple[Border, ...] = ("aware", "circular")
 CLASS, FEW = 3, 256
+PARTS = ("speed", "kinds", "errors", "scaling", "memory")
 
 
 def seconds(run: Callable[..., object], *arguments: object) -> float:
@@ -260,7 +261,7 @@ def sixty_thousand() -> Tensor:
 
 @click.command()
 @click.option("--repeats", default=2, show_default=True, type=click.IntRange(min=1))
-@click.argument("parts", nargs=-1, type=click.Choice(["speed", "kinds", "errors", "scaling", "memory"]))
+@click.argument("parts", nargs=-1, type=click.Choice(PARTS))
 def main(repeats: int, parts: tuple[str, ...]) -> None:
     """Run PARTS, or all, and write them to data/results/posterior-benchmark.json."""
     whole = load("fashion_mnist_10k")

@@ -58,9 +58,7 @@ def patch_posterior(
     return answer(x, dictionary, query, _engine(x, query.window))
 
 
-def answer(
-    x: Tensor, dictionary: PatchDictionary, query: Query, engine: Engine
-) -> PatchPosterior:
+def answer(x: Tensor, dictionary: PatchDictionary, query: Query, engine: Engine) -> PatchPosterior:
     """What an engine says, once its arguments were checked; the errors of `patch_posterior`."""
     check_query(x, dictionary.images)
     check_window(query.window, x.shape[2], x.shape[3], query.border)
