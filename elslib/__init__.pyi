@@ -34,7 +34,7 @@ from .networks.network_denoiser import NetworkDenoiser as NetworkDenoiser
 from .networks.wrapped import wrap as wrap
 from .posterior import merge as merge
 from .posterior import patch_posterior as patch_posterior
-from .posterior.mass import image_mass as image_mass
+from .posterior.mass import posterior_and_mass as posterior_and_mass
 from .samplers import ddim as ddim
 from .samplers import ddpm as ddpm
 from .samplers import heun as heun
