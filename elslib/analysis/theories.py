@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from elslib.analysis import data_windows, softer
+from elslib.analysis.data_windows import entropy_windows, wiener_windows
 from elslib.checks import checked
 from elslib.data.image_set import ImageSet
 from elslib.denoisers.baselines import NearestImage, PcaLocality, WienerFilter
@@ -31,14 +33,42 @@ BASELINES: dict[str, Callable[..., Denoiser]] = {
 }
 # The linear rival of ELS, with its windows and borders.
 LOCAL_WIENER = "LocalWiener"
+# ELS with the windows of a network made softer, or with more patches.
+SOFTER: dict[str, Callable[[ImageSet, ScaleTable], tuple[ImageSet, ScaleTable]]] = {
+    "Fold": lambda images, scale: (images, softer.folded(scale)),
+    "Pyramid": lambda images, scale: (images, softer.pyramids(scale)),
+    "Flips": lambda images, scale: (images.with_mirrored(), scale),
+}
+# ELS with windows that no network was asked for.
+UNSEEN: dict[str, Callable[[ImageSet, Schedule, Border, bool], ScaleTable]] = {
+    "EntropyWindows": lambda images, schedule, edges, by_class: entropy_windows(
+        images, by_class=by_class, edges=edges, schedule=schedule
+    ),
+    "WienerWindows": lambda images, schedule, edges, by_class: wiener_windows(
+        images, schedule=schedule
+    ),
+}
+# What of these is no network's, but was fixed once.
+CONSTANTS = {
+    "Fold": [softer.RESPONSE, softer.FOLD_BELOW],
+    "Pyramid": [softer.PYRAMID, softer.PYRAMID_BELOW],
+    "EntropyWindows": [data_windows.NATS, *data_windows.SIDES],
+    "WienerWindows": [data_windows.SHARE, *data_windows.SIDES],
+}
 THEORIES = ("IS", "LS", "ELS", "Wiener", "PCA")
-KNOWN = ("ELS", "LS", *BASELINES, LOCAL_WIENER)
+KNOWN = ("ELS", "LS", *BASELINES, LOCAL_WIENER, *SOFTER, *UNSEEN)
 
 
 def machines_of(names: Sequence[str]) -> list[str]:
     """Whose windows these theories need, of "ls" and "els"."""
-    needed = {"ls": "LS" in names, "els": "ELS" in names or LOCAL_WIENER in names}
+    els = {"ELS", LOCAL_WIENER, *SOFTER}
+    needed = {"ls": "LS" in names, "els": not els.isdisjoint(names)}
     return [machine for machine, is_needed in needed.items() if is_needed]
+
+
+def constants_of(names: Sequence[str]) -> dict[str, list[float]]:
+    """The constants of those of these theories that have some."""
+    return {name: CONSTANTS[name] for name in names if name in CONSTANTS}
 
 
 def check_machine(machine: str) -> None:
@@ -104,8 +134,11 @@ def theories(
     """The theories and baselines of a network by name, all on exactly its training images.
 
     `scales` holds those calibrated for it, "ls" and "els", as far as `machines_of` the names. Names
-    are ELS, LS, IS, ES, Wiener, LocalWiener, PCA and nearest, in small or capital letters. Raises
-    ValueError for others, for a scale that is missing, and what `theory_of` refuses.
+    are ELS, LS, IS, ES, Wiener, LocalWiener, PCA and nearest, in small or capital letters; and, for
+    ELS with other windows or patches, Fold and Pyramid (`elslib.analysis.softer`), Flips (mirror
+    images, too), EntropyWindows and WienerWindows (`elslib.analysis.data_windows`: these are found
+    here, which takes minutes). Raises ValueError for others, for a scale that is missing, and what
+    `theory_of` refuses.
     """
     proper = {name.lower(): name for name in KNOWN}
     names = [proper.get(name.lower(), name) for name in names]
@@ -116,6 +149,11 @@ def theories(
         if name in BASELINES:
             found[name] = BASELINES[name](images, schedule=schedule_of(network))
             continue
+        if name in UNSEEN:
+            by_class, edges = classes_of(network) is not None, edges_of(network)
+            scale = UNSEEN[name](images, schedule_of(network), edges, by_class)
+            found[name] = theory_of(network, images, scale)
+            continue
         (machine,) = machines_of([name])
         if machine not in scales:
             raise ValueError(
@@ -125,6 +163,8 @@ def theories(
         if name == LOCAL_WIENER:
             scale, edges = scales[machine], edges_of(network)
             found[name] = LocalWienerFilter(images, scale, edges, schedule=schedule_of(network))
+        elif name in SOFTER:
+            found[name] = theory_of(network, *SOFTER[name](images, scales[machine]))
         else:
             found[name] = theory_of(network, images, scales[machine], machine)
     return found

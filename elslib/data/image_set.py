@@ -205,6 +205,15 @@ class ImageSet:
         kept[numbers_of(which, len(self), self.name)] = False
         return self.select(kept)
 
+    def with_mirrored(self) -> "ImageSet":
+        """Each image followed by its mirror image, left for right, of the same class.
+
+        A theory on them predicts a network that was trained with random flips.
+        """
+        pixels = torch.stack([self.pixels, self.pixels.flip(-1)], 1).flatten(0, 1)
+        labels = None if self.labels is None else self.labels.repeat_interleave(2)
+        return replace(self, pixels=pixels, labels=labels, digest=f"{self.sha256}+mirrored")
+
     def class_name(self, label: SupportsIndex) -> str:
         """The name of a class; "class 3" if the set names none, as one of your own may.
 

@@ -20,7 +20,7 @@ from elslib.experiments.store import read_config, result_path
 from elslib.io import write_arrays, write_whole
 
 # What a result of more theories has more of.
-OF_THEORIES = ("theories", "windows", "pictures")
+OF_THEORIES = ("theories", "windows", "pictures", "constants")
 
 
 def with_results(named: str = "") -> list[str]:
@@ -78,9 +78,11 @@ def joined(before: Mapping, config: Mapping) -> dict[str, object]:
     theories = list(dict.fromkeys([*_theories(before), *_theories(config)]))
     usual = theories == list(THEORIES)
     pictures = [name for name in SHOWN if name in before["pictures"] or name in config["pictures"]]
+    constants = {**before.get("constants", {}), **config.get("constants", {})}
     return {
         **{key: value for key, value in config.items() if key not in OF_THEORIES},
         **({} if usual else {"theories": theories}),
+        **({"constants": constants} if constants else {}),
         "windows": {**before["windows"], **config["windows"]},
         "pictures": pictures,
     }

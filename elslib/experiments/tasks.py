@@ -20,6 +20,7 @@ from elslib.analysis.theories import (
     check_machine,
     check_theories,
     classes_of,
+    constants_of,
     machines_of,
     theories,
 )
@@ -227,6 +228,7 @@ class Agreement(Task):
             theories=(list(names), list(THEORIES)),
             steps=(steps, None),
             sampler=(sampler, "ddim"),
+            constants=(constants_of(names), {}),
         )
         config = {
             **store.made_of(network, self.images),
