@@ -22,7 +22,7 @@ from elslib.schedules import Schedule, cosine
 from elslib.windows import Border
 
 SIDES = (3, 5, 7, 9, 11, 13)
-NATS, SHARE = 9.0, 0.2
+NATS, SHARE = 9.0, 0.25
 TIMES = tuple(sorted(uniform_times(20))[1:])
 EXAMPLES = 10
 
