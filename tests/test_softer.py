@@ -78,6 +78,22 @@ def test_on_mirrored_images_a_machine_knows_no_left_and_right(kind):
         assert (float(apart) > 1e-3) == knows
 
 
+def test_pooled_at_little_noise_alone():
+    """There it is the machine without classes, origins included; above it the one of the class."""
+    plain, pooled = (EquivariantLocalScore(IMAGES, TABLE, pooled_below=t) for t in (0.0, 0.5))
+    for t, label in ((0.49, None), (0.5, 1)):
+        found, expected = (
+            pooled.posterior(NOISE, t, 1, top=2),
+            plain.posterior(NOISE, t, label, top=2),
+        )
+        assert torch.equal(found.mean, expected.mean)
+        assert found.origins is not None and expected.origins is not None
+        assert torch.equal(found.origins.image, expected.origins.image)
+    assert pooled.posterior_and_mass(NOISE, 0.1, 1)[1][:, IMAGES.labels != 1].sum() > 0.1
+    with pytest.raises(ValueError, match="label must be a class"):
+        pooled(NOISE, 0.1, 7)
+
+
 def test_mirrored_images_keep_their_classes():
     both = IMAGES.with_mirrored()
     assert len(both) == 48 and both.sha256 != IMAGES.sha256
@@ -130,6 +146,8 @@ def test_theories_by_name():
     base = EquivariantLocalScore(IMAGES, TABLE)
     assert found["Fold"] == replace(base, scale=folded(TABLE))
     assert found["Pyramid"] == replace(base, scale=pyramids(TABLE))
+    assert found["Pooled"] == replace(base, pooled_below=0.3)
+    assert found["FoldPooled"] == replace(base, scale=folded(TABLE), pooled_below=0.3)
     assert found["Flips"] == replace(base, images=IMAGES.with_mirrored())
     assert found["WienerWindows"] == replace(base, scale=wiener_windows(IMAGES))
     assert found["EntropyWindows"] == replace(base, scale=entropy_windows(IMAGES))

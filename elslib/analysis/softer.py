@@ -14,6 +14,8 @@ from elslib.windows import Side, as_window
 # Found on one network, the ResNet of clothes, and on noise images apart from those of any test.
 # Fold: the windows of so many pixels speak for a pixel, at times below.
 RESPONSE, FOLD_BELOW = 3, 0.6
+# Pooled: at times below, patches of all classes are compared.
+POOLED_BELOW = 0.3
 # Pyramid: sides shrink so far, since a pyramid's rim lies further out; at times below.
 PYRAMID, PYRAMID_BELOW = 0.65, 0.5
 

@@ -1,6 +1,7 @@
 """The theories of a network: on its training images, with its borders and its schedule."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from elslib.analysis import data_windows, softer
@@ -33,11 +34,13 @@ BASELINES: dict[str, Callable[..., Denoiser]] = {
 }
 # The linear rival of ELS, with its windows and borders.
 LOCAL_WIENER = "LocalWiener"
-# ELS with the windows of a network made softer, or with more patches.
-SOFTER: dict[str, Callable[[ImageSet, ScaleTable], tuple[ImageSet, ScaleTable]]] = {
-    "Fold": lambda images, scale: (images, softer.folded(scale)),
-    "Pyramid": lambda images, scale: (images, softer.pyramids(scale)),
-    "Flips": lambda images, scale: (images.with_mirrored(), scale),
+# ELS with a network's windows made softer, or with more patches.
+SOFTER: dict[str, Callable[[EquivariantLocalScore], EquivariantLocalScore]] = {
+    "Fold": lambda els: replace(els, scale=softer.folded(els.scale)),
+    "Pooled": lambda els: replace(els, pooled_below=softer.POOLED_BELOW),
+    "FoldPooled": lambda els: SOFTER["Pooled"](SOFTER["Fold"](els)),
+    "Pyramid": lambda els: replace(els, scale=softer.pyramids(els.scale)),
+    "Flips": lambda els: replace(els, images=els.images.with_mirrored()),
 }
 # ELS with windows that no network was asked for.
 UNSEEN: dict[str, Callable[[ImageSet, Schedule, Border, bool], ScaleTable]] = {
@@ -51,6 +54,8 @@ UNSEEN: dict[str, Callable[[ImageSet, Schedule, Border, bool], ScaleTable]] = {
 # What of these is no network's, but was fixed once.
 CONSTANTS = {
     "Fold": [softer.RESPONSE, softer.FOLD_BELOW],
+    "Pooled": [softer.POOLED_BELOW],
+    "FoldPooled": [softer.RESPONSE, softer.FOLD_BELOW, softer.POOLED_BELOW],
     "Pyramid": [softer.PYRAMID, softer.PYRAMID_BELOW],
     "EntropyWindows": [data_windows.NATS, *data_windows.SIDES],
     "WienerWindows": [data_windows.SHARE, *data_windows.SIDES],
@@ -135,10 +140,10 @@ def theories(
 
     `scales` holds those calibrated for it, "ls" and "els", as far as `machines_of` the names. Names
     are ELS, LS, IS, ES, Wiener, LocalWiener, PCA and nearest, in small or capital letters; and, for
-    ELS with other windows or patches, Fold and Pyramid (`elslib.analysis.softer`), Flips (mirror
-    images, too), EntropyWindows and WienerWindows (`elslib.analysis.data_windows`: these are found
-    here, which takes minutes). Raises ValueError for others, for a scale that is missing, and what
-    `theory_of` refuses.
+    ELS with other windows or patches, Fold and Pyramid (`elslib.analysis.softer`), Pooled (of all
+    classes at little noise), FoldPooled, Flips (mirror images, too), EntropyWindows and
+    WienerWindows (`elslib.analysis.data_windows`: these are found here, which takes minutes).
+    Raises ValueError for others, for a scale that is missing, and what `theory_of` refuses.
     """
     proper = {name.lower(): name for name in KNOWN}
     names = [proper.get(name.lower(), name) for name in names]
@@ -164,7 +169,9 @@ def theories(
             scale, edges = scales[machine], edges_of(network)
             found[name] = LocalWienerFilter(images, scale, edges, schedule=schedule_of(network))
         elif name in SOFTER:
-            found[name] = theory_of(network, *SOFTER[name](images, scales[machine]))
+            els = theory_of(network, images, scales[machine])
+            assert isinstance(els, EquivariantLocalScore)
+            found[name] = SOFTER[name](els)
         else:
             found[name] = theory_of(network, images, scales[machine], machine)
     return found

@@ -101,7 +101,7 @@ class ScoreMachine(ABC):
 
         Raises ValueError as calling the machine does.
         """
-        y = None if label is None else class_number(label)
+        y = self._class_at(t, label)
         alpha, sigma = self.schedule.levels(t)
         posterior = patch_posterior(
             x, self._dictionary(y), alpha, sigma, self.window_at(t), self.border, top=top
@@ -127,7 +127,7 @@ class ScoreMachine(ABC):
         Both as `elslib.posterior.mass.posterior_and_mass` gives them. Images count through
         `self.images`; those of other classes than `label` have no mass. The errors of `posterior`.
         """
-        y = None if label is None else class_number(label)
+        y = self._class_at(t, label)
         alpha, sigma = self.schedule.levels(t)
         posterior, found = posterior_and_mass(
             x, self._dictionary(y), alpha, sigma, self.window_at(t), self.border, by_pixel=by_pixel
@@ -138,6 +138,10 @@ class ScoreMachine(ABC):
         mass = torch.zeros(size, dtype=found.dtype, device="cpu")
         mass[:, self.images.of_class(y).cpu()] = found
         return posterior, mass
+
+    def _class_at(self, t: float, label: SupportsIndex | None) -> int | None:
+        """Whose patches are compared at time t: those of a class, or for None all."""
+        return None if label is None else class_number(label)
 
     def _dictionary(self, label: int | None) -> PatchDictionary:
         """The patches of a class, or of all images."""
@@ -254,11 +258,14 @@ class EquivariantLocalScore(ScoreMachine):
 
     `edges="aware"`, the machine of zero-padded networks, clips windows and lets a pixel use only
     places with the same borders in view (eq. 41). `edges="circular"` wraps both the query and the
-    training patches (eqs. 9, 10, 39, 40); the released code wraps the query only.
+    training patches (eqs. 9, 10, 39, 40); the released code wraps the query only. At times under
+    `pooled_below` the patches of all classes count, whatever the label: what a network has learned
+    of small patches it need not keep apart by class.
     """
 
     scale: ScaleTable
     edges: Border = "aware"
+    pooled_below: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self):
         super().__post_init__()
@@ -274,3 +281,10 @@ class EquivariantLocalScore(ScoreMachine):
 
     def window_at(self, t: float) -> Side:
         return self.scale.window_at(t)
+
+    def _class_at(self, t: float, label: SupportsIndex | None) -> int | None:
+        y = super()._class_at(t, label)
+        if y is None or t >= self.pooled_below:
+            return y
+        self.images.of_class(y)  # raises for a class nobody has
+        return None
