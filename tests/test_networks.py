@@ -9,7 +9,7 @@ import torch
 from helpers import NETWORK, seeded
 
 from elslib.experiments.store import load_network, trained_on, training_images
-from elslib.networks.architectures import NetworkConfig, build, rebuild
+from elslib.networks.architectures import NetworkConfig, ResNet, build, rebuild
 from elslib.networks.network_denoiser import NetworkDenoiser
 from elslib.networks.training import write_tensors
 
@@ -28,6 +28,8 @@ ARCHITECTURES = ["resnet", "unet", "unet-attention"]
             {"architecture": "transformer"},
             "architecture must be one of resnet, unet, unet-attention, got 'transformer'",
         ),
+        ({"last": 2}, "last must be odd and at least 1, .* got 2 of a resnet"),
+        ({"last": 5, "architecture": "unet"}, "3 unless the architecture is resnet, got 5 of"),
         ({"channels": 0}, "channels must be at least 1, got 0"),
         ({"blocks": 0}, "blocks must be at least 1, got 0"),
         ({"classes": 0}, "classes must be at least 1, or None, got 0"),
@@ -41,6 +43,16 @@ def test_network_config_is_checked(as_installed, changes, message):
     """Every field of a network's config is checked when it is made."""
     with pytest.raises(ValueError, match=message):
         NetworkConfig(**{"channels": 3, **changes})
+
+
+@pytest.mark.parametrize("last", [1, 3, 5])
+def test_the_last_kernel_widens_what_a_resnet_sees(last):
+    """By its side: 2 blocks + 2 + last."""
+    module = ResNet(NetworkConfig(1, 24, blocks=1, last=last))
+    x = torch.zeros(1, 1, 15, 15, requires_grad=True)
+    module(x, torch.ones(1), None)[0, 0, 7, 7].backward()
+    assert x.grad is not None
+    assert int((x.grad[0, 0] != 0).any(0).sum()) == 4 + last
 
 
 def write_network(path, weights, card=None):

@@ -129,8 +129,8 @@ def recipe(
     classes = _count_classes(images) if told else None
     how = PROFILES[profile] | {"width": PROFILES[profile]["width"][network.split("-")[0]]}
     how |= {name: value for name, value in changes.items() if value is not None}
-    width = how.pop("width")
-    built = NetworkConfig(images.pixels.shape[1], width, classes=classes, **KINDS[network])
+    made = {name: how.pop(name) for name in ("width", "last") if name in how}
+    built = NetworkConfig(images.pixels.shape[1], classes=classes, **made, **KINDS[network])
     config = TrainConfig(built, **how)
     suffix = "-paper" if profile == "paper" else ""
     own = Path(dataset).stem if "." in dataset else Path(dataset).name
@@ -189,13 +189,14 @@ def command(about: Mapping) -> str | None:
     if not (how and subjects and kinds):
         return None
     (subject, *_), (kind, *_) = subjects, kinds
-    usual = PROFILES["cpu"] | {"width": PROFILES["cpu"]["width"][kind.split("-")[0]], "seed": 0}
-    asked = how | {"width": built["width"]}
+    width = PROFILES["cpu"]["width"][kind.split("-")[0]]
+    usual = PROFILES["cpu"] | {"width": width, "last": 3, "seed": 0}
+    asked = how | {"width": built["width"], "last": built["last"]}
     if asked["ema"] != usual["ema"]:
         return None
     words = ["elslib train --dataset", subject, "--network", kind]
     words += ["--unconditional"] * (SUBJECTS[subject].conditional and built["classes"] is None)
-    for name in ("width", "steps", "batch", "lr", "decay", "weighting", "seed"):
+    for name in ("width", "last", "steps", "batch", "lr", "decay", "weighting", "seed"):
         if asked[name] != usual[name]:
             words += [f"--{name}", str(asked[name])]
     if about["name"] != f"{subject}-{kind}":

@@ -37,6 +37,9 @@ class NetworkConfig:
     architecture
         "resnet", "unet", or "unet-attention", a UNet with self-attention at its two coarser
         scales
+    last
+        odd side of a ResNet's last kernel: how many neighbours' features a pixel is a sum of;
+        3 (the paper) for others
     """
 
     channels: int
@@ -45,6 +48,7 @@ class NetworkConfig:
     padding: Padding = "zeros"
     classes: int | None = None
     architecture: Architecture = "resnet"
+    last: int = 3
 
     def __post_init__(self):
         check_fields(self)
@@ -60,6 +64,15 @@ class NetworkConfig:
         for name, value in (("channels", self.channels), ("blocks", self.blocks)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}.")
+        if (
+            self.last < 1
+            or self.last % 2 == 0
+            or (self.architecture != "resnet" and self.last != 3)
+        ):
+            raise ValueError(
+                f"last must be odd and at least 1, and 3 unless the architecture is resnet, got "
+                f"{self.last} of a {self.architecture}."
+            )
         if self.classes is not None and self.classes < 1:
             raise ValueError(f"classes must be at least 1, or None, got {self.classes}.")
 
@@ -88,7 +101,8 @@ class Embedding(nn.Module):
 
 
 class ResNet(nn.Module):
-    """3x3 convolutions only, so that each output pixel sees a square of side 2 blocks + 5.
+    """3x3 convolutions, but for the last if asked: an output pixel sees a square of side
+    2 blocks + 2 + last.
 
     A convolution up to `width`, residual blocks `h + relu(conv(h + e_l))`, one more embedding
     added, a convolution down. No normalisation in the path of the image: it would carry
@@ -107,7 +121,8 @@ class ResNet(nn.Module):
         self.convs = nn.ModuleList(
             nn.Conv2d(f, f, 3, padding=1, padding_mode=config.padding) for _ in range(config.blocks)
         )
-        self.down = nn.Conv2d(f, c, 3, padding=1, padding_mode=config.padding)
+        last = config.last
+        self.down = nn.Conv2d(f, c, last, padding=last // 2, padding_mode=config.padding)
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
         """Noise estimate [b, c, h, w] for x [b, c, h, w] at times [b] and classes [b]."""
