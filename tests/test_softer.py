@@ -145,6 +145,7 @@ def test_theories_by_name():
     found = theories(Network(), IMAGES, {"els": TABLE}, names)
     base = EquivariantLocalScore(IMAGES, TABLE)
     assert found["Fold"] == replace(base, scale=folded(TABLE))
+    assert found["Fold5"] == replace(base, scale=folded(TABLE, 5))
     assert found["Pyramid"] == replace(base, scale=pyramids(TABLE))
     assert found["Pooled"] == replace(base, pooled_below=0.3)
     assert found["FoldPooled"] == replace(base, scale=folded(TABLE), pooled_below=0.3)

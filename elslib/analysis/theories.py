@@ -37,6 +37,7 @@ LOCAL_WIENER = "LocalWiener"
 # ELS with a network's windows made softer, or with more patches.
 SOFTER: dict[str, Callable[[EquivariantLocalScore], EquivariantLocalScore]] = {
     "Fold": lambda els: replace(els, scale=softer.folded(els.scale)),
+    "Fold5": lambda els: replace(els, scale=softer.folded(els.scale, 5)),
     "Pooled": lambda els: replace(els, pooled_below=softer.POOLED_BELOW),
     "FoldPooled": lambda els: SOFTER["Pooled"](SOFTER["Fold"](els)),
     "Pyramid": lambda els: replace(els, scale=softer.pyramids(els.scale)),
@@ -54,6 +55,7 @@ UNSEEN: dict[str, Callable[[ImageSet, Schedule, Border, bool], ScaleTable]] = {
 # What of these is no network's, but was fixed once.
 CONSTANTS = {
     "Fold": [softer.RESPONSE, softer.FOLD_BELOW],
+    "Fold5": [5, softer.FOLD_BELOW],
     "Pooled": [softer.POOLED_BELOW],
     "FoldPooled": [softer.RESPONSE, softer.FOLD_BELOW, softer.POOLED_BELOW],
     "Pyramid": [softer.PYRAMID, softer.PYRAMID_BELOW],
@@ -140,7 +142,7 @@ def theories(
 
     `scales` holds those calibrated for it, "ls" and "els", as far as `machines_of` the names. Names
     are ELS, LS, IS, ES, Wiener, LocalWiener, PCA and nearest, in small or capital letters; and, for
-    ELS with other windows or patches, Fold and Pyramid (`elslib.analysis.softer`), Pooled (of all
+    ELS with other windows or patches, Fold, Fold5 and Pyramid (`elslib.analysis.softer`), Pooled (of all
     classes at little noise), FoldPooled, Flips (mirror images, too), EntropyWindows and
     WienerWindows (`elslib.analysis.data_windows`: these are found here, which takes minutes).
     Raises ValueError for others, for a scale that is missing, and what `theory_of` refuses.

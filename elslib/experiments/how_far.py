@@ -1,0 +1,92 @@
+"""How far theories come with a network, and how far they could: two results, read back.
+
+`benchmarks/ceiling.py` compares two trainings of one recipe, `benchmarks/parting.py` hands a
+network's samples over to theories on the way.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from elslib.experiments.agreement_results import read_rows, with_results
+from elslib.experiments.store import check_belongs, read_config, result_path, weights_sha256
+from elslib.io import read_json
+
+
+@dataclass(frozen=True)
+class Parting:
+    """What theories make of a network's noisy images at some times.
+
+    Attributes
+    ----------
+    times
+        of the hand-over, falling; at 1 the theory draws alone
+    r
+        by theory, Pearson's r with the network's own end of each time and noise image
+    error
+        by theory, mean squared difference from it at each time and distance from the border, over
+        the noise images, in units of the images
+    variance
+        of the network's pictures at each distance from the border
+    """
+
+    times: tuple[float, ...]
+    r: Mapping[str, Float[Tensor, "times n"]]
+    error: Mapping[str, Float[Tensor, "times rings"]]
+    variance: Float[Tensor, " rings"]
+
+
+def compared_with(theory: str) -> list[str]:
+    """The networks whose agreement with a theory is kept, in the order of the recipes."""
+    return [name for name in with_results() if theory in set(read_rows(name).theory)]
+
+
+def read_ceiling(network: str, steps: int = 150) -> Float[Tensor, " n"] | None:
+    """Pearson's r of a network with one that differs in its seed alone, by noise image; None if
+    nobody has compared two. ValueError if they are of other weights."""
+    path = result_path("ceiling", network)
+    if not path.is_file():
+        return None
+    rows = _rows("ceiling", network)
+    found = rows.loc[rows.steps == steps, :].sort_values("seed").r.tolist()
+    return torch.tensor(found, dtype=torch.float64, device="cpu")
+
+
+def corrected(r: Float[Tensor, " n"], ceiling: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """r / sqrt(r_cc): 1 is all that could be predicted of a network, given r_cc of two trainings.
+
+    If each picture is a common one and a part of the training's own, two of them share r_cc of
+    their variance, and the common one has sqrt(r_cc) with each. Noise images are those of both.
+    """
+    return r / ceiling[: len(r)].sqrt()
+
+
+def read_parting(network: str) -> Parting:
+    """Where theories part from a network. FileNotFoundError if it was not handed over, ValueError
+    if that was with other weights."""
+    rows = _rows("parting", network)
+    times = tuple(sorted(set(rows.t), reverse=True))
+    r, error = {}, {}
+    for theory, of_one in rows.groupby("theory", sort=False):
+        at = [of_one.loc[of_one.t == t, :].sort_values("seed") for t in times]
+        r[str(theory)] = torch.tensor([list(some.r) for some in at], dtype=torch.float64)
+        rings = torch.tensor([list(some.error) for some in at], dtype=torch.float64)
+        error[str(theory)] = rings.mean(1)
+    content = read_json(result_path("parting", network), REMEDY.format("parting"))
+    return Parting(times, r, error, torch.tensor(content["variance"], dtype=torch.float64))
+
+
+REMEDY = "make it again with `benchmarks/{}.py`"
+
+
+def _rows(kind: str, network: str) -> pd.DataFrame:
+    """The rows of a result, which must be of the network as it is."""
+    path, remedy = result_path(kind, network), REMEDY.format(kind)
+    rows = pd.DataFrame(read_json(path, remedy)["rows"])
+    now = {"weights_sha256": weights_sha256(network)}
+    check_belongs(path, f"the weights of {network!r}", read_config(path), now, remedy)
+    return rows
