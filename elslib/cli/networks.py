@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from elslib.analysis.theories import THEORIES
+from elslib.analysis.theories import KNOWN, THEORIES
 from elslib.cli.common import (
     DEVICE,
     NETWORK,
@@ -27,7 +27,7 @@ def _names(_ctx, _param, value: str) -> tuple[str, ...]:
 
 THEORY_NAMES = click.option(
     "--theories", "names", default=",".join(THEORIES), show_default=True, callback=_names,
-    help="Of ELS, LS, IS, ES, Wiener, LocalWiener, PCA, nearest.",
+    help=f"Of {', '.join(KNOWN)}.",
 )  # fmt: skip
 
 
@@ -146,7 +146,7 @@ def agree(network, seeds, names, steps, sampler, device):
 @click.option("--first-seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True,
               help="Of the first of them.")  # fmt: skip
 @click.option("--theories", "names", default="ELS", show_default=True, callback=_names,
-              help="Of ELS, LS, IS, ES, Wiener, LocalWiener, PCA, nearest.")  # fmt: skip
+              help=f"Of {', '.join(KNOWN)}.")  # fmt: skip
 @click.option("--steps", type=click.IntRange(1, 10_000), default=20, show_default=True,
               help="From noise to picture.")  # fmt: skip
 @SAMPLER

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from elslib.analysis.agreement import values
 from elslib.experiments.agreement_results import read_rows, with_results
 from elslib.experiments.store import check_belongs, read_config, result_path, weights_sha256
 from elslib.io import read_json
@@ -38,6 +39,21 @@ class Parting:
     r: Mapping[str, Float[Tensor, "times n"]]
     error: Mapping[str, Float[Tensor, "times rings"]]
     variance: Float[Tensor, " rings"]
+
+    def rest(self, theory: str) -> Float[Tensor, " times"]:
+        """1 - r at each time: the median over the noise images."""
+        return (1 - self.r[theory]).quantile(0.5, dim=1)
+
+    def shares(self, theory: str) -> Float[Tensor, " rings"]:
+        """Error of a theory that draws alone, as a share of the variance there; NaN where next to
+        nothing varies, less than a fiftieth of the most."""
+        varies = self.variance > 0.02 * self.variance.max()
+        return torch.where(varies, self.error[theory][0] / self.variance, torch.nan)
+
+
+def left_over(rows: pd.DataFrame, theory: str) -> Float[Tensor, " n"]:
+    """(1 - r of a theory) / (1 - r of ELS), by noise image: below 1 it is nearer than ELS."""
+    return (1 - values(rows, theory)) / (1 - values(rows, "ELS"))
 
 
 def compared_with(theory: str) -> list[str]:

@@ -39,10 +39,7 @@ class Pairs(Task):
         plots.check_channels("images of the network", self.images.pixels)
         plots.check_columns("seeds", len(seeds))
         scales = {machine: store.load_scale(network, machine) for machine in machines_of(names)}
-        self.warnings = [
-            f"{machine}: {told}" for machine in scales
-            for told in store.scale_warnings(network, machine)
-        ]  # fmt: skip
+        self.warnings = store.scale_warnings(network, scales)
         self.machines = theories(self.denoiser, self.images, scales, names)
         self.seeds, self.times, self.sampler = seeds, uniform_times(steps), SAMPLERS[sampler]
         initial_noise(seeds, (1, 1, 1))  # refuses seeds that are none

@@ -7,7 +7,7 @@ suffix, which has a slash. What is made of it goes to the project, or beside the
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -194,10 +194,14 @@ def load_scale(network: str | Path, machine: str) -> ScaleTable:
     return scale
 
 
-def scale_warnings(network: str | Path, machine: str) -> list[str]:
-    """What a calibration said against its own windows, if it judged itself."""
-    kept = read_json(scale_path(network, machine), "calibrate again")
-    return list(kept.get("quality", {}).get("warnings", []))
+def scale_warnings(network: str | Path, machines: Iterable[str]) -> list[str]:
+    """What calibrations said against their own windows, "els: ...", if they judged themselves."""
+    kept = {m: read_json(scale_path(network, m), "calibrate again") for m in machines}
+    return [
+        f"{machine}: {told}"
+        for machine, content in kept.items()
+        for told in content.get("quality", {}).get("warnings", [])
+    ]
 
 
 def read_record(path: Path) -> Mapping:

@@ -246,10 +246,9 @@ class Agreement(Task):
         self.parts = len(self.kept.items) + len(self._todo())
         self.done = self.parts if self.made else len(self.kept.items)
         self.warnings = [
-            *(f"{machine}: {told}" for machine in self.scales
-              for told in store.scale_warnings(network, machine)),
+            *store.scale_warnings(network, self.scales),
             *agreement_results.replaced(self.files, self.before, seeds),
-        ]  # fmt: skip
+        ]
 
     def _todo(self) -> list[tuple[int | None, list[int]]]:
         missing = sorted(set(range(self.seeds)).difference(self.kept.gathered("seeds")))

@@ -46,8 +46,8 @@ def fused_posterior(
 
     def part(rows: Tensor, piece: Tensor) -> PatchPosterior | None:
         first, last = int(rows[0]), int(rows[-1]) + 1
-        apart = None if evidence is None else evidence[first:last]
-        return _shard(x[first:last], dictionary, piece, query, apart)
+        own = None if evidence is None else evidence[first:last]
+        return _shard(x[first:last], dictionary, piece, query, own)
 
     total = None
     with ThreadPoolExecutor(threads) as pool:

@@ -169,7 +169,7 @@ template <int C>  // channels, if they are few; 0 for any number
 struct Kernel {
   const Problem problem;
   const Pass pass;
-  const bool apart;  // whether each image's weights are summed apart, too
+  const bool each;  // whether the evidence of each image is asked for
   const int h, w, c, k, boxes, top;
   const int r;     // how far a window sees
   const int edge;  // how far from a border a pixel is interior
@@ -190,17 +190,17 @@ struct Kernel {
   Array<int> query_row, packed_row, list, listed_in_row;
   Array<const Four*> rows_around;
 
-  Kernel(const Problem& p, Pass pass, bool apart)
-      : problem(p), pass(pass), apart(apart), h(p.h), w(p.w), c(C ? C : p.c), k(p.window),
+  Kernel(const Problem& p, Pass pass, bool each)
+      : problem(p), pass(pass), each(each), h(p.h), w(p.w), c(C ? C : p.c), k(p.window),
         boxes(p.boxes), top(pass == SUMS ? p.top : 0), r(boxes * (k / 2)), edge(p.edge / 2),
         f(pass == FOLD ? p.response / 2 : 0), circular(p.border == CIRCULAR),
         aware(p.border == AWARE), packed_w(circular ? w + 3 : w + 2 * r),
         packed_size((h + 1) * packed_w * c), query_w(w + 2 * r), strip_w(w + 2 * r + 3),
         strip_size((h + 3) * strip_w), pitch((w + (boxes - 1) * (k - 1)) | 1),
-        energy_size(4 * pitch), per_pixel(pass == FOLD ? c : 2 + c + (apart ? GROUP : 0)),
+        energy_size(4 * pitch), per_pixel(pass == FOLD ? c : 2 + c + (each ? GROUP : 0)),
         share_w(w + 2 * f), packed(GROUP * packed_size + 4 * c), strip(GROUP * strip_size),
         energy(GROUP * energy_size), lanes(h * w * per_pixel),
-        evidence(apart ? h * w * GROUP : 0), squares(h + 2 * r),
+        evidence(each ? h * w * GROUP : 0), squares(h + 2 * r),
         shares(pass == FOLD ? (h + 1) * share_w : 0), query((h + 1) * query_w * c + 4 * c),
         query_row(h + 2 * r), packed_row(h + 2 * r), list(w + 1), listed_in_row(h),
         rows_around(2 * f + 1) {}
@@ -355,7 +355,7 @@ struct Kernel {
 
   // Where images are summed apart: add their sums to the normalizer, and to what they had before.
   INLINE void gather(int pixel, simd* lane) const {
-    for (int g = 0; apart && g < GROUP; g++) {
+    for (int g = 0; each && g < GROUP; g++) {
       lane[0] += lane[2 + c + g];
       evidence.data[pixel * GROUP + g] += lane[2 + c + g];
       lane[2 + c + g] = simd{};
@@ -376,15 +376,15 @@ struct Kernel {
     o.normalizer[pixel] *= factor;
     for (int ch = 0; ch < c; ch++) o.accumulator[static_cast<int64_t>(pixel) * c + ch] *= factor;
     for (int ch = 0; ch < c; ch++) lane[2 + ch] *= factor;
-    for (int g = 0; apart && g < GROUP; g++) evidence.data[pixel * GROUP + g] *= factor;
+    for (int g = 0; each && g < GROUP; g++) evidence.data[pixel * GROUP + g] *= factor;
   }
 
   // 5. Add the weights of the listed pixels' patches to the lanes: normalizer, entropy, centres.
-  template <int BLOCKS, bool APARTLY>
+  template <int BLOCKS, bool EACH>
   APART void accumulate(const simd* e, int count, const float* running_min, simd* lanes,
                         const simd* centres) const {
     const int64_t step = channels(), e_step = energy_size, p_step = packed_size;
-    const int64_t lane_step = 2 + step + (APARTLY ? GROUP : 0);
+    const int64_t lane_step = 2 + step + (EACH ? GROUP : 0);
     const int* listed = list.data;
     for (int l = 0; l < count; l++) {
       const int64_t j = listed[l];
@@ -394,11 +394,11 @@ struct Kernel {
       for (int g = 0; g < BLOCKS; g++) {
         simd z = larger(running_min[j] - e[g * e_step + j], fill(LEAST));
         weight[g] = exp2(z);
-        if (APARTLY) lane[2 + step + g] += weight[g];
+        if (EACH) lane[2 + step + g] += weight[g];
         else normalizer += weight[g];
         entropy += weight[g] * z;
       }
-      if (!APARTLY) lane[0] = normalizer;
+      if (!EACH) lane[0] = normalizer;
       lane[1] = entropy;
       for (int ch = 0; ch < step; ch++) {
         simd value = lane[2 + ch];
@@ -530,7 +530,7 @@ struct Kernel {
       rescale(o, pixel + j, lane + j * per_pixel, least);
       o.limit[pixel + j] = limit(o, pixel + j);
     }
-    if (apart) accumulate<BLOCKS, true>(e, count, o.running_min + pixel, lane, centres);
+    if (each) accumulate<BLOCKS, true>(e, count, o.running_min + pixel, lane, centres);
     else accumulate<BLOCKS, false>(e, count, o.running_min + pixel, lane, centres);
     for (int l = 0; top && l < count; l++)
       for (int g = 0; g < BLOCKS; g++)
@@ -613,7 +613,7 @@ struct Kernel {
         if (now && pass == SUMS) flush(own);
         if (now && pass == FOLD) flush_fold(own);
       }
-      if (apart) keep_evidence(own, order, n);
+      if (each) keep_evidence(own, order, n);
     }
     return true;
   }
@@ -637,13 +637,13 @@ namespace {
 
 int run(const Problem* problem, const float* images, const int64_t* order, int64_t n,
         const float* x, int64_t b, const Sums* sums, Pass pass) {
-  const bool apart = sums->evidence != nullptr;
+  const bool each = sums->evidence != nullptr;
   switch (problem->c) {
-    case 1: return Kernel<1>(*problem, pass, apart).run(images, order, n, x, b, *sums);
-    case 2: return Kernel<2>(*problem, pass, apart).run(images, order, n, x, b, *sums);
-    case 3: return Kernel<3>(*problem, pass, apart).run(images, order, n, x, b, *sums);
-    case 4: return Kernel<4>(*problem, pass, apart).run(images, order, n, x, b, *sums);
-    default: return Kernel<0>(*problem, pass, apart).run(images, order, n, x, b, *sums);
+    case 1: return Kernel<1>(*problem, pass, each).run(images, order, n, x, b, *sums);
+    case 2: return Kernel<2>(*problem, pass, each).run(images, order, n, x, b, *sums);
+    case 3: return Kernel<3>(*problem, pass, each).run(images, order, n, x, b, *sums);
+    case 4: return Kernel<4>(*problem, pass, each).run(images, order, n, x, b, *sums);
+    default: return Kernel<0>(*problem, pass, each).run(images, order, n, x, b, *sums);
   }
 }
 
