@@ -17,6 +17,8 @@ from elslib.experiments.agreement_results import read_rows, with_results
 from elslib.experiments.store import check_belongs, read_config, result_path, weights_sha256
 from elslib.io import read_json
 
+REMEDY = "make it again with `benchmarks/{}.py`"
+
 
 @dataclass(frozen=True)
 class Parting:
@@ -89,14 +91,14 @@ def read_parting(network: str) -> Parting:
     r, error = {}, {}
     for theory, of_one in rows.groupby("theory", sort=False):
         at = [of_one.loc[of_one.t == t, :].sort_values("seed") for t in times]
-        r[str(theory)] = torch.tensor([list(some.r) for some in at], dtype=torch.float64)
-        rings = torch.tensor([list(some.error) for some in at], dtype=torch.float64)
-        error[str(theory)] = rings.mean(1)
+        r[str(theory)] = _float64([list(some.r) for some in at])
+        error[str(theory)] = _float64([list(some.error) for some in at]).mean(1)
     content = read_json(result_path("parting", network), REMEDY.format("parting"))
-    return Parting(times, r, error, torch.tensor(content["variance"], dtype=torch.float64))
+    return Parting(times, r, error, _float64(content["variance"]))
 
 
-REMEDY = "make it again with `benchmarks/{}.py`"
+def _float64(values: list) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64, device="cpu")
 
 
 def _rows(kind: str, network: str) -> pd.DataFrame:
