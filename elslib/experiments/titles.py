@@ -14,7 +14,12 @@ IMAGES = {
     "noto_emoji": "emoji",
 }
 # What a name adds to that of its recipe, in a reader's words.
-RESTS = {"again": "trained again", "fast": "fast learning", "plain": "plain errors"}
+RESTS = {
+    "last-1": "last kernel 1 x 1",
+    "again": "trained again",
+    "fast": "fast learning",
+    "plain": "plain errors",
+}
 BUILDS = {"resnet": "ResNet", "unet": "UNet", "unet-attention": "UNet with attention"}
 
 
