@@ -180,8 +180,8 @@ def test_make_writes_weights_and_card(folder, quick):
 
 
 OPTIONS = (
-    "dataset", "network", "profile", "name", "held_out", "unconditional", "width", "steps", "batch",
-    "lr", "decay", "weighting", "seed",
+    "dataset", "network", "profile", "name", "held_out", "unconditional", "width", "last", "steps",
+    "batch", "lr", "decay", "weighting", "seed",
 )  # fmt: skip
 CARDS = sorted(project_folder().glob("networks/*.json"))
 

@@ -70,7 +70,9 @@ def network_import(file, name, dataset, machine_readable):
 @click.option("--held-out", help="Images to measure the loss on.  [default: the set's second part]")
 @click.option("--unconditional", is_flag=True, help="Do not tell the network the classes.")
 @click.option("--width", type=click.IntRange(24, 4096), help="Instead of the profile's.")
-@click.option("--last", type=click.IntRange(1), help="Odd side of a ResNet's last kernel, not 3.")
+@click.option(
+    "--last", type=click.IntRange(1, 63), help="Odd side of a ResNet's last kernel, not 3."
+)
 @click.option("--steps", type=click.IntRange(1, 10**7), help="Instead of the profile's.")
 @click.option("--batch", type=click.IntRange(1, 65_536), help="Instead of the profile's.")
 @click.option("--lr", type=float, help="Learning rate, instead of the profile's.")

@@ -122,10 +122,11 @@ def trained_on(dataset: str) -> list[str]:
     A broken card is passed over here; `load_card` says what is wrong with it.
     """
     names = []
-    for weights in sorted((project_folder() / "networks").glob("*.safetensors")):
+    there = {weights.stem for weights in (project_folder() / "networks").glob("*.safetensors")}
+    for name in sorted(there):  # by name, so that a network comes before its variants
         with suppress(ValueError, OSError):
-            if images_of(weights.stem)["name"] == with_split(dataset):
-                names.append(weights.stem)
+            if images_of(name)["name"] == with_split(dataset):
+                names.append(name)
     return names
 
 
