@@ -148,7 +148,7 @@ for name, parting in partings.items():
 # {glue:text}`fashion_resnet_ELS_edge:.0f`% in the two outermost rows of clothes and by
 # {glue:text}`fashion_resnet_ELS_inner:.0f`% from the seventh row on.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-rings", "caption": "Where in the picture the theory is off when it draws alone: mean squared difference from the network's picture as a share of the variance of the network's pictures, by distance from the border. The frame of emoji is always white, so nearly nothing varies there; it is left out where the variance is less than a fiftieth of the largest."}, "image": {"alt": "Line plot of shares by distance from the border. For clothes about one tenth, highest at the border. For emoji higher, and lower with the fold everywhere."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-rings", "caption": "Where in the picture the theory is off when it draws alone: mean squared difference from the network's picture as a share of the variance of the network's pictures, by distance from the border. Left out is where next to nothing varies, less than a fiftieth of the largest variance, as in the frame of emoji."}, "image": {"alt": "Line plot of shares by distance from the border. For clothes about one tenth, highest at the border. For emoji higher, and lower with the fold everywhere."}}
 rings = {
     f"{title(name)}: {word}": Line(
         list(range(len(parting.variance))), parting.shares(theory).tolist()
