@@ -62,7 +62,7 @@ def test_removing_an_image_takes_its_mass():
 
 
 def test_the_posterior_comes_with_it(monkeypatch):
-    """The same as without, bit for bit: in batches, with more queries than are held at once."""
+    """The same as without: in batches, with more queries than are held at once."""
     x, images = problem(3, 70, 7, 8)
     rest = (0.8, 0.6, Window(3, response=3), "aware")
     alone = patch_posterior(x, images, *rest)

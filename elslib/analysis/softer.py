@@ -11,7 +11,7 @@ from elslib.checks import checked
 from elslib.scales import ScaleTable
 from elslib.windows import Side, as_window
 
-# Found on one network, the ResNet of clothes, and on noise images apart from those of any test.
+# Found on the ResNets of clothes and emoji, and on noise images apart from those of any test.
 # Fold: the windows of so many pixels speak for a pixel, at times below.
 RESPONSE, FOLD_BELOW = 3, 0.6
 # Pooled: at times below, patches of all classes are compared.

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from elslib.analysis.agreement import values
 from elslib.experiments.agreement_results import read_rows, with_results
-from elslib.experiments.store import check_belongs, read_config, result_path, weights_sha256
+from elslib.experiments.store import check_belongs, result_path, weights_sha256
 from elslib.io import read_json
 
 REMEDY = "make it again with `benchmarks/{}.py`"
@@ -69,7 +69,7 @@ def read_ceiling(network: str, steps: int = 150) -> Float[Tensor, " n"] | None:
     path = result_path("ceiling", network)
     if not path.is_file():
         return None
-    rows = _rows("ceiling", network)
+    rows = pd.DataFrame(_read("ceiling", network)["rows"])
     found = rows.loc[rows.steps == steps, :].sort_values("seed").r.tolist()
     return torch.tensor(found, dtype=torch.float64, device="cpu")
 
@@ -86,14 +86,14 @@ def corrected(r: Float[Tensor, " n"], ceiling: Float[Tensor, " n"]) -> Float[Ten
 def read_parting(network: str) -> Parting:
     """Where theories part from a network. FileNotFoundError if it was not handed over, ValueError
     if that was with other weights."""
-    rows = _rows("parting", network)
+    content = _read("parting", network)
+    rows = pd.DataFrame(content["rows"])
     times = tuple(sorted(set(rows.t), reverse=True))
     r, error = {}, {}
     for theory, of_one in rows.groupby("theory", sort=False):
         at = [of_one.loc[of_one.t == t, :].sort_values("seed") for t in times]
         r[str(theory)] = _float64([list(some.r) for some in at])
         error[str(theory)] = _float64([list(some.error) for some in at]).mean(1)
-    content = read_json(result_path("parting", network), REMEDY.format("parting"))
     return Parting(times, r, error, _float64(content["variance"]))
 
 
@@ -101,10 +101,10 @@ def _float64(values: list) -> Tensor:
     return torch.tensor(values, dtype=torch.float64, device="cpu")
 
 
-def _rows(kind: str, network: str) -> pd.DataFrame:
-    """The rows of a result, which must be of the network as it is."""
+def _read(kind: str, network: str) -> dict:
+    """A result, which must be of the network as it is."""
     path, remedy = result_path(kind, network), REMEDY.format(kind)
-    rows = pd.DataFrame(read_json(path, remedy)["rows"])
+    content = read_json(path, remedy)
     now = {"weights_sha256": weights_sha256(network)}
-    check_belongs(path, f"the weights of {network!r}", read_config(path), now, remedy)
-    return rows
+    check_belongs(path, f"the weights of {network!r}", content["record"]["config"], now, remedy)
+    return content
