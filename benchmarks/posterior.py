@@ -39,6 +39,7 @@ SCALE = published_scale("fmnist-resnet-zeros")
 TIMES = [(i + 1) / 20 for i in range(20)]
 BORDERS: tuple[Border, ...] = ("aware", "circular")
 CLASS, FEW = 3, 256
+LARGEST = 15  # a pyramid of a larger one does not fit on a circle of 32 pixels
 PARTS = ("speed", "kinds", "errors", "scaling", "memory")
 
 
@@ -120,7 +121,7 @@ def kinds(images: Tensor, clean: Tensor, repeats: int, batch: int = 8) -> dict:
 
     def softer(function: Callable, **changes: int) -> Callable[[Tensor, float, Border], float]:
         def timed(x: Tensor, t: float, border: Border) -> float:
-            window = replace(Window(window_at(t)), **changes)
+            window = replace(Window(min(window_at(t), LARGEST)), **changes)
             return seconds(function, x, dictionary, *cosine().levels(t), window, border)
 
         return timed
@@ -145,7 +146,7 @@ def kinds(images: Tensor, clean: Tensor, repeats: int, batch: int = 8) -> dict:
         best = {name: rows.min(1).sum(1) for name, rows in table.items()}
         out[border] = {name: float(other / plain) for name, (plain, other) in best.items()}
         click.echo(f"{border}: {out[border]}")
-    return {"images": len(images), "batch": batch, **out}
+    return {"images": len(images), "batch": batch, "largest_window": LARGEST, **out}
 
 
 def window_at(t: float) -> int:
