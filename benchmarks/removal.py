@@ -1,13 +1,14 @@
 r"""Is the theory right about whose pixels a network draws? Take the images away and train again.
 
-    python benchmarks/removal.py train --network fashion-resnet
-    python benchmarks/removal.py measure --network fashion-resnet --again fashion-resnet-again
+    python benchmarks/removal.py train --network fashion-resnet --removed 50,300
+    python benchmarks/removal.py measure --network fashion-resnet --removed 50,300 \
+        --again fashion-resnet-again
 
 For the seeds 0, 1, ... the machine ELS says how much of its picture comes from each training image
-(`elslib.attribute`, mean over the steps). Of each seed's class the images with the most mass are
-replaced by others of the class, so that the order in which a training sees the rest stays as it
+(`elslib.attribute`, mean over the steps). Of each seed's class so many images with the most mass
+are replaced by others of the class, so that the order in which a training sees the rest stays as it
 was. `train` makes the network anew from the same first weights, once so and once with as many other
-images replaced, drawn at random; it resumes where it was stopped, and keeps both networks
+images replaced, drawn at random; it resumes where it was stopped, and keeps the networks
 in data/networks/.removal. No two of the seeds have one class, so one training serves all.
 `measure` draws from the same noise with all of them, and with ELS on exactly the images
 that each was trained on, in 20 steps each. It writes data/results/removal-NETWORK.json: Pearson's r
@@ -20,6 +21,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import click
+import pandas as pd
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -48,7 +50,7 @@ from elslib.networks.architectures import NetworkConfig
 from elslib.networks.training import TrainConfig
 from elslib.samplers import initial_noise, sample
 
-SEEDS, REMOVED, STEPS = 8, 50, 20
+SEEDS, STEPS = 8, 20
 KINDS = ("most", "random")
 
 
@@ -58,8 +60,8 @@ class Removal(NamedTuple):
     images: ImageSet
     noise: Tensor
     labels: Tensor
+    mass: Tensor  # of each image in each of the pictures [seeds, n], mean over the steps
     removed: dict[str, Tensor]  # of each kind [seeds, k], numbers of images
-    share: dict[str, Tensor]  # of the mass that these have [seeds]
 
     def without(self, kind: str) -> ImageSet:
         """The images with those removed replaced by others of their classes."""
@@ -72,39 +74,52 @@ class Removal(NamedTuple):
         return self.images.select(source)
 
 
-def removal_of(network: str) -> Removal:
-    """The images with the most mass in what ELS draws of the first seeds, and random others."""
+def masses(network: str) -> Removal:
+    """How much of what ELS draws of the first seeds comes from each image; nothing removed yet."""
     images, denoiser = training_images(network), load_network(network)
     if denoiser.classes is None or denoiser.classes < SEEDS:
         raise click.UsageError(f"{network} must tell at least {SEEDS} classes apart.")
     machine = theory_of(denoiser, images, load_scale(network, "els"))
     noise, labels = initial_noise(range(SEEDS), images.pixels.shape[1:]), torch.arange(SEEDS)
+    mass = [
+        torch.stack([step.share[0] for step in attribute(machine, one[None], label, n_steps=STEPS)])
+        for one, label in zip(tqdm(noise, desc="attribution"), labels.tolist(), strict=True)
+    ]
+    return Removal(images, noise, labels, torch.stack(mass).mean(1), {})
+
+
+def removing(whole: Removal, count: int) -> Removal:
+    """So many images of each class, those with the most mass, and as many random others."""
     removed: dict[str, list[Tensor]] = {kind: [] for kind in KINDS}
-    share: dict[str, list[float]] = {kind: [] for kind in KINDS}
     generator = torch.Generator().manual_seed(1)
-    for one, label in zip(tqdm(noise, desc="attribution"), labels.tolist(), strict=True):
-        steps = [step.share[0] for step in attribute(machine, one[None], label, n_steps=STEPS)]
-        mass = torch.stack(steps).mean(0)
-        most = mass.argsort(descending=True)[:REMOVED]
-        others = images.of_class(label)
-        others = others[~torch.isin(others, most)]
-        random = others[torch.randperm(len(others), generator=generator)[:REMOVED]]
-        for kind, chosen in (("most", most), ("random", random)):
-            removed[kind].append(chosen)
-            share[kind].append(float(mass[chosen].sum()))
-    return Removal(
-        images, noise, labels,
-        {kind: torch.stack(numbers) for kind, numbers in removed.items()},
-        {kind: torch.tensor(shares) for kind, shares in share.items()},
-    )  # fmt: skip
+    for label, mass in zip(whole.labels.tolist(), whole.mass, strict=True):
+        own = whole.images.of_class(label)
+        if 2 * count > len(own):
+            raise click.UsageError(
+                f"--removed must be at most half of a class, got {count} of {len(own)} in {label}."
+            )
+        most = mass.argsort(descending=True)[:count]
+        others = own[~torch.isin(own, most)]
+        removed["most"].append(most)
+        removed["random"].append(others[torch.randperm(len(others), generator=generator)[:count]])
+    return whole._replace(removed={kind: torch.stack(some) for kind, some in removed.items()})
 
 
-def recipe_of(network: str, kind: str, images: ImageSet) -> Recipe:
+def recipe_of(network: str, kind: str, removal: Removal) -> Recipe:
     """As the network was trained, on other images."""
-    card = load_card(network)
+    card, images = load_card(network), removal.without(kind)
     config = TrainConfig(NetworkConfig(**card["network"]), **card["training"])
-    name = network_paths(network)[0].parent / ".removal" / f"{network}-{kind}"
+    count = removal.removed[kind].shape[1]
+    name = network_paths(network)[0].parent / ".removal" / f"{network}-{kind}-{count}"
     return Recipe(str(name), images, held_out_images(network), config)
+
+
+def numbers(_context: click.Context, _parameter: click.Parameter, text: str) -> list[int]:
+    """Numbers between commas."""
+    found = [int(part) for part in text.split(",") if part.isdecimal() and int(part)]
+    if not found or len(found) != len(text.split(",")):
+        raise click.BadParameter(f"must be numbers of images, such as 50,300, got {text!r}.")
+    return found
 
 
 @click.group()
@@ -114,76 +129,81 @@ def main() -> None:
 
 @main.command()
 @click.option("--network", default="fashion-resnet", show_default=True)
-def train(network: str) -> None:
+@click.option("--removed", default="50", show_default=True, callback=numbers)
+def train(network: str, removed: list[int]) -> None:
     """Train the network again without the images that matter most, and without random ones."""
-    removal = removal_of(network)
-    for kind in KINDS:
-        recipe = recipe_of(network, kind, removal.without(kind))
-        recipe.weights.parent.mkdir(exist_ok=True)
-        steps = tqdm(make(recipe), total=recipe.config.steps, desc=f"{network} without {kind}")
-        for trainer, _ in steps:
-            steps.set_postfix(loss=trainer.losses[-1], refresh=False)
+    whole = masses(network)
+    for count in removed:
+        removal = removing(whole, count)
+        for kind in KINDS:
+            recipe = recipe_of(network, kind, removal)
+            recipe.weights.parent.mkdir(exist_ok=True)
+            what = f"{network} without {count} {kind}"
+            steps = tqdm(make(recipe), total=recipe.config.steps, desc=what)
+            for trainer, _ in steps:
+                steps.set_postfix(loss=trainer.losses[-1], refresh=False)
 
 
 @main.command()
 @click.option("--network", default="fashion-resnet", show_default=True)
+@click.option("--removed", default="50", show_default=True, callback=numbers)
 @click.option("--again", required=True, help="The same recipe with another seed.")
-def measure(network: str, again: str) -> None:
+def measure(network: str, removed: list[int], again: str) -> None:
     """Draw with all of them; the table is printed, json and npz are written."""
-    clock, removal = Stopwatch(), removal_of(network)
-    denoiser = load_network(network)
-    machine = theory_of(denoiser, removal.images, load_scale(network, "els"))
+    clock, whole, denoiser = Stopwatch(), masses(network), load_network(network)
+    machine = theory_of(denoiser, whole.images, load_scale(network, "els"))
 
     def drawn(by: Denoiser) -> Tensor:
-        return sample(by, removal.noise, removal.labels, STEPS)
+        return sample(by, whole.noise, whole.labels, STEPS)
 
-    pictures = {
-        "network": drawn(denoiser),
-        "ELS": drawn(machine),
-        "again": drawn(load_network(again)),
-    }
-    weights = {"again": weights_sha256(again)}
-    for kind in KINDS:
-        images = removal.without(kind)
-        recipe = recipe_of(network, kind, images)
-        pictures[f"network_{kind}"] = drawn(load_network(recipe.name))
-        pictures[f"ELS_{kind}"] = drawn(replace(machine, images=images))
-        weights[kind] = weights_sha256(recipe.name)
-    changes = {
-        **{f"{by}_{kind}": pictures[f"{by}_{kind}"] - pictures[by]
-           for by in ("network", "ELS") for kind in KINDS},
-        "network_again": pictures["again"] - pictures["network"],
-    }  # fmt: skip
-    rows = [
-        {
-            "seed": seed,
-            "share": {kind: float(removal.share[kind][seed]) for kind in KINDS},
-            "size": {name: float(x[seed].square().mean().sqrt()) for name, x in changes.items()},
-            # Said by ELS, and done by the network; "said_most_did_random" is a control.
-            "r": {
-                f"said_{said}_did_{did}": float(
-                    pearson_r(changes[f"ELS_{said}"][[seed]], changes[f"network_{did}"][[seed]])
-                )
-                for said in KINDS
-                for did in (*KINDS, "again")
-            },
-        }
-        for seed in range(SEEDS)
-    ]
-    for row in rows:
-        click.echo(row)
-    config = {
-        **made_of(network, removal.images),
-        "weights": weights,
-        "removed": REMOVED,
-        "steps": STEPS,
-        "removed_images": {kind: numbers.tolist() for kind, numbers in removal.removed.items()},
-    }
-    record = RunRecord("benchmarks/removal.py", config, removal.images.sha256, clock.seconds)
+    pictures = {"network": drawn(denoiser), "ELS": drawn(machine)}
+    pictures["again"] = drawn(load_network(again))
+    rows, weights, images = [], {"again": weights_sha256(again)}, {}
+    for count in removed:
+        removal = removing(whole, count)
+        for kind in KINDS:
+            recipe = recipe_of(network, kind, removal)
+            pictures[f"network-{kind}-{count}"] = drawn(load_network(recipe.name))
+            pictures[f"ELS-{kind}-{count}"] = drawn(replace(machine, images=recipe.images))
+            weights[f"{kind}-{count}"] = weights_sha256(recipe.name)
+            images[f"{kind}-{count}"] = removal.removed[kind].tolist()
+        rows += compared(removal, pictures, count)
+        click.echo(pd.DataFrame(rows).groupby(["removed", "of"]).median(numeric_only=True))
+    config = {**made_of(network, whole.images), "again": again, "weights": weights}
+    config |= {"steps": STEPS, "removed_images": images}
+    record = RunRecord("benchmarks/removal.py", config, whole.images.sha256, clock.seconds)
     path = result_path("removal", network)
     bytes_of = {name: to_uint8(x.clamp(-1, 1)).numpy() for name, x in pictures.items()}
     write_arrays(path.with_suffix(".npz"), bytes_of, zipfile.ZIP_LZMA)
     write_json(path, {"rows": rows, "record": record.json()})
+
+
+def compared(removal: Removal, pictures: dict[str, Tensor], count: int) -> list[dict]:
+    """What ELS says that removing does to each picture, and what it did, or chance, for each."""
+    done = {kind: pictures[f"network-{kind}-{count}"] - pictures["network"] for kind in KINDS}
+    done["again"] = pictures["again"] - pictures["network"]
+    rows = []
+    for kind in KINDS:
+        said = pictures[f"ELS-{kind}-{count}"] - pictures["ELS"]
+        share = removal.mass.gather(1, removal.removed[kind]).sum(1)
+        # The change of a training with another seed, or without other images, is a control.
+        r = {of: pearson_r(said, change).tolist() for of, change in done.items()}
+        sizes = {"said": said, "done": done[kind], "again": done["again"]}
+        rows += [
+            {
+                "removed": count,
+                "of": kind,
+                "seed": seed,
+                "share": float(share[seed]),
+                **{
+                    f"size_{name}": float(x[seed].square().mean().sqrt())
+                    for name, x in sizes.items()
+                },
+                **{f"r_with_{of}": found[seed] for of, found in r.items()},
+            }
+            for seed in range(SEEDS)
+        ]
+    return rows
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def test_what_was_not_compared():
 
 
 def test_weights_must_be_those(monkeypatch):
-    monkeypatch.setattr("elslib.experiments.how_far.weights_sha256", lambda name: "other")
+    monkeypatch.setattr("elslib.experiments.store.weights_sha256", lambda name: "other")
     for read, network in ((read_ceiling, TWINS[0]), (read_parting, PARTED[0])):
         with pytest.raises(ValueError, match="must belong to the weights of"):
             read(network)

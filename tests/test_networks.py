@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import NETWORK, seeded
+from torch import nn
 
 from elslib.experiments.store import load_network, trained_on, training_images
 from elslib.networks.architectures import NetworkConfig, ResNet, build, rebuild
@@ -26,7 +27,7 @@ ARCHITECTURES = ["resnet", "unet", "unet-attention"]
         ({"padding": "reflect"}, "padding must be one of zeros, circular, got 'reflect'"),
         (
             {"architecture": "transformer"},
-            "architecture must be one of resnet, unet, unet-attention, got 'transformer'",
+            "architecture must be one of resnet, unet, unet-attention, patches, got 'transformer'",
         ),
         ({"last": 2}, "last must be odd and at least 1, .* got 2 of a resnet"),
         ({"last": 5, "architecture": "unet"}, "3 unless the architecture is resnet, got 5 of"),
@@ -262,6 +263,18 @@ def test_resnet_sees_17_by_17_pixels(padding):
     expected = torch.zeros(25, 25, dtype=torch.bool)
     expected[4:21, 4:21] = True
     assert torch.equal(seen, expected)
+
+
+@pytest.mark.parametrize("padding", ["zeros", "circular"])
+def test_a_network_of_patches_knows_no_neighbour_of_a_patch(padding):
+    """It sees as much as a ResNet, by its first kernel; no other looks beyond its pixel."""
+    module = seeded(NetworkConfig(1, width=32, padding=padding, architecture="patches"))
+    seen = pixels_seen(module, 25, 12, 12)
+    expected = torch.zeros(25, 25, dtype=torch.bool)
+    expected[4:21, 4:21] = True
+    assert torch.equal(seen, expected)
+    kernels = [layer.kernel_size for layer in module.modules() if isinstance(layer, nn.Conv2d)]
+    assert kernels == [(17, 17), *[(1, 1)] * 7]
 
 
 # How many pixels a UNet sees before and after one that stands 0, 1, 2 or 3 pixels into its block.

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from elslib.data.pixels import from_uint8
-from elslib.experiments.store import check_belongs, read_config, result_path, weights_sha256
+from elslib.experiments.store import check_belongs, result_path, weights_sha256
 from elslib.io import read_json
 
 REMEDY = "make it again with `benchmarks/early_training.py`"
@@ -58,7 +58,8 @@ def read_ages(network: str) -> Ages:
         if not file.is_file():
             made_by = f"`benchmarks/early_training.py {command} --network {network}`"
             raise FileNotFoundError(f"no {file}; run {made_by}.")
-    run, rows = read_config(path), read_json(path, REMEDY)["rows"]
+    content = read_json(path, REMEDY)
+    run, rows = content["record"]["config"], content["rows"]
     compared = {network: run["weights_sha256"], **run["beside"]}
     now = {name: weights_sha256(name) for name in compared}
     check_belongs(path, "the weights of these networks", compared, now, REMEDY)

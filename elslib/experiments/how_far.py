@@ -14,10 +14,7 @@ from torch import Tensor
 
 from elslib.analysis.agreement import values
 from elslib.experiments.agreement_results import read_rows, with_results
-from elslib.experiments.store import check_belongs, result_path, weights_sha256
-from elslib.io import read_json
-
-REMEDY = "make it again with `benchmarks/{}.py`"
+from elslib.experiments.store import read_result, result_path
 
 
 @dataclass(frozen=True)
@@ -66,10 +63,9 @@ def compared_with(theory: str) -> list[str]:
 def read_ceiling(network: str, steps: int = 150) -> Float[Tensor, " n"] | None:
     """Pearson's r of a network with one that differs in its seed alone, by noise image; None if
     nobody has compared two. ValueError if they are of other weights."""
-    path = result_path("ceiling", network)
-    if not path.is_file():
+    if not result_path("ceiling", network).is_file():
         return None
-    rows = pd.DataFrame(_read("ceiling", network)["rows"])
+    rows = pd.DataFrame(read_result("ceiling", network, "ceiling")["rows"])
     found = rows.loc[rows.steps == steps, :].sort_values("seed").r.tolist()
     return torch.tensor(found, dtype=torch.float64, device="cpu")
 
@@ -86,7 +82,7 @@ def corrected(r: Float[Tensor, " n"], ceiling: Float[Tensor, " n"]) -> Float[Ten
 def read_parting(network: str) -> Parting:
     """Where theories part from a network. FileNotFoundError if it was not handed over, ValueError
     if that was with other weights."""
-    content = _read("parting", network)
+    content = read_result("parting", network, "parting")
     rows = pd.DataFrame(content["rows"])
     times = tuple(sorted(set(rows.t), reverse=True))
     r, error = {}, {}
@@ -99,12 +95,3 @@ def read_parting(network: str) -> Parting:
 
 def _float64(values: list) -> Tensor:
     return torch.tensor(values, dtype=torch.float64, device="cpu")
-
-
-def _read(kind: str, network: str) -> dict:
-    """A result, which must be of the network as it is."""
-    path, remedy = result_path(kind, network), REMEDY.format(kind)
-    content = read_json(path, remedy)
-    now = {"weights_sha256": weights_sha256(network)}
-    check_belongs(path, f"the weights of {network!r}", content["record"]["config"], now, remedy)
-    return content

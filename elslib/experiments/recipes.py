@@ -43,6 +43,7 @@ KINDS: dict[str, dict] = {
     "resnet-circular": {"architecture": "resnet", "padding": "circular"},
     "unet": {"architecture": "unet", "padding": "zeros"},
     "unet-attention": {"architecture": "unet-attention", "padding": "zeros"},
+    "patches": {"architecture": "patches", "padding": "zeros"},
 }
 
 
@@ -50,13 +51,13 @@ KINDS: dict[str, dict] = {
 PROFILES: dict[str, dict] = {
     # At most two hours of two cores for a network. Some UNets got stuck at twice this rate.
     "cpu": {
-        "width": {"resnet": 64, "unet": 64},
+        "width": {"resnet": 64, "unet": 64, "patches": 128},
         "steps": 7_000, "batch": 32, "lr": 1e-3, "decay": "cosine", "ema": 0.999,
         "weighting": "relative",
     },
     # The paper's recipe (App. C.1).
     "paper": {
-        "width": {"resnet": 256, "unet": 64},
+        "width": {"resnet": 256, "unet": 64, "patches": 256},
         "steps": 140_000, "batch": 128, "lr": 1e-4, "decay": "exponential", "ema": 0.0,
     },
 }  # fmt: skip

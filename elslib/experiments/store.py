@@ -46,6 +46,18 @@ def result_path(kind: str, network: str | Path) -> Path:
     return project_folder() / "results" / f"{kind}-{network}.json"
 
 
+def read_result(kind: str, network: str | Path, benchmark: str) -> dict:
+    """What a benchmark wrote of a network. FileNotFoundError, naming the benchmark, if there is
+    none, ValueError if the network has other weights now."""
+    path, remedy = result_path(kind, network), f"make it again with `benchmarks/{benchmark}.py`"
+    if not path.is_file():
+        raise FileNotFoundError(f"no {path}; run `benchmarks/{benchmark}.py`.")
+    content = read_json(path, remedy)
+    now = {"weights_sha256": weights_sha256(network)}
+    check_belongs(path, f"the weights of {network!r}", content["record"]["config"], now, remedy)
+    return content
+
+
 def _is_path(network: str | Path) -> bool:
     return isinstance(network, Path) or "/" in network
 

@@ -20,7 +20,12 @@ RESTS = {
     "fast": "fast learning",
     "plain": "plain errors",
 }
-BUILDS = {"resnet": "ResNet", "unet": "UNet", "unet-attention": "UNet with attention"}
+BUILDS = {
+    "resnet": "ResNet",
+    "unet": "UNet",
+    "unet-attention": "UNet with attention",
+    "patches": "network of patches",
+}
 
 
 def title(network: str) -> str:

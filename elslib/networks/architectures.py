@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from elslib.checks import check_fields
 
 Padding = Literal["zeros", "circular"]
-Architecture = Literal["resnet", "unet", "unet-attention"]
+Architecture = Literal["resnet", "unet", "unet-attention", "patches"]
 FREQUENCIES = 128
 HEADS = 4
 
@@ -35,8 +35,8 @@ class NetworkConfig:
     classes
         number of classes, None if unconditional
     architecture
-        "resnet", "unet", or "unet-attention", a UNet with self-attention at its two coarser
-        scales
+        "resnet", "unet", "unet-attention", a UNet with self-attention at its two coarser scales, or
+        "patches", a ResNet whose first kernel sees all and whose others see one pixel
     last
         odd side of a ResNet's last kernel: how many neighbours' features a pixel is a sum of;
         3 (the paper) for others
@@ -79,7 +79,7 @@ class NetworkConfig:
     @property
     def side_multiple(self) -> int:
         """What the sides of an image must be a multiple of; a UNet halves them twice."""
-        return 1 if self.architecture == "resnet" else 4
+        return 1 if self.architecture in ("resnet", "patches") else 4
 
 
 class Embedding(nn.Module):
@@ -107,6 +107,9 @@ class ResNet(nn.Module):
     A convolution up to `width`, residual blocks `h + relu(conv(h + e_l))`, one more embedding
     added, a convolution down. No normalisation in the path of the image: it would carry
     information across the whole image. With 6 blocks the receptive field is 17x17.
+
+    Of the architecture "patches" the first kernel has this side, and all others are 1x1: each pixel
+    is a function of its own patch, and nothing is shared between patches that overlap.
     """
 
     def __init__(self, config: NetworkConfig):
@@ -117,12 +120,17 @@ class ResNet(nn.Module):
             nn.Sequential(nn.Linear(2 * FREQUENCIES, f), nn.GroupNorm(8, f), nn.ReLU())
             for _ in range(config.blocks + 1)
         )
-        self.up = nn.Conv2d(c, f, 3, padding=1, padding_mode=config.padding)
-        self.convs = nn.ModuleList(
-            nn.Conv2d(f, f, 3, padding=1, padding_mode=config.padding) for _ in range(config.blocks)
-        )
-        last = config.last
-        self.down = nn.Conv2d(f, c, last, padding=last // 2, padding_mode=config.padding)
+        sees_all = 2 * config.blocks + 5
+        apart = config.architecture == "patches"
+        first, inner, last = (sees_all, 1, 1) if apart else (3, 3, config.last)
+
+        def conv(inputs: int, outputs: int, side: int) -> nn.Conv2d:
+            half = side // 2
+            return nn.Conv2d(inputs, outputs, side, padding=half, padding_mode=config.padding)
+
+        self.up = conv(c, f, first)
+        self.convs = nn.ModuleList(conv(f, f, inner) for _ in range(config.blocks))
+        self.down = conv(f, c, last)
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
         """Noise estimate [b, c, h, w] for x [b, c, h, w] at times [b] and classes [b]."""
@@ -224,7 +232,7 @@ def build(config: NetworkConfig) -> nn.Module:
     torch.set_default_dtype(torch.float32)
     try:
         with torch.device("cpu"):
-            if config.architecture == "resnet":
+            if config.architecture in ("resnet", "patches"):
                 return ResNet(config)
             return UNet(config, attention=config.architecture == "unet-attention")
     finally:
