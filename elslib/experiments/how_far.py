@@ -1,7 +1,7 @@
-"""How far theories come with a network, and how far they could: two results, read back.
+"""How far theories come with a network, and how far they could: three results, read back.
 
 `benchmarks/ceiling.py` compares two trainings of one recipe, `benchmarks/parting.py` hands a
-network's samples over to theories on the way.
+network's samples over to theories on the way, `benchmarks/reasons.py` tries rivals of the fold.
 """
 
 from collections.abc import Mapping
@@ -68,6 +68,14 @@ def read_ceiling(network: str, steps: int = 150) -> Float[Tensor, " n"] | None:
     rows = pd.DataFrame(read_result("ceiling", network, "ceiling")["rows"])
     found = rows.loc[rows.steps == steps, :].sort_values("seed").r.tolist()
     return torch.tensor(found, dtype=torch.float64, device="cpu")
+
+
+def read_reasons(network: str) -> pd.DataFrame:
+    """A table like those of `read_rows`, of r alone: of ELS, the fold and its rivals.
+
+    FileNotFoundError if they were not tried, ValueError if that was with other weights.
+    """
+    return pd.DataFrame(read_result("reasons", network, "reasons")["rows"])
 
 
 def corrected(r: Float[Tensor, " n"], ceiling: Float[Tensor, " n"]) -> Float[Tensor, " n"]:

@@ -17,7 +17,7 @@ from elslib.posterior import native
 from elslib.posterior.dictionary import BROKEN_IMAGES, PatchDictionary
 from elslib.posterior.float64_fallback import LARGEST_ENERGY, float64_fallback, in_bits
 from elslib.posterior.query import Query
-from elslib.posterior.reference import reference_posterior, windows_around
+from elslib.posterior.reference import expectations, folded, reference_posterior
 from elslib.posterior.result import Origins, PatchPosterior, merge, shift_images
 from elslib.windows import admissible_count
 
@@ -62,36 +62,20 @@ def fused_posterior(
                 here = in_one_batch(found, x.dtype)
             else:
                 some = dictionary.images[first : first + sum(map(len, pieces))]
-                rest = replace(query, window=replace(window, response=1), chunk=None)
-                here = reference_posterior(x, PatchDictionary(some), rest)
+                here = _by_reference(x, PatchDictionary(some), replace(query, chunk=None))
                 here = shift_images(here, first)
             total = merge(total, here) if total else here
     assert total is not None  # there is an image
-    return total if window.response == 1 else _folded(x, dictionary, query, total)
+    return total if window.response == 1 else folded(total, query, x.dtype)
 
 
-def _folded(
-    x: Tensor, dictionary: PatchDictionary, query: Query, whole: PatchPosterior
-) -> PatchPosterior:
-    """The posterior whose mean is what all windows around a pixel expect of it, given their sums:
-    a second pass over all patches."""
-    window = query.window
-    assert window is not None
-    if is_coarse(whole.log_sum):
-        exact = reference_posterior(x.double(), PatchDictionary(dictionary.images.double()), query)
-        return replace(exact, mean=exact.mean.to(x.dtype))
-    (h, w), problem = x.shape[2:], problem_of(query, dictionary, x)
-
-    def part(piece: Tensor) -> Tensor:
-        return native.fold_sums(x, dictionary.images, piece, problem, whole.log_sum)
-
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        sums = x.new_zeros(*whole.log_sum.shape, x.shape[1], dtype=torch.float64)
-        for _, pieces in shares(dictionary, query.chunk):
-            for found in pool.map(part, pieces):
-                sums += found
-    mean = sums.movedim(-1, 1) / windows_around(h, w, window.response, query.border)
-    return replace(whole, mean=mean.to(x.dtype), response=window.response)
+def _by_reference(x: Tensor, dictionary: PatchDictionary, query: Query) -> PatchPosterior:
+    """The same sum where float32 is too coarse; what windows expect around their centres, in
+    float64, where they speak for more than these."""
+    assert query.window is not None
+    if query.window.response == 1:
+        return reference_posterior(x, dictionary, query)
+    return expectations(x.double(), PatchDictionary(dictionary.images.double()), query)
 
 
 def is_coarse(log_sum: Tensor) -> bool:
@@ -160,6 +144,8 @@ def _shard(
     coarse = -posterior.log_sum > LARGEST_ENERGY * math.log(2)
     if not bool(coarse.any()):
         return posterior
+    if window.response > 1:  # the fallback has centres only
+        return None
     for candidates in CANDIDATES:
         again = _summed(x, dictionary.images, order, problem._replace(top=top + candidates))
         assert again is not None
@@ -198,6 +184,7 @@ def _summed(
 def _result(sums: native.Sums, n: int, problem: native.Problem) -> PatchPosterior:
     """From sums over n images, in bits, to means and natural logarithms."""
     b, h, w = sums.normalizer.shape
+    mean = sums.accumulator / sums.normalizer[..., None, None, None]
     log_sum = (sums.normalizer.log2() - sums.running_min.double()) * math.log(2)
     origins = None
     if problem.top:
@@ -211,7 +198,7 @@ def _result(sums: native.Sums, n: int, problem: native.Problem) -> PatchPosterio
     entropy = sums.normalizer.log() - math.log(2) * sums.entropy_accumulator / sums.normalizer
     count = n * admissible_count(h, w, problem.window, problem.border)
     return PatchPosterior(
-        mean=(sums.accumulator / sums.normalizer[..., None]).movedim(-1, 1),
+        mean=mean.permute(0, 5, 3, 4, 1, 2).reshape(b, -1, h, w),
         log_sum=log_sum,
         entropy=entropy,
         count=count.expand(b, h, w).clone(),

@@ -37,10 +37,23 @@ def reference_posterior(x: Tensor, dictionary: PatchDictionary, query: Query) ->
     if query.window is None:
         out = _whole_images(x - query.alpha * dictionary.centre, dictionary, query)
         return replace(out, mean=(out.mean + dictionary.centre.double()).to(x.dtype))
-    out, f = _windows(x, dictionary, query), query.window.response
-    centre = dictionary.centre.double().repeat_interleave(f * f, dim=1)
-    mean = fold(out.mean + centre, f, query.border).to(x.dtype)
-    return replace(out, mean=mean, response=f)
+    return folded(expectations(x, dictionary, query), query, x.dtype)
+
+
+def folded(expected: PatchPosterior, query: Query, dtype: torch.dtype) -> PatchPosterior:
+    """The posterior, given what each window expects of the pixels around its centre."""
+    assert query.window is not None
+    f = query.window.response
+    return replace(expected, mean=fold(expected.mean, f, query.border).to(dtype), response=f)
+
+
+def expectations(x: Tensor, dictionary: PatchDictionary, query: Query) -> PatchPosterior:
+    """What each window expects of the f x f pixels around its centre: the mean is float64
+    [b, c f f, h, w]. Those of parts of the images merge."""
+    out = _windows(x, dictionary, query)
+    values = out.mean.shape[1] // x.shape[1]
+    centre = dictionary.centre.double().repeat_interleave(values, dim=1)
+    return replace(out, mean=out.mean + centre)
 
 
 def _windows(x: Tensor, dictionary: PatchDictionary, query: Query) -> PatchPosterior:

@@ -48,7 +48,7 @@ class Sums(NamedTuple):
     running_min: Tensor  # [b, h, w], weights are 2**(running_min - energy)
     normalizer: Tensor  # [b, h, w], sum of the weights
     entropy_accumulator: Tensor  # [b, h, w], sum of weight * log2(weight)
-    accumulator: Tensor  # [b, h, w, c], sum of weight * centre pixel
+    accumulator: Tensor  # [b, h, w, f, f, c], sum of weight * pixels around the centre
     best_energy: Tensor  # [b, h, w, top], ascending; infinite where there are fewer
     best_place: Tensor  # [b, h, w, top], int64, (image * h + row) * w + col
 
@@ -104,11 +104,10 @@ def _loaded(path: Path) -> ctypes.CDLL:
     found.source_digest.restype = ctypes.c_char_p
     if found.source_digest().decode() != source_digest():
         raise OSError("compiled from another kernel.cpp")
-    for sums in (found.posterior_sums, found.fold_sums):
-        sums.argtypes = [
-            ctypes.POINTER(_Problem), ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64,
-            ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(_Sums),
-        ]  # fmt: skip
+    found.posterior_sums.argtypes = [
+        ctypes.POINTER(_Problem), ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64,
+        ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(_Sums),
+    ]  # fmt: skip
     return found
 
 
@@ -133,13 +132,16 @@ def posterior_sums(
     log2 of the sum of each named image's weights. Other threads run meanwhile. None if an image
     holds NaN or infinity. MemoryError if there is not enough for a copy of 64 images.
     """
+    kernel = library()
+    assert kernel is not None
+    x, images, order = x.contiguous(), images.contiguous(), order.contiguous()
     b, c, h, w = x.shape
-    top = problem.top
+    top, f = problem.top, problem.window.response
     sums = Sums(
         torch.full((b, h, w), torch.inf, dtype=torch.float32, device="cpu"),
         torch.zeros(b, h, w, dtype=torch.float64, device="cpu"),
         torch.zeros(b, h, w, dtype=torch.float64, device="cpu"),
-        torch.zeros(b, h, w, c, dtype=torch.float64, device="cpu"),
+        torch.zeros(b, h, w, f, f, c, dtype=torch.float64, device="cpu"),
         torch.full((b, h, w, top), torch.inf, dtype=torch.float32, device="cpu"),
         torch.zeros(b, h, w, top, dtype=torch.int64, device="cpu"),
     )
@@ -147,42 +149,13 @@ def posterior_sums(
     to = _Sums(limit=limit.data_ptr(), **{k: v.data_ptr() for k, v in sums._asdict().items()})
     if evidence is not None:
         to.evidence, to.images = evidence.data_ptr(), len(images)
-    is_finite = _run("posterior_sums", x, images, order, problem, to)
-    return sums if is_finite else None
-
-
-def fold_sums(
-    x: Tensor, images: Tensor, order: Tensor, problem: Problem, log_sum: Tensor
-) -> Tensor:
-    """What the patches of `order` add to the sum of what the windows around a pixel expect of it,
-    float64 [b, h, w, c].
-
-    `log_sum` [b, h, w] is that of all images together; x, images and order are those of
-    `posterior_sums`.
-    """
-    b, c, h, w = x.shape
-    out = torch.zeros(b, h, w, c, dtype=torch.float64, device="cpu")
-    running_min = (-log_sum / math.log(2)).float().contiguous()
-    limit = running_min + problem.slack
-    to = _Sums(running_min.data_ptr(), limit.data_ptr(), accumulator=out.data_ptr())
-    _run("fold_sums", x, images, order, problem, to)
-    return out
-
-
-def _run(
-    name: str, x: Tensor, images: Tensor, order: Tensor, problem: Problem, sums: _Sums
-) -> bool:
-    """Whether all images were finite."""
-    kernel = library()
-    assert kernel is not None
-    x, images, order = x.contiguous(), images.contiguous(), order.contiguous()
-    outcome = getattr(kernel, name)(
+    outcome = kernel.posterior_sums(
         _problem(problem, x),
-        images.data_ptr(), order.data_ptr(), len(order), x.data_ptr(), len(x), sums,
+        images.data_ptr(), order.data_ptr(), len(order), x.data_ptr(), len(x), to,
     )  # fmt: skip
     if outcome == NO_MEMORY:
         raise MemoryError(NEEDED_MEMORY)
-    return outcome != NOT_FINITE
+    return None if outcome == NOT_FINITE else sums
 
 
 def _problem(problem: Problem, x: Tensor) -> _Problem:

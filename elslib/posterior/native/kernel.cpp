@@ -17,10 +17,9 @@
 //                                   6. insert_top_k: keep the nearest patches, if asked for
 //     now and then                  7. flush: add the lanes up in float64, tighten the limits
 //
-// The evidence of each training image is the same sum kept apart for each lane of each simd.
-// The fold needs the whole sum before it can be had, hence a second pass over all patches: a pixel is
-// the mean of what the windows around it expect of it, so weights are shares, and summed over a
-// square before they multiply.
+// The evidence of each training image is the same sum kept apart for each lane of each simd. A
+// window that speaks for the pixels around its centre, too, sums these of its patches, not the
+// centre alone.
 //
 // build.py compiles this file and __init__.py calls it. There are no intrinsics: `simd` is the
 // compiler's own vector type, cut into registers as wide as the processor's. Functions that run
@@ -44,16 +43,16 @@ struct Problem {
   float slack;  // an energy so much above -log2(sum of weights) does not matter
 };
 
-struct Sums {  // arrays [b, h, w], [b, h, w, c] or [b, h, w, top]
+struct Sums {  // arrays [b, h, w], [b, h, w, response, response, c] or [b, h, w, top]
   float* running_min;           // weights are relative to this energy
   float* limit;                 // energies from here on do not matter
   double* normalizer;           // sum of the weights
   double* entropy_accumulator;  // sum of weight * log2(weight)
-  double* accumulator;          // sum of weight * centre pixel, [.., c]
+  double* accumulator;          // sum of weight * pixels around the centre
   float* best_energy;           // [.., top], ascending
   int64_t* best_place;          // [.., top], (image * h + row) * w + column
-  float* evidence;   // [b, images, h, w], log2 of the sum of each image's weights, or null; of all
-  int64_t images;    // images, not only those that are named
+  float* evidence;              // [b, images, h, w], log2 of the sum of each image's weights, or
+  int64_t images;               // null; of all images, not only those that are named
 };
 
 enum Outcome { DONE, NOT_FINITE, NO_MEMORY };
@@ -71,7 +70,6 @@ typedef int32_t simd_int __attribute__((vector_size(4 * WIDTH)));
 typedef bool simd_bool __attribute__((ext_vector_type(WIDTH)));
 
 enum Border { FIXED, CIRCULAR, AWARE };
-enum Pass { SUMS, FOLD };
 
 constexpr float INF = __builtin_inff();
 // The running minimum follows energies that are more than this below it. So weights are at most
@@ -168,47 +166,45 @@ INLINE void box_sums(int n, int k, Plus plus, Put put) {
 template <int C>  // channels, if they are few; 0 for any number
 struct Kernel {
   const Problem problem;
-  const Pass pass;
   const bool each;  // whether the evidence of each image is asked for
   const int h, w, c, k, boxes, top;
-  const int r;     // how far a window sees
-  const int edge;  // how far from a border a pixel is interior
-  const int f;     // how far a window speaks, in the pass of the fold
+  const int r;       // how far a window sees
+  const int edge;    // how far from a border a pixel is interior
+  const int f;       // how far a window speaks
+  const int values;  // how many numbers of a patch are summed: of the pixels that it speaks for
   const bool circular, aware;
   // Packed training images: [row, column, channel], with a row of zeros at the end; at both ends of
-  // a row r zeros, or where it is circular the first three columns again, for groups of four.
-  const int packed_w, packed_size;
+  // a row `pad` zeros, or where it is circular what follows, and three more for groups of four.
+  const int pad, packed_w, packed_size;
   const int query_w;              // columns of the query, r more at both ends: zeros, or wrapped
   const int strip_w, strip_size;  // box sums over rows, with room for groups of four
   const int pitch, energy_size;   // four rows of energies; odd: apart in the cache
-  const int per_pixel;            // simds in `lanes`: normalizer, entropy, centres, and, where images
-                                  // are summed apart, the GROUP normalizers of a group
-  const int share_w;              // columns of shares, f more at both ends: zeros, or wrapped
+  const int per_pixel;            // simds in `lanes`: normalizer, entropy, values, and, where
+                                  // images are summed apart, the GROUP normalizers of a group
   Array<simd> packed, strip, energy, lanes, evidence;
-  Array<Four> squares, shares;
+  Array<Four> squares;
   Array<float> query;
-  Array<int> query_row, packed_row, list, listed_in_row;
-  Array<const Four*> rows_around;
+  Array<int> query_row, packed_row, list;
+  Array<const simd*> value_rows;
 
-  Kernel(const Problem& p, Pass pass, bool each)
-      : problem(p), pass(pass), each(each), h(p.h), w(p.w), c(C ? C : p.c), k(p.window),
-        boxes(p.boxes), top(pass == SUMS ? p.top : 0), r(boxes * (k / 2)), edge(p.edge / 2),
-        f(pass == FOLD ? p.response / 2 : 0), circular(p.border == CIRCULAR),
-        aware(p.border == AWARE), packed_w(circular ? w + 3 : w + 2 * r),
-        packed_size((h + 1) * packed_w * c), query_w(w + 2 * r), strip_w(w + 2 * r + 3),
-        strip_size((h + 3) * strip_w), pitch((w + (boxes - 1) * (k - 1)) | 1),
-        energy_size(4 * pitch), per_pixel(pass == FOLD ? c : 2 + c + (each ? GROUP : 0)),
-        share_w(w + 2 * f), packed(GROUP * packed_size + 4 * c), strip(GROUP * strip_size),
-        energy(GROUP * energy_size), lanes(h * w * per_pixel),
+  Kernel(const Problem& p, bool each)
+      : problem(p), each(each), h(p.h), w(p.w), c(C ? C : p.c), k(p.window), boxes(p.boxes),
+        top(p.top), r(boxes * (k / 2)), edge(p.edge / 2), f(p.response / 2),
+        values(p.response * p.response * c), circular(p.border == CIRCULAR),
+        aware(p.border == AWARE), pad(circular ? f : max(r, f)),
+        packed_w(w + 2 * pad + (circular ? 3 : 0)), packed_size((h + 1) * packed_w * c),
+        query_w(w + 2 * r), strip_w(w + 2 * r + 3), strip_size((h + 3) * strip_w),
+        pitch((w + (boxes - 1) * (k - 1)) | 1), energy_size(4 * pitch),
+        per_pixel(2 + values + (each ? GROUP : 0)), packed(GROUP * packed_size + 4 * c),
+        strip(GROUP * strip_size), energy(GROUP * energy_size), lanes(h * w * per_pixel),
         evidence(each ? h * w * GROUP : 0), squares(h + 2 * r),
-        shares(pass == FOLD ? (h + 1) * share_w : 0), query((h + 1) * query_w * c + 4 * c),
-        query_row(h + 2 * r), packed_row(h + 2 * r), list(w + 1), listed_in_row(h),
-        rows_around(2 * f + 1) {}
+        query((h + 1) * query_w * c + 4 * c), query_row(h + 2 * max(r, f)),
+        packed_row(h + 2 * max(r, f)), list(w + 1), value_rows(p.response) {}
 
   bool has_memory() const {
-    return packed.memory && strip.memory && energy.memory && lanes.memory && evidence.memory && squares.memory &&
-           shares.memory && query.memory && query_row.memory && packed_row.memory &&
-           list.memory && listed_in_row.memory && rows_around.memory;
+    return packed.memory && strip.memory && energy.memory && lanes.memory && evidence.memory &&
+           squares.memory && query.memory && query_row.memory && packed_row.memory && list.memory &&
+           value_rows.memory;
   }
   INLINE int channels() const { return C ? C : c; }
 
@@ -235,7 +231,7 @@ struct Kernel {
         for (int i = 0; i < h; i++) {
           const float* row = images + ((order[lane] * c + ch) * h + i) * w;
           for (int j = 0; j < packed_w; j++) {
-            int x = circular ? j % w : j - r;
+            int x = circular ? (j - pad + w) % w : j - pad;
             if (x < 0 || x >= w) continue;
             broken += row[x] * 0;  // NaN, if the value is NaN or infinite
             to[((i * packed_w + j) * c + ch) * WIDTH + lane] = row[x];
@@ -257,12 +253,12 @@ struct Kernel {
   // 1. Squared differences, over the channels, summed over k rows: of one column in four simds of
   // images, which share the query's values, or of four neighbouring columns in the only simd.
   template <int BLOCKS>
-  APART void columns(const float* q, const simd* p, int n, simd* out) {
+  APART void columns(const float* q, const simd* p, int n, simd* out, int unseen) {
     constexpr bool one_column = BLOCKS == 4;
     const int cs = channels();
     const int64_t q_step = one_column ? 0 : cs, p_step = one_column ? packed_size : cs;
     const int64_t out_step = one_column ? strip_size : 1, row_step = strip_w;
-    const int *q_row = query_row.data, *p_row = packed_row.data;
+    const int *q_row = query_row.data + unseen, *p_row = packed_row.data + unseen;
     const float a = problem.a;
     Four* stored = squares.data;
     auto row = [&](int i, Four s) {
@@ -356,9 +352,9 @@ struct Kernel {
   // Where images are summed apart: add their sums to the normalizer, and to what they had before.
   INLINE void gather(int pixel, simd* lane) const {
     for (int g = 0; each && g < GROUP; g++) {
-      lane[0] += lane[2 + c + g];
-      evidence.data[pixel * GROUP + g] += lane[2 + c + g];
-      lane[2 + c + g] = simd{};
+      lane[0] += lane[2 + values + g];
+      evidence.data[pixel * GROUP + g] += lane[2 + values + g];
+      lane[2 + values + g] = simd{};
     }
   }
 
@@ -374,101 +370,44 @@ struct Kernel {
     o.entropy_accumulator[pixel] =
         factor * (o.entropy_accumulator[pixel] + change * o.normalizer[pixel]);
     o.normalizer[pixel] *= factor;
-    for (int ch = 0; ch < c; ch++) o.accumulator[static_cast<int64_t>(pixel) * c + ch] *= factor;
-    for (int ch = 0; ch < c; ch++) lane[2 + ch] *= factor;
+    double* sums = o.accumulator + static_cast<int64_t>(pixel) * values;
+    for (int v = 0; v < values; v++) sums[v] *= factor;
+    for (int v = 0; v < values; v++) lane[2 + v] *= factor;
     for (int g = 0; each && g < GROUP; g++) evidence.data[pixel * GROUP + g] *= factor;
   }
 
-  // 5. Add the weights of the listed pixels' patches to the lanes: normalizer, entropy, centres.
-  template <int BLOCKS, bool EACH>
+  // 5. Add the weights of the listed pixels' patches to the lanes: normalizer, entropy, values.
+  // These are rows of pixels, from `at` on in the training rows around the centre's.
+  template <int BLOCKS, bool EACH, bool FOLDED>
   APART void accumulate(const simd* e, int count, const float* running_min, simd* lanes,
-                        const simd* centres) const {
+                        int64_t at) const {
     const int64_t step = channels(), e_step = energy_size, p_step = packed_size;
-    const int64_t lane_step = 2 + step + (EACH ? GROUP : 0);
+    const int64_t side = FOLDED ? 2 * f + 1 : 1, across = side * step, n_values = side * across;
+    const int64_t lane_step = 2 + n_values + (EACH ? GROUP : 0);
     const int* listed = list.data;
+    const simd* const* from_rows = value_rows.data;
     for (int l = 0; l < count; l++) {
       const int64_t j = listed[l];
       simd* lane = lanes + j * lane_step;
-      const simd* centre = centres + j * step;
       simd weight[BLOCKS], normalizer = lane[0], entropy = lane[1];
       for (int g = 0; g < BLOCKS; g++) {
         simd z = larger(running_min[j] - e[g * e_step + j], fill(LEAST));
         weight[g] = exp2(z);
-        if (EACH) lane[2 + step + g] += weight[g];
+        if (EACH) lane[2 + n_values + g] += weight[g];
         else normalizer += weight[g];
         entropy += weight[g] * z;
       }
       if (!EACH) lane[0] = normalizer;
       lane[1] = entropy;
-      for (int ch = 0; ch < step; ch++) {
-        simd value = lane[2 + ch];
-        for (int g = 0; g < BLOCKS; g++) value += weight[g] * centre[g * p_step + ch];
-        lane[2 + ch] = value;
-      }
-    }
-  }
-
-  // The fold, first half: keep the shares of a row's listed pixels, of `column` and those after it.
-  template <int BLOCKS>
-  APART void keep_shares(const simd* e, int count, const float* log_normalizer, int row,
-                         int column) {
-    const int* listed = list.data;
-    listed_in_row.data[row] = count;
-    if (count == 0) return;
-    const int64_t e_step = energy_size;
-    Four* to = shares.data + row * share_w + f;
-    memset(to - f, 0, share_w * sizeof(Four));
-    for (int l = 0; l < count; l++) {
-      const int64_t j = listed[l];
-      for (int g = 0; g < BLOCKS; g++)
-        to[column + j].part[g] = exp2(larger(log_normalizer[j] - e[g * e_step + j], fill(LEAST)));
-    }
-  }
-
-  // The fold, second half: a pixel at (di, dj) from the one in the query is expected by all windows
-  // around the latter, with the sum of their shares.
-  template <int BLOCKS>
-  APART void spread_shares(int di, int dj, Span rows_at, Span cols) {
-    Four* sums = shares.data + h * share_w;  // of the rows, a row more
-    const int first_row = circular ? 0 : max(rows_at.first - f, max(0, -di));
-    const int last_row = circular ? h : min(rows_at.first + rows_at.n + f, min(h, h - di));
-    const int first = circular ? 0 : max(cols.first - f, max(0, -dj));
-    const int last = circular ? w : min(cols.first + cols.n + f, min(w, w - dj));
-    const int64_t step = channels(), p_step = packed_size;
-    for (int i = first_row; i < last_row; i++) {
-      int rows_here = 0;
-      const Four** around = rows_around.data;
-      for (int y = i - f; y <= i + f; y++) {
-        const int row = circular ? (y + h) % h : y;
-        const bool there = row >= rows_at.first && row < rows_at.first + rows_at.n;
-        if (there && listed_in_row.data[row]) around[rows_here++] = shares.data + row * share_w;
-      }
-      if (rows_here == 0) continue;
-      for (int j = circular ? f : first; j < (circular ? f + w : last + 2 * f); j++) {
-        Four s = around[0][j];
-        for (int y = 1; y < rows_here; y++) s = s + around[y][j];
-        sums[j] = s;
-      }
-      for (int j = 0; circular && j < f; j++) sums[j] = sums[j + w], sums[w + f + j] = sums[f + j];
-      const simd* image = packed.data + (i + di) % h * packed_w * step + (circular ? 0 : r * step);
-      simd* lane = lanes.data + i * w * step;
-      for (int j = first; j < last; j++) {
-        Four s = sums[j];
-        for (int x = 1; x <= 2 * f; x++) s = s + sums[j + x];
-        const simd* centre = image + (circular ? (j + dj) % w : j + dj) * step;
-        for (int ch = 0; ch < step; ch++) {
-          simd value = lane[j * step + ch];
-          for (int g = 0; g < BLOCKS; g++) value += s.part[g] * centre[g * p_step + ch];
-          lane[j * step + ch] = value;
+      for (int64_t y = 0; y < side; y++) {
+        const simd* from = from_rows[y] + at + j * step;
+        simd* to = lane + 2 + y * across;
+        for (int64_t v = 0; v < across; v++) {
+          simd value = to[v];
+          for (int g = 0; g < BLOCKS; g++) value += weight[g] * from[g * p_step + v];
+          to[v] = value;
         }
       }
-    }
-  }
-
-  void flush_fold(const Sums& o) {
-    for (int i = 0; i < h * w * c; i++) {
-      o.accumulator[i] += total(lanes.data[i]);
-      lanes.data[i] = simd{};
     }
   }
 
@@ -490,15 +429,15 @@ struct Kernel {
       gather(pixel, lane);
       o.normalizer[pixel] += total(lane[0]);
       o.entropy_accumulator[pixel] += total(lane[1]);
-      for (int ch = 0; ch < c; ch++)
-        o.accumulator[static_cast<int64_t>(pixel) * c + ch] += total(lane[2 + ch]);
-      for (int ch = 0; ch < 2 + c; ch++) lane[ch] = simd{};
+      double* sums = o.accumulator + static_cast<int64_t>(pixel) * values;
+      for (int v = 0; v < values; v++) sums[v] += total(lane[2 + v]);
+      for (int v = 0; v < 2 + values; v++) lane[v] = simd{};
       o.limit[pixel] = limit(o, pixel);
     }
   }
 
-  // What the weights of each image sum up to, in all of a group's shifts: of up to h w patches, whose
-  // rows were summed apart, so the relative error is about that of the normalizer.
+  // What the weights of each image sum up to, in all of a group's shifts: of up to h w patches,
+  // whose rows were summed apart, so the relative error is about that of the normalizer.
   void keep_evidence(const Sums& o, const int64_t* names, int n) {
     for (int i = 0; i < n; i++)
       for (int pixel = 0; pixel < h * w; pixel++)
@@ -512,16 +451,14 @@ struct Kernel {
     int absent;  // lanes of the last simd that hold none
   };
 
-  // Steps 3 to 6 for n neighbouring pixels from `pixel` on, whose patches' centres lie one beside
-  // the other from `centres` on, at `place` = row * w + column of each training image.
+  // Steps 3 to 6 for n neighbouring pixels from `pixel` on, whose patches lie one beside the other:
+  // their centres at `place` = row * w + column of each training image, their values from `at` on.
   template <int BLOCKS>
-  void weigh(const simd* e, int n, int pixel, const simd* centres, int64_t place,
-             const Images& images, const Sums& o) {
+  void weigh(const simd* e, int n, int pixel, int64_t at, int64_t place, const Images& images,
+             const Sums& o) {
     bool low;
     const int count = compact<BLOCKS>(e, n, o.limit + pixel, o.running_min + pixel, &low);
     const int* listed = list.data;
-    if (pass == FOLD)
-      return keep_shares<BLOCKS>(e, count, o.running_min + pixel, pixel / w, pixel % w);
     simd* lane = lanes.data + pixel * per_pixel;
     for (int l = 0; low && l < count; l++) {
       const int j = listed[l];
@@ -530,8 +467,11 @@ struct Kernel {
       rescale(o, pixel + j, lane + j * per_pixel, least);
       o.limit[pixel + j] = limit(o, pixel + j);
     }
-    if (each) accumulate<BLOCKS, true>(e, count, o.running_min + pixel, lane, centres);
-    else accumulate<BLOCKS, false>(e, count, o.running_min + pixel, lane, centres);
+    const float* least = o.running_min + pixel;
+    if (each && f) accumulate<BLOCKS, true, true>(e, count, least, lane, at);
+    else if (each) accumulate<BLOCKS, true, false>(e, count, least, lane, at);
+    else if (f) accumulate<BLOCKS, false, true>(e, count, least, lane, at);
+    else accumulate<BLOCKS, false, false>(e, count, least, lane, at);
     for (int l = 0; top && l < count; l++)
       for (int g = 0; g < BLOCKS; g++)
         for (int i = 0; i < WIDTH - (g == BLOCKS - 1 ? images.absent : 0); i++)
@@ -539,10 +479,12 @@ struct Kernel {
                        images.names[g * WIDTH + i] * h * w + place + listed[l]);
   }
 
-  // Where the rows of all windows start in the query and in the packed images; outside: zeros.
+  // Where the rows that windows see or speak for start in the query and in the packed images, from
+  // the one `beyond` before the first; outside: zeros.
+  int beyond() const { return max(r, f); }
   void set_rows(Span rows, int shift) {
-    for (int i = 0; i < rows.n + 2 * r; i++) {
-      int y = rows.first - r + i, shifted = y + shift;
+    for (int i = 0; i < rows.n + 2 * beyond(); i++) {
+      int y = rows.first - beyond() + i, shifted = y + shift;
       if (circular) y = (y + h) % h, shifted = (shifted + h) % h;
       if (y < 0 || y >= h) y = h;
       if (shifted < 0 || shifted >= h) shifted = h;
@@ -555,16 +497,15 @@ struct Kernel {
   template <int BLOCKS>
   void compare(Span rows_at, int di, int dj, const Images& images, const Sums& o) {
     const Span cols = overlap(dj, w);
-    const int around = circular ? w : cols.n + 2 * r, step = channels();
+    const int around = circular ? w : cols.n + 2 * r, step = channels(), unseen = beyond() - r;
     static_assert(BLOCKS == 1 || BLOCKS == 4, "what `columns` takes at a time");
     for (int j = 0; j < around; j += BLOCKS == 4 ? 1 : 4) {
-      const int from = circular ? (j + dj - r + w) % w : cols.first + dj + j;
+      const int from = pad + (circular ? (j + dj - r + w) % w : cols.first + dj + j - r);
       columns<BLOCKS>(query.data + (cols.first + j) * step, packed.data + from * step, rows_at.n,
-                      strip.data + j);
+                      strip.data + j, unseen);
     }
-    // The training column of the first pixel, where it lies, and how many follow until it wraps.
-    const int col = cols.first + dj, at = circular ? col : col + r;
-    const int unwrapped = circular ? w - dj : cols.n;
+    // The training column of the first pixel, and how many follow until it wraps.
+    const int col = cols.first + dj, unwrapped = circular ? w - dj : cols.n;
     for (int i = 0; i < rows_at.n; i += 4) {
       for (int g = 0; g < BLOCKS; g++)
         rows(strip.data + g * strip_size + i * strip_w, around, cols.n,
@@ -576,15 +517,15 @@ struct Kernel {
         const int row = rows_at.first + y, pixel = row * w + cols.first;
         const int64_t place = (row + di) % h * w;
         const simd* e = energy.data + (y - i) * pitch;
-        const simd* centres = packed.data + packed_row.data[y + r];
-        const int together = pass == SUMS ? unwrapped : cols.n;  // the others need no centres
-        weigh<BLOCKS>(e, together, pixel, centres + at * step, place + col, images, o);
-        if (together < cols.n)
-          weigh<BLOCKS>(e + together, cols.n - together, pixel + together, centres, place, images,
-                        o);
+        for (int v = 0; v <= 2 * f; v++)
+          value_rows.data[v] = packed.data + packed_row.data[y + beyond() - f + v];
+        const int first = pad - f;  // of the values of column 0
+        weigh<BLOCKS>(e, unwrapped, pixel, (first + col) * step, place + col, images, o);
+        if (unwrapped < cols.n)
+          weigh<BLOCKS>(e + unwrapped, cols.n - unwrapped, pixel + unwrapped, first * step, place,
+                        images, o);
       }
     }
-    if (pass == FOLD) spread_shares<BLOCKS>(di, dj, rows_at, cols);
   }
 
   // All queries against up to BLOCKS * WIDTH training images.
@@ -599,7 +540,7 @@ struct Kernel {
       const int64_t at = i * h * w;
       const Sums own = {sums.running_min + at, sums.limit + at,
                         sums.normalizer + at,  sums.entropy_accumulator + at,
-                        sums.accumulator + at * c, sums.best_energy + at * top,
+                        sums.accumulator + at * values, sums.best_energy + at * top,
                         sums.best_place + at * top, sums.evidence + at * sums.images,
                         sums.images};
       pack_query(x + at * c);
@@ -610,8 +551,7 @@ struct Kernel {
         for (int dj = right.first; dj < right.first + right.n; dj++)
           compare<BLOCKS>(rows_at, di, dj, {order, BLOCKS * WIDTH - n}, own);
         const bool now = di % FLUSH == 0 || di == down.first + down.n - 1;
-        if (now && pass == SUMS) flush(own);
-        if (now && pass == FOLD) flush_fold(own);
+        if (now) flush(own);
       }
       if (each) keep_evidence(own, order, n);
     }
@@ -633,34 +573,18 @@ struct Kernel {
 
 }  // namespace
 
-namespace {
-
-int run(const Problem* problem, const float* images, const int64_t* order, int64_t n,
-        const float* x, int64_t b, const Sums* sums, Pass pass) {
-  const bool each = sums->evidence != nullptr;
-  switch (problem->c) {
-    case 1: return Kernel<1>(*problem, pass, each).run(images, order, n, x, b, *sums);
-    case 2: return Kernel<2>(*problem, pass, each).run(images, order, n, x, b, *sums);
-    case 3: return Kernel<3>(*problem, pass, each).run(images, order, n, x, b, *sums);
-    case 4: return Kernel<4>(*problem, pass, each).run(images, order, n, x, b, *sums);
-    default: return Kernel<0>(*problem, pass, each).run(images, order, n, x, b, *sums);
-  }
-}
-
-}  // namespace
-
 // The queries x [b, c, h, w] against those n of `images` that `order` names, added to `sums`, which
 // start at infinity (running_min, limit, best_energy) or 0. With NOT_FINITE they are half done.
 extern "C" int posterior_sums(const Problem* problem, const float* images, const int64_t* order,
                               int64_t n, const float* x, int64_t b, const Sums* sums) {
-  return run(problem, images, order, n, x, b, sums, SUMS);
-}
-
-// The same queries and images again, for the fold: what their windows expect is added to the
-// accumulator; running_min is -log2 of the normalizer over all images, limit as before.
-extern "C" int fold_sums(const Problem* problem, const float* images, const int64_t* order,
-                         int64_t n, const float* x, int64_t b, const Sums* sums) {
-  return run(problem, images, order, n, x, b, sums, FOLD);
+  const bool each = sums->evidence != nullptr;
+  switch (problem->c) {
+    case 1: return Kernel<1>(*problem, each).run(images, order, n, x, b, *sums);
+    case 2: return Kernel<2>(*problem, each).run(images, order, n, x, b, *sums);
+    case 3: return Kernel<3>(*problem, each).run(images, order, n, x, b, *sums);
+    case 4: return Kernel<4>(*problem, each).run(images, order, n, x, b, *sums);
+    default: return Kernel<0>(*problem, each).run(images, order, n, x, b, *sums);
+  }
 }
 
 // Which source this is: a file compiled from another one must not be used.
