@@ -2,18 +2,20 @@ r"""Is the theory right about whose pixels a network draws? Take the images away
 
     python benchmarks/removal.py train --network fashion-resnet --removed 50,300
     python benchmarks/removal.py measure --network fashion-resnet --removed 50,300 \
-        --again fashion-resnet-again
+        --again fashion-resnet-again --pictures 4
 
-For the seeds 0, 1, ... the machine ELS says how much of its picture comes from each training image
-(`elslib.attribute`, mean over the steps). Of each seed's class so many images with the most mass
-are replaced by others of the class, so that the order in which a training sees the rest stays as it
-was. `train` makes the network anew from the same first weights, once so and once with as many other
-images replaced, drawn at random; it resumes where it was stopped, and keeps the networks
+For the seeds 0, 1, ..., one a class, the machine ELS says how much of its picture comes from each
+training image (`elslib.attribute`, mean over the steps). Of each class so many images with the most
+mass are replaced by others of the class, so that the order in which a training sees the rest stays
+as it was. `train` makes the network anew from the same first weights, once so and once with as many
+other images replaced, drawn at random; it resumes where it was stopped, and keeps the networks
 in data/networks/.removal. No two of the seeds have one class, so one training serves all.
 `measure` draws from the same noise with all of them, and with ELS on exactly the images
 that each was trained on, in 20 steps each. It writes data/results/removal-NETWORK.json: Pearson's r
 between the change of the network's picture and the change that ELS says, and both sizes; beside the
-change between two trainings that differ in their seed alone (`--again`). The pictures go to .npz.
+change between two trainings that differ in their seed alone (`--again`). The pictures of the seeds
+that chose the images go to .npz; with `--pictures` further noise images of each class are drawn and
+compared, too, to which the same removals happened.
 """
 
 import zipfile
@@ -50,7 +52,7 @@ from elslib.networks.architectures import NetworkConfig
 from elslib.networks.training import TrainConfig
 from elslib.samplers import initial_noise, sample
 
-SEEDS, STEPS = 8, 20
+CLASSES, STEPS = 8, 20
 KINDS = ("most", "random")
 
 
@@ -59,28 +61,30 @@ class Removal(NamedTuple):
 
     images: ImageSet
     noise: Tensor
-    labels: Tensor
+    labels: Tensor  # 0, 1, .. and again; the first of each class chooses what is removed from it
     mass: Tensor  # of each image in each of the pictures [seeds, n], mean over the steps
-    removed: dict[str, Tensor]  # of each kind [seeds, k], numbers of images
+    removed: dict[str, Tensor]  # of each kind [classes, k], numbers of images
 
     def without(self, kind: str) -> ImageSet:
         """The images with those removed replaced by others of their classes."""
         gone, source = self.removed[kind].flatten(), torch.arange(len(self.images))
         generator = torch.Generator().manual_seed(0)
-        for label, own in zip(self.labels.tolist(), self.removed[kind], strict=True):
+        for label, own in enumerate(self.removed[kind]):
             there = self.images.of_class(label)
             there = there[~torch.isin(there, gone)]
             source[own] = there[torch.randint(len(there), (len(own),), generator=generator)]
         return self.images.select(source)
 
 
-def masses(network: str) -> Removal:
-    """How much of what ELS draws of the first seeds comes from each image; nothing removed yet."""
+def masses(network: str, pictures: int = 1) -> Removal:
+    """How much of what ELS draws of the first seeds, so many of each class, comes from each image;
+    nothing removed yet."""
     images, denoiser = training_images(network), load_network(network)
-    if denoiser.classes is None or denoiser.classes < SEEDS:
-        raise click.UsageError(f"{network} must tell at least {SEEDS} classes apart.")
+    if denoiser.classes is None or denoiser.classes < CLASSES:
+        raise click.UsageError(f"{network} must tell at least {CLASSES} classes apart.")
     machine = theory_of(denoiser, images, load_scale(network, "els"))
-    noise, labels = initial_noise(range(SEEDS), images.pixels.shape[1:]), torch.arange(SEEDS)
+    labels = torch.arange(CLASSES * pictures) % CLASSES
+    noise = initial_noise(range(len(labels)), images.pixels.shape[1:])
     mass = [
         torch.stack([step.share[0] for step in attribute(machine, one[None], label, n_steps=STEPS)])
         for one, label in zip(tqdm(noise, desc="attribution"), labels.tolist(), strict=True)
@@ -92,7 +96,7 @@ def removing(whole: Removal, count: int) -> Removal:
     """So many images of each class, those with the most mass, and as many random others."""
     removed: dict[str, list[Tensor]] = {kind: [] for kind in KINDS}
     generator = torch.Generator().manual_seed(1)
-    for label, mass in zip(whole.labels.tolist(), whole.mass, strict=True):
+    for label, mass in enumerate(whole.mass[:CLASSES]):
         own = whole.images.of_class(label)
         if 2 * count > len(own):
             raise click.UsageError(
@@ -148,32 +152,35 @@ def train(network: str, removed: list[int]) -> None:
 @click.option("--network", default="fashion-resnet", show_default=True)
 @click.option("--removed", default="50", show_default=True, callback=numbers)
 @click.option("--again", required=True, help="The same recipe with another seed.")
-def measure(network: str, removed: list[int], again: str) -> None:
+@click.option("--pictures", default=1, show_default=True, type=click.IntRange(min=1),
+              help="Of each class.")  # fmt: skip
+def measure(network: str, removed: list[int], again: str, pictures: int) -> None:
     """Draw with all of them; the table is printed, json and npz are written."""
-    clock, whole, denoiser = Stopwatch(), masses(network), load_network(network)
+    clock, whole, denoiser = Stopwatch(), masses(network, pictures), load_network(network)
     machine = theory_of(denoiser, whole.images, load_scale(network, "els"))
 
     def drawn(by: Denoiser) -> Tensor:
         return sample(by, whole.noise, whole.labels, STEPS)
 
-    pictures = {"network": drawn(denoiser), "ELS": drawn(machine)}
-    pictures["again"] = drawn(load_network(again))
+    drawings = {"network": drawn(denoiser), "ELS": drawn(machine)}
+    drawings["again"] = drawn(load_network(again))
     rows, weights, images = [], {"again": weights_sha256(again)}, {}
     for count in removed:
         removal = removing(whole, count)
         for kind in KINDS:
             recipe = recipe_of(network, kind, removal)
-            pictures[f"network-{kind}-{count}"] = drawn(load_network(recipe.name))
-            pictures[f"ELS-{kind}-{count}"] = drawn(replace(machine, images=recipe.images))
+            drawings[f"network-{kind}-{count}"] = drawn(load_network(recipe.name))
+            drawings[f"ELS-{kind}-{count}"] = drawn(replace(machine, images=recipe.images))
             weights[f"{kind}-{count}"] = weights_sha256(recipe.name)
             images[f"{kind}-{count}"] = removal.removed[kind].tolist()
-        rows += compared(removal, pictures, count)
+        rows += compared(removal, drawings, count)
         click.echo(pd.DataFrame(rows).groupby(["removed", "of"]).median(numeric_only=True))
     config = {**made_of(network, whole.images), "again": again, "weights": weights}
     config |= {"steps": STEPS, "removed_images": images}
     record = RunRecord("benchmarks/removal.py", config, whole.images.sha256, clock.seconds)
     path = result_path("removal", network)
-    bytes_of = {name: to_uint8(x.clamp(-1, 1)).numpy() for name, x in pictures.items()}
+    kept = {name: x[:CLASSES].clamp(-1, 1) for name, x in drawings.items()}
+    bytes_of = {name: to_uint8(x).numpy() for name, x in kept.items()}
     write_arrays(path.with_suffix(".npz"), bytes_of, zipfile.ZIP_LZMA)
     write_json(path, {"rows": rows, "record": record.json()})
 
@@ -185,7 +192,7 @@ def compared(removal: Removal, pictures: dict[str, Tensor], count: int) -> list[
     rows = []
     for kind in KINDS:
         said = pictures[f"ELS-{kind}-{count}"] - pictures["ELS"]
-        share = removal.mass.gather(1, removal.removed[kind]).sum(1)
+        share = removal.mass.gather(1, removal.removed[kind][removal.labels]).sum(1)
         # The change of a training with another seed, or without other images, is a control.
         r = {of: pearson_r(said, change).tolist() for of, change in done.items()}
         sizes = {"said": said, "done": done[kind], "again": done["again"]}
@@ -201,7 +208,7 @@ def compared(removal: Removal, pictures: dict[str, Tensor], count: int) -> list[
                 },
                 **{f"r_with_{of}": found[seed] for of, found in r.items()},
             }
-            for seed in range(SEEDS)
+            for seed in range(len(removal.labels))
         ]
     return rows
 

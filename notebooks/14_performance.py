@@ -191,7 +191,7 @@ markdown_table(table)
 # [The softer theories](19_how_far) cost more. With borders respected a *fold* of three takes
 # {glue:text}`kind_fold:.1f` times as long as a plain window, because every patch answers for nine pixels, and a
 # *pyramid* {glue:text}`kind_pyramid:.1f` times, because distances are summed twice. To learn
-# [how much of a pixel comes from each training image](20_whose_pixels) takes {glue:text}`kind_mass:.2f` times as long.
+# [how much of a pixel comes from each training image](21_whose_pixels) takes {glue:text}`kind_mass:.2f` times as long.
 #
 # ## Does it scale?
 

@@ -90,4 +90,4 @@ markdown_table([["network", "command"], *how])
 # ## What could be wrong
 #
 # - **They are small.** The paper's networks have 256 channels, and [learned far more pictures](06_agreement).
-# - **One of each.** A network is one training run; [what another run changes](17_where_they_part) was tried for digits.
+# - **One of each.** A network is one training run; [what another run changes](19_how_far) was tried for a few.

@@ -7,10 +7,17 @@ import torch
 
 from elslib.data.folders import project_folder
 from elslib.experiments.agreement_results import read_pictures
-from elslib.experiments.how_far import compared_with, corrected, read_ceiling, read_parting
+from elslib.experiments.how_far import (
+    compared_with,
+    corrected,
+    read_ceiling,
+    read_parting,
+    read_reasons,
+)
 
 RESULTS = project_folder() / "results"
 PARTED = [path.stem.removeprefix("parting-") for path in RESULTS.glob("parting-*.json")]
+TRIED = [path.stem.removeprefix("reasons-") for path in RESULTS.glob("reasons-*.json")]
 TWINS = [path.stem.removeprefix("ceiling-") for path in RESULTS.glob("ceiling-*.json")]
 
 
@@ -70,3 +77,12 @@ def test_the_constants_are_recorded():
     for network in compared_with("Fold"):
         record = json.loads((RESULTS / f"agreement-{network}.json").read_text())
         assert record["config"]["constants"]["Fold"] == [3, 0.6]
+
+
+@pytest.mark.parametrize("network", TRIED)
+def test_rivals_are_compared_on_the_same_noise(network):
+    """Every theory once for each seed, apart from those of the agreement."""
+    rows = read_reasons(network)
+    assert {"ELS", "Fold", "Sizes", "Smoothed"} < set(rows.theory)
+    assert set(rows.groupby("theory").seed.apply(tuple)) == {tuple(sorted(set(rows.seed)))}
+    assert rows.seed.min() > 1_000 and rows.r.between(0, 1).all()

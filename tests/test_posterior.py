@@ -120,8 +120,8 @@ def test_energies_beyond_float32_are_left_to_the_reference(monkeypatch):
 def test_a_fold_whose_energies_are_beyond_float32_is_the_reference_s():
     """Nothing is folded from weights that float32 cannot tell apart."""
     images = torch.rand(40, 1, 6, 6, generator=torch.Generator().manual_seed(0))
-    for window in (Window(3, response=3), Window(3, 2, response=5)):
-        found = patch_posterior(-images[:2], images, 1.0, 1e-3, window, "aware")
+    for window, chunk in ((Window(3, response=3), None), (Window(3, 2, response=5), 16)):
+        found = patch_posterior(-images[:2], images, 1.0, 1e-3, window, "aware", chunk=chunk)
         exact = patch_posterior(-images[:2].double(), images.double(), 1.0, 1e-3, window, "aware")
         assert torch.allclose(found.mean.double(), exact.mean, rtol=0, atol=1e-6)
         assert torch.allclose(found.log_sum, exact.log_sum, rtol=1e-9)

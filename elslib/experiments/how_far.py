@@ -71,11 +71,13 @@ def read_ceiling(network: str, steps: int = 150) -> Float[Tensor, " n"] | None:
 
 
 def read_reasons(network: str) -> pd.DataFrame:
-    """A table like those of `read_rows`, of r alone: of ELS, the fold and its rivals.
+    """A table like those of `read_rows`, of r alone: of ELS, the fold and its rivals, against the
+    network in 150 steps.
 
     FileNotFoundError if they were not tried, ValueError if that was with other weights.
     """
-    return pd.DataFrame(read_result("reasons", network, "reasons")["rows"])
+    rows = read_result("reasons", network, "reasons")["rows"]
+    return pd.DataFrame(rows).assign(network_steps=150)
 
 
 def corrected(r: Float[Tensor, " n"], ceiling: Float[Tensor, " n"]) -> Float[Tensor, " n"]:

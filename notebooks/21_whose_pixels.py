@@ -1,0 +1,210 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Whose pixels?
+#
+# A network has seen thousands of pictures and draws a new one. Whose is it? Of a trained network this is hard to say. Of
+# the theory it is not: each of its pixels is a weighted mean of training pixels, and the weights are numbers that we have.
+# Add up the weights of the patches of one training image, and you have its *share*; the shares of all are 1.
+#
+# **A picture belongs to nobody, although a pixel may.** If the images that matter most by the theory, a third of a class, are
+# taken away, then a network that is trained without them changes its picture about as the theory says. With a
+# twentieth, the change is lost in what another training changes anyway.
+
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
+names: str = "emoji-resnet,fashion-resnet,cifar10-resnet"  # networks that know classes, with calibrated windows
+network: str = "fashion-resnet"  # a network with the result of benchmarks/removal.py
+seed: int = 1  # seed of the first noise image; its class is the seed's remainder
+n_seeds: int = 3  # number of noise images of a network
+
+# %% tags=["hide-input"]
+import torch
+
+from elslib.analysis.attribution import attribute
+from elslib.analysis.intervals import median_interval
+from elslib.analysis.theories import theory_of
+from elslib.book.glue import glue_all
+from elslib.book.tables import markdown_table
+from elslib.experiments.removal import read_removals
+from elslib.experiments.store import load_network, load_scale, training_images
+from elslib.experiments.titles import title
+from elslib.figures.dots import dot_plot
+from elslib.figures.plots import Line, image_grid, lines
+from elslib.samplers import initial_noise
+
+networks, seeds = names.split(","), list(range(seed, seed + n_seeds))
+images, machines, labels, along = {}, {}, {}, {}
+for name in networks:
+    denoiser, images[name] = load_network(name), training_images(name)
+    machines[name] = theory_of(denoiser, images[name], load_scale(name, "els"))
+    labels[name] = [one % (denoiser.classes or 1) for one in seeds]
+    noise = initial_noise(seeds, images[name].pixels.shape[1:])
+    along[name] = [  # all steps of each sample
+        list(attribute(machines[name], z[None], label))
+        for z, label in zip(noise, labels[name], strict=True)
+    ]
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-whose", "caption": "A picture that the theory draws for each network, of one seed, and beside it the five training images with the largest shares of its last step. Under each its share of the whole picture."}, "image": {"alt": "Three rows of six small pictures. On the left a patchwork by the theory, to its right five ordinary pictures of the same class; the percentages under them are small, largest for emoji."}}
+rows, notes = {}, {}
+for name in networks:
+    last = along[name][0][-1]
+    top = last.share[0].topk(5)
+    found = torch.cat([last.step.x0, images[name].pixels[top.indices]])
+    row = title(name).split(", ", 1)[1].replace(", ", "\n")
+    rows[row] = found.expand(-1, 3, -1, -1)
+    notes[row] = ["", *(f"{100 * share:.1f}%" for share in top.values.tolist())]
+image_grid(rows, ["theory", *(f"no. {k}" for k in range(1, 6))], notes)
+
+# %% [markdown]
+# The image with the largest share of the emoji's picture has {glue:text}`top_first:.1f`% of it. With clothes and
+# photographs, of which a class has about a thousand, it is less still.
+#
+# ## A pixel may have an owner
+#
+# The share of a picture is a mean over its pixels. Here is what the five have of each pixel of the first picture.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-where", "caption": "Where in the first of these pictures its five images speak. Above: the theory's picture and the images. Below: each one's share of every pixel of the picture, from black, none, to white, the largest share that is under it."}, "image": {"alt": "Two rows of pictures. Above a patchwork emoji and five whole ones. Below, on black, scattered grey and white spots: an image speaks in a few places of the picture."}}
+first = networks[0]
+last = along[first][0][-1]
+_, mass = machines[first].posterior_and_mass(
+    last.step.x, last.step.t, labels[first][0], by_pixel=True
+)
+top = last.share[0].topk(5).indices
+spots = mass[0, top]
+owned = (mass[0].amax(0) > 0.5).double().mean()
+glue_all({"owned": 100 * float(owned), "top_first": 100 * float(last.share[0].max())})
+peaks = spots.amax((1, 2))
+maps = (2 * spots / peaks[:, None, None] - 1)[:, None].expand(-1, 3, -1, -1)
+image_grid(
+    {"image": images[first].pixels[top], "its share": maps},
+    notes={"its share": [f"{100 * peak:.0f}%" for peak in peaks.tolist()]},
+)
+
+# %% [markdown]
+# There are pixels that come from a single image, and next to them others that come from another one. Of the pixels of this
+# picture {glue:text}`owned:.0f`% are *owned*: one image has more than half of them. The picture is a
+# [mosaic](11_mosaic), and its pieces are small.
+#
+# ## From everybody to a few
+#
+# How many images does it take to make up half of a picture? At the beginning, in pure noise, all patches are equally
+# likely, and it is half of them. From there it can only become fewer.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-half", "caption": "How many of the images of its class hold half of a picture, those with the largest shares first, as a share of the class: mean over the pictures of each network, along the way from noise (right) to the picture (left). At 50% all have the same say."}, "image": {"alt": "Line plot of three sawtooth lines that fall from fifty per cent on the right to between twenty and thirty on the left; they jump up wherever the window becomes smaller."}}
+half = {}
+for name in networks:
+    shares = torch.stack([torch.cat([s.share for s in steps]) for steps in along[name]])
+    held = shares.sort(dim=-1, descending=True).values.cumsum(-1)
+    counts = (held < 0.5).sum(-1) + 1.0
+    sizes = torch.tensor([len(images[name].of_class(label)) for label in labels[name]])
+    half[title(name)] = Line(
+        [s.step.t for s in along[name][0]], (100 * counts / sizes[:, None]).mean(0).tolist()
+    )
+ends = [line.y[-1] for line in half.values()]
+glue_all({"half_least": min(ends), "half_most": max(ends)})
+lines(half, "time t (0 = image, 1 = noise)", "% of the class", log=False)
+
+# %% [markdown]
+# In the end half of a picture still comes from {glue:text}`half_least:.0f` to {glue:text}`half_most:.0f`% of the class. It
+# is not that noise decides late: even in the last step a patch of plain ground or of an edge finds its like in many
+# images. The line jumps up wherever [the window](04_receptive_fields) becomes smaller, since small patches are common.
+#
+# ## Take them away
+#
+# If an image has a share of a picture, the picture should be another without it. In the theory this is no question of
+# training: its sum runs over the images that there are, so leave some out and draw again, in seconds
+# (`elslib.changed_by_removing`). For the network it is a training. We did both with clothes: from each of eight classes we
+# took the {glue:text}`most:d` of about a thousand images that have the largest shares of one picture, on the mean over all
+# steps. They hold {glue:text}`share_most:.0f`% of it, and as many at random {glue:text}`share_random:.0f`%. The network was
+# trained again from the same first weights, in the same order, with other images of the class in their places.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-without", "caption": "Taken away: one class a column. What ELS draws, and how the picture changes without the images that have its largest shares: brighter where it is light, darker where it is dark, grey where it stays. Then the same of the network, with the r of its change and that of ELS. Below, how its picture changes without as many other images, and with another seed of its training."}, "image": {"alt": "Six rows of eight small grey pictures. The changes of ELS and of the network are alike in some columns: where one is light, so is the other. Those of the last two rows are of about the same size, and elsewhere."}}
+removals = read_removals(network)
+most, drawn = int(removals.rows.removed.max()), removals.pictures
+share = {kind: removals.of(most, kind, "share")[:8].median() for kind in ("most", "random")}
+glue_all({f"share_{kind}": 100 * float(found) for kind, found in share.items()})
+agree = removals.of(most, "most", "r_with_most")[:8].tolist()
+image_grid(
+    {
+        "ELS": drawn["ELS"],
+        "changes by": drawn[f"ELS-most-{most}"] - drawn["ELS"],
+        "network": drawn["network"],
+        "changes by ": drawn[f"network-most-{most}"] - drawn["network"],
+        "by others\naway": drawn[f"network-random-{most}"] - drawn["network"],
+        "by another\nseed": drawn["again"] - drawn["network"],
+    },
+    notes={"changes by ": [f"r = {r:.2f}" for r in agree]},
+)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-sizes", "caption": "How much a picture changes: root mean square over the pixels, which run from -1 to 1. Median over noise images, with its 95% interval."}, "image": {"alt": "Dot plot of sizes of changes. What ELS says is large for the images with the largest shares and small for others; what the network does is about the same for both, and for another seed."}}
+words = {"most": "largest shares", "random": "others"}
+counts = sorted(set(removals.rows.removed))
+sizes = {
+    f"{count}, {word}": {
+        "said by ELS": median_interval(removals.of(count, kind, "size_said")),
+        "done by the network": median_interval(removals.of(count, kind, "size_done")),
+    }
+    for count in counts
+    for kind, word in words.items()
+}
+again = median_interval(removals.of(most, "most", "size_again"))
+sizes["another seed"] = {"done by the network": again}
+dot_plot(sizes, "change of the picture")
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-said-done", "caption": "Does the network's picture change as ELS says? Median of Pearson's r between the change that ELS says and changes of the network, with its 95% interval: the one that it speaks of, the one by the other removal, and the one by another seed."}, "image": {"alt": "Dot plot of r. With fifty images all dots are near zero. With three hundred the change that ELS speaks of is right of zero, that by the other removal left of it, that by another seed near zero."}}
+said, table = {}, [["removed", "change", "r with what ELS says", "r above 0"]]
+for count in counts:
+    for kind, word in words.items():
+        row, other = f"{count}, {word}", "random" if kind == "most" else "most"
+        columns = {"this removal": kind, "the other": other, "another seed": "again"}
+        found = {w: removals.of(count, kind, f"r_with_{column}") for w, column in columns.items()}
+        said[row] = {w: median_interval(r) for w, r in found.items()}
+        for w, r in found.items():
+            key, right = f"r_{count}_{kind}_{w.split()[-1]}", int((r > 0).sum())
+            glue_all({key: said[row][w], f"{key}_right": right, "n": len(r)})
+            table.append([row, w, f"{said[row][w]:.2f}", f"{right} of {len(r)}"])
+size, r = (removals.of(most, "most", column) for column in ("size_said", "r_with_most"))
+glue_all({"most": most, "few": counts[0], "r_large": float(r[size > size.median()].median())})
+dot_plot(said, "r with the change that ELS says", level=0)
+
+# %% [markdown]
+# *A third of a class can be seen.* Without the {glue:text}`most:d` images with the largest shares the network's picture
+# changes as ELS says with r = {glue:text}`r_300_most_removal:.2f` in the median, and in the right direction (r above 0) on
+# {glue:text}`r_300_most_removal_right:d` of {glue:text}`n:d` noise images. Where ELS says a large change (the upper half) it
+# is {glue:text}`r_large:.2f`. With the change by another seed it has nothing in common
+# (r = {glue:text}`r_300_most_seed:.2f`). The other removal does the opposite, and should: others are taken away, so those
+# with the largest shares count for more.
+#
+# *A twentieth cannot.* With {glue:text}`few:d` images r is {glue:text}`r_50_most_removal:.2f`. ELS says that they change the
+# picture several times as much as {glue:text}`few:d` at random, but the network's picture changes by more than that even
+# where nothing but the order of the training is another one. One training of each is not enough to see through that.
+#
+# ## What it means
+#
+# The theory says of each training image how much of a picture comes from it, exactly and at no cost. That is a statement
+# about the theory. For a network it is worth something where many images are meant: these it obeys, roughly. Of a single
+# image nobody can say what it did to a picture of this network, since its whole share is less than the accidents of a
+# training.
+#
+# ## What could be wrong
+#
+# - **One network, one training of each kind.** A change by removal and a change by accident can be told apart only by their
+#   direction. With several trainings of each one could take means.
+# - **The images were chosen by one picture of each class,** and all pictures of the class were compared. The figure shows
+#   those that chose.
+# - **A mean over the steps** is one way to add shares up. At the last step alone others come first.
+# - **Twenty steps,** for the network as well, which draws better in more.
+
+# %% tags=["hide-cell"] mystnb={"markdown_format": "myst", "code_prompt_show": "All numbers", "code_prompt_hide": "All numbers"}
+markdown_table(table)
