@@ -229,7 +229,7 @@ def own(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_project_holds_all_that_is_made(own):
+def test_a_project_holds_all_that_is_made(own, monkeypatch):
     """Networks, scales, results of images of one's own, and nothing elsewhere; named there."""
     where = ("--project", "proj")
     train = ("train", "--dataset", "images.npz", "--network", "resnet", "--width", 24, "--batch", 2)
@@ -259,6 +259,9 @@ def test_a_project_holds_all_that_is_made(own):
     assert (plan["parts"], plan["done"]) == (2, 0)  # another list is another run
     rows = (own / "proj" / "results" / "agreement-images-resnet.csv").read_text()
     assert "nearest" in rows and "IS" not in rows and ",3," in rows
+    with monkeypatch.context() as patch:  # no theory is made only to say what would be done
+        patch.delattr("elslib.experiments.pairs.theories")
+        assert asked("pairs", *network, "--samples", 2, "--dry-run")["done"] == 0
     drawn = asked("pairs", *network, "--samples", 2, "--steps", 2)
     assert len(drawn["r"]["ELS"]) == 2 and len(drawn["warnings"]) == len(done["warnings"])
     assert {file.name for file in own.iterdir()} == {"images.npz", "proj"}

@@ -20,8 +20,8 @@ class Pairs(Task):
     """Draw a network and theories from the noise of some seeds into OUT.png and OUT.json.
 
     Under each picture of a theory stands its r with the network's above. The class of a seed is the
-    seed modulo the number of classes. The errors of `load_network`, `load_scale`, `theories` and
-    `image_grid`.
+    seed modulo the number of classes. The errors of `load_network`, `load_scale`, `check_theories`
+    and `image_grid`; when it runs, those of `theories`.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Pairs(Task):
         plots.check_columns("seeds", len(seeds))
         scales = {machine: store.load_scale(network, machine) for machine in machines_of(names)}
         self.warnings = store.scale_warnings(network, scales)
-        self.machines = theories(self.denoiser, self.images, scales, names)
+        self.scales, self.names = scales, names
         self.seeds, self.times, self.sampler = seeds, uniform_times(steps), SAMPLERS[sampler]
         initial_noise(seeds, (1, 1, 1))  # refuses seeds that are none
         self.batches = agreement.batches(seeds, classes_of(self.denoiser))
@@ -59,10 +59,11 @@ class Pairs(Task):
 
     def run(self) -> Iterator[str]:
         clock, device = Stopwatch(), self.images.pixels.device
+        machines = theories(self.denoiser, self.images, self.scales, self.names)
         found: dict[str, dict] = {"network": {}, **{name: {} for name in self.r}}
         for label, some in self.batches:
             drawn = agreement.draw(
-                self.denoiser, self.machines, some, label, self.images.pixels.shape[1:],
+                self.denoiser, machines, some, label, self.images.pixels.shape[1:],
                 times=self.times, sampler=self.sampler, device=device,
             )  # fmt: skip
             (network,) = drawn.network.values()
