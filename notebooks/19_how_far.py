@@ -192,7 +192,8 @@ lines(rings, "pixels from the border", "share of the variance", log=False)
 #
 # On the ResNet of emoji, of which a class has some two hundred, pooling takes away
 # {glue:text}`emoji_resnet_Pooled_gone:.0f`% of the distance, and {glue:text}`emoji_resnet_FoldPooled_gone:.0f`% together with
-# the fold. On other images we did not try it.
+# the fold; on the UNet {glue:text}`emoji_unet_Pooled_gone:.0f`% and {glue:text}`emoji_unet_FoldPooled_gone:.0f`%. On other
+# images we did not try it.
 #
 # ## Windows without a network
 #
