@@ -176,11 +176,11 @@ for count in counts:
         said[row] = {w: median_interval(r) for w, r in found.items()}
         for w, r in found.items():
             key, right = f"r_{count}_{kind}_{w.split()[-1]}", int((r > 0).sum())
-            glue_all({key: said[row][w], f"{key}_right": right, "n": len(r)})
+            glue_all({key: said[row][w], f"{key}_right": right})
             table.append([row, w, f"{said[row][w]:.2f}", f"{right} of {len(r)}"])
 apart = [drawn[f"{by}-most-{most}"] - drawn[f"{by}-random-{most}"] for by in ("ELS", "network")]
 size, r = (removals.of(most, "most", column) for column in ("size_said", "r_with_most"))
-glue_all({"most": most, "few": counts[0], "n_shown": len(apart[0])})
+glue_all({"most": most, "few": counts[0], "n_shown": len(apart[0]), "n": len(r)})
 glue_all({"r_apart": median_interval(pearson_r(*apart))})
 glue_all({"r_large": median_interval(r[size > size.quantile(0.5)])})
 dot_plot(said, "r with the change that ELS says", level=0)
