@@ -85,7 +85,7 @@ image_grid(drawn | off, [f"seed {s}" for s in seeds], notes)
 # \qquad \hat x_j(m) = \sum_p w_p(x_{\Omega_j})\; p[m - j] .$$
 #
 # *When is that the best denoiser?* Let a network be a sum of $f^2$ parts, $D(x)[m] = \sum_j h_{m-j}(x_{\Omega_j})$, each
-# of which sees one window, and let each part be trained to be the best guess that *it* can make of its share of the
+# of which sees one window, and let each part be trained to be the best guess that *it* can make of its part of the
 # pixel, $x_0[m] / f^2$. Then every part is a posterior mean, $h_{m-j} = \hat x_j(m) / f^2$, and their sum is the fold; for
 # $f = 1$ it is ELS. It is not the only way to share the work: parts that are trained together can make up for each other
 # and denoise better, and then no closed formula is known. So it is a guess about how a network shares the work, and it says
