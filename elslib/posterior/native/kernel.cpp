@@ -385,7 +385,7 @@ struct Kernel {
     const int64_t side = FOLDED ? 2 * f + 1 : 1, across = side * step, n_values = side * across;
     const int64_t lane_step = 2 + n_values + (EACH ? GROUP : 0);
     const int* listed = list.data;
-    const simd* const* from_rows = value_rows.data;
+    const simd *const *from_rows = value_rows.data, *centres = from_rows[0] + at;
     for (int l = 0; l < count; l++) {
       const int64_t j = listed[l];
       simd* lane = lanes + j * lane_step;
@@ -400,7 +400,7 @@ struct Kernel {
       if (!EACH) lane[0] = normalizer;
       lane[1] = entropy;
       for (int64_t y = 0; y < side; y++) {
-        const simd* from = from_rows[y] + at + j * step;
+        const simd* from = (FOLDED ? from_rows[y] + at : centres) + j * step;
         simd* to = lane + 2 + y * across;
         for (int64_t v = 0; v < across; v++) {
           simd value = to[v];
