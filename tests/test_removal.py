@@ -20,20 +20,26 @@ def test_the_numbers_are_those_of_the_pictures(network):
     for count, kind in set(zip(kept.rows.removed, kept.rows.of, strict=True)):
         said = kept.pictures[f"ELS-{kind}-{count}"] - kept.pictures["ELS"]
         done = kept.pictures[f"network-{kind}-{count}"] - kept.pictures["network"]
+        n = len(done)  # of the first noise images
         for name, change in (("said", said), ("done", done)):
             size = change.double().square().mean((1, 2, 3)).sqrt()
-            assert torch.allclose(size, kept.of(count, kind, f"size_{name}"), rtol=0.02, atol=0.003)
+            assert torch.allclose(
+                size, kept.of(count, kind, f"size_{name}")[:n], rtol=0.02, atol=0.003
+            )
         r = pearson_r(said, done)
-        assert torch.allclose(r.double(), kept.of(count, kind, f"r_with_{kind}"), rtol=0, atol=0.06)
+        assert torch.allclose(
+            r.double(), kept.of(count, kind, f"r_with_{kind}")[:n], rtol=0, atol=0.06
+        )
 
 
 @pytest.mark.parametrize("network", KEPT)
 def test_the_largest_shares_are_large(network):
-    """More than as many at random hold, and theirs is about their part of a class."""
+    """More than as many at random hold, in the pictures that chose them, and never all."""
     kept = read_removals(network)
+    chose = len(kept.pictures["ELS"])
     for count in set(kept.rows.removed):
-        most, random = (kept.of(count, kind, "share") for kind in ("most", "random"))
-        assert bool((most > 1.3 * random).all()) and bool((most < 1).all())
+        most, random = (kept.of(count, kind, "share")[:chose] for kind in ("most", "random"))
+        assert bool((most > 1.1 * random).all()) and bool((most < 1).all())
 
 
 def test_what_was_not_measured():

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
 from safetensors import SafetensorError
 from safetensors.torch import load as from_bytes
@@ -20,7 +21,7 @@ from elslib.data.folders import command, project_folder
 from elslib.data.image_set import ImageSet
 from elslib.data.named import load, with_split
 from elslib.io import read_json
-from elslib.networks.architectures import NetworkConfig, rebuild
+from elslib.networks.architectures import Architecture, NetworkConfig, rebuild
 from elslib.networks.network_denoiser import NetworkDenoiser
 from elslib.scales import ScaleTable
 from elslib.schedules import cosine
@@ -129,17 +130,19 @@ def images_of(name: str | Path) -> dict[str, str]:
 
 
 def trained_on(dataset: str) -> list[str]:
-    """Names of the project's networks that were trained on an image set, by their cards.
+    """Names of the project's networks that were trained on an image set, by their cards: ResNets
+    first, and a network before its variants.
 
     A broken card is passed over here; `load_card` says what is wrong with it.
     """
-    names = []
+    found, kinds = [], get_args(Architecture)
     there = {weights.stem for weights in (project_folder() / "networks").glob("*.safetensors")}
-    for name in sorted(there):  # by name, so that a network comes before its variants
+    for name in there:
         with suppress(ValueError, OSError):
             if images_of(name)["name"] == with_split(dataset):
-                names.append(name)
-    return names
+                kind = load_card(name).get("network", {}).get("architecture")
+                found.append((kinds.index(kind) if kind in kinds else len(kinds), name))
+    return [name for _, name in sorted(found)]
 
 
 @checked
