@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from elslib.analysis.agreement import batches
 from elslib.analysis.metrics import pearson_r
-from elslib.analysis.softer import FOLD_BELOW, folded
+from elslib.analysis.softer import FOLD_BELOW, changed_below, folded
 from elslib.analysis.theories import theory_of
 from elslib.denoisers.machines import Denoiser
 from elslib.experiments.provenance import RunRecord, Stopwatch
@@ -34,9 +34,8 @@ from elslib.experiments.store import (
 )
 from elslib.io import write_json
 from elslib.samplers import initial_noise, sample
-from elslib.scales import ScaleTable
 from elslib.schedules import Schedule
-from elslib.windows import Window, as_window
+from elslib.windows import Window
 
 FIRST, NETWORK_STEPS, STEPS = 30_000, 150, 20
 
@@ -61,15 +60,6 @@ def smoothed(x: Tensor, share: float = 0.2) -> Tensor:
     return torch.lerp(x, around, share)
 
 
-def changed(scale: ScaleTable, change: Callable[[Window], Window]) -> ScaleTable:
-    """A table with other windows at low times."""
-    windows = tuple(
-        change(window) if t < FOLD_BELOW and (window := as_window(side)) else side
-        for t, side in zip(scale.times, scale.windows, strict=True)
-    )
-    return ScaleTable(scale.times, windows, scale.source)
-
-
 @click.command()
 @click.option("--network", default="emoji-resnet", show_default=True)
 @click.option("--seeds", default=24, show_default=True, type=click.IntRange(min=2))
@@ -78,17 +68,17 @@ def main(network: str, seeds: int) -> None:
     clock, images, denoiser = Stopwatch(), training_images(network), load_network(network)
     scale = load_scale(network, "els")
 
-    def els(table: ScaleTable) -> Denoiser:
-        return theory_of(denoiser, images, table)
+    def els(what: str, change: Callable[[Window], Window]) -> Denoiser:
+        return theory_of(denoiser, images, changed_below(scale, FOLD_BELOW, what, change))
 
     def other(step: int) -> Denoiser:
-        return els(changed(scale, lambda w: replace(w, side=max(1, w.side + step))))
+        return els(f"sides {step:+}", lambda w: replace(w, side=max(1, w.side + step)))
 
-    plain, schedule = els(scale), denoiser.schedule
+    plain, schedule = theory_of(denoiser, images, scale), denoiser.schedule
     rivals = {
         "ELS": plain,
-        "Fold": els(folded(scale)),
-        **{f"Tempered {a}": els(changed(scale, lambda w, a=a: replace(w, amplitude=a)))
+        "Fold": theory_of(denoiser, images, folded(scale)),
+        **{f"Tempered {a}": els(f"amplitude {a}", lambda w, a=a: replace(w, amplitude=a))
            for a in (0.8, 0.6, 0.4)},
         "Sizes": Mean([plain, other(-2), other(2)], schedule),
         "Smoothed": Mean([plain], schedule, smoothed),
@@ -104,7 +94,13 @@ def main(network: str, seeds: int) -> None:
                 {"seed": s, "theory": name, "r": v} for s, v in zip(some, r.tolist(), strict=True)
             ]
     rows.sort(key=lambda row: (list(rivals).index(row["theory"]), row["seed"]))
-    config = {**made_of(network, images), "seeds": seeds, "windows": list(scale.windows)}
+    config = {
+        **made_of(network, images),
+        "seeds": seeds,
+        "steps": STEPS,
+        "network_steps": NETWORK_STEPS,
+        "windows": list(scale.windows),
+    }
     record = RunRecord("benchmarks/reasons.py", config, images.sha256, clock.seconds)
     write_json(result_path("reasons", network), {"rows": rows, "record": record.json()})
 

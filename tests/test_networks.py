@@ -15,7 +15,7 @@ from elslib.networks.network_denoiser import NetworkDenoiser
 from elslib.networks.training import write_tensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-ARCHITECTURES = ["resnet", "unet", "unet-attention"]
+ARCHITECTURES = ["resnet", "unet", "unet-attention", "patches"]
 
 
 # ---- configurations and files

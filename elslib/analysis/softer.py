@@ -5,11 +5,12 @@ which pixels it speaks, and which patches are compared are three choices. Each f
 another choice of one of them, of a table of windows that was calibrated with hard ones.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from elslib.checks import checked
 from elslib.scales import ScaleTable
-from elslib.windows import Side, as_window
+from elslib.windows import Side, Window, as_window
 
 # Found on the ResNets of clothes and emoji, and on noise images apart from those of any test.
 # Fold: the windows of so many pixels speak for a pixel, at times below.
@@ -27,7 +28,8 @@ def folded(scale: ScaleTable, response: int = RESPONSE, below: float = FOLD_BELO
     Those of `response` x `response` pixels, odd, at times under `below`. ValueError for an even
     response, and for a window that is the whole image.
     """
-    return _changed(scale, below, f"fold of {response}", lambda w: replace(w, response=response))
+    what = f"fold of {response}"
+    return changed_below(scale, below, what, lambda window: replace(window, response=response))
 
 
 @checked
@@ -41,15 +43,21 @@ def pyramids(scale: ScaleTable, ratio: float = PYRAMID, below: float = PYRAMID_B
     if not ratio > 0:
         raise ValueError(f"ratio must be positive, got {ratio}; .65 leaves a window about as wide.")
 
-    def soft(window):
+    def soft(window: Window) -> Window:
         side = max(3, 2 * round((ratio * window.side - 1) / 2) + 1)
         return replace(window, side=side, boxes=2, edge=window.border_side)
 
-    return _changed(scale, below, "pyramids", soft)
+    return changed_below(scale, below, "pyramids", soft)
 
 
-def _changed(scale: ScaleTable, below: float, what: str, change) -> ScaleTable:
-    """The table with other windows at low times; quartiles are dropped: they were of hard ones."""
+@checked
+def changed_below(
+    scale: ScaleTable, below: float, what: str, change: Callable[[Window], Window]
+) -> ScaleTable:
+    """The table with other windows at times under `below`, whose source says `what` they are.
+
+    Quartiles are dropped: they were of hard ones. ValueError for a window that is the whole image.
+    """
     windows: list[Side] = []
     for t, side in zip(scale.times, scale.windows, strict=True):
         window = as_window(side)

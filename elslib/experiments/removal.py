@@ -28,13 +28,10 @@ class Removals:
     pictures
         [seeds, c, h, w] in [-1, 1], off by 1/255, of "network", "ELS", "again", and of
         "network-KIND-COUNT" and "ELS-KIND-COUNT" without so many images of each class
-    again
-        the network that differs in its seed alone
     """
 
     rows: pd.DataFrame
     pictures: Mapping[str, Float[Tensor, "seeds c h w"]]
-    again: str
 
     def of(self, removed: int, kind: str, column: str) -> Float[Tensor, " seeds"]:
         """A column of the rows of one kind, by seed."""
@@ -51,5 +48,4 @@ def read_removals(network: str) -> Removals:
     content = read_result("removal", network, "removal")
     with np.load(result_path("removal", network).with_suffix(".npz")) as arrays:
         pictures = {name: from_uint8(torch.from_numpy(x)) for name, x in arrays.items()}
-    rows = pd.DataFrame(content["rows"])
-    return Removals(rows, pictures, content["record"]["config"]["again"])
+    return Removals(pd.DataFrame(content["rows"]), pictures)

@@ -5,7 +5,7 @@ images of its own and `merge` adds up.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial, reduce
@@ -51,7 +51,9 @@ def fused_posterior(
 
     total = None
     with ThreadPoolExecutor(threads) as pool:
-        for first, pieces in shares(dictionary, query.chunk):
+        for first, chunk in dictionary.chunks(query.chunk):
+            order = dictionary.by_brightness(first, first + len(chunk))
+            pieces = share_out(order, threads)
             # Few images and many queries: share out the queries instead.
             share = math.ceil(len(x) / threads) if len(pieces) == 1 else len(x)
             rows = torch.arange(len(x), device="cpu").split(share)
@@ -61,8 +63,7 @@ def fused_posterior(
             if len(found) == len(sums):
                 here = in_one_batch(found, x.dtype)
             else:
-                some = dictionary.images[first : first + sum(map(len, pieces))]
-                here = _by_reference(x, PatchDictionary(some), replace(query, chunk=None))
+                here = _by_reference(x, PatchDictionary(chunk), replace(query, chunk=None))
                 here = shift_images(here, first)
             total = merge(total, here) if total else here
     assert total is not None  # there is an image
@@ -81,13 +82,6 @@ def _by_reference(x: Tensor, dictionary: PatchDictionary, query: Query) -> Patch
 def is_coarse(log_sum: Tensor) -> bool:
     """Whether float32 cannot tell energies apart somewhere, given -log of the sum of weights."""
     return bool((-log_sum > LARGEST_ENERGY * math.log(2)).any())
-
-
-def shares(dictionary: PatchDictionary, chunk: int | None) -> Iterator[tuple[int, list[Tensor]]]:
-    """The number of its first image, and what each thread sums, of each chunk."""
-    threads = torch.get_num_threads()
-    for first, some in dictionary.chunks(chunk):
-        yield first, share_out(dictionary.by_brightness(first, first + len(some)), threads)
 
 
 def share_out(order: Tensor, threads: int) -> list[Tensor]:
@@ -137,7 +131,7 @@ def _shard(
     """The posterior over the images that `order` names; None where float32 is too coarse."""
     window, top = query.window, query.top
     assert window is not None
-    problem = problem_of(query, dictionary, x)
+    problem = _problem_of(query, dictionary, x)
     posterior = _summed(x, dictionary.images, order, problem, evidence)
     if posterior is None:
         return None
@@ -155,7 +149,7 @@ def _shard(
     return None
 
 
-def problem_of(query: Query, dictionary: PatchDictionary, x: Tensor) -> native.Problem:
+def _problem_of(query: Query, dictionary: PatchDictionary, x: Tensor) -> native.Problem:
     """The query as the kernel takes it."""
     assert query.window is not None
     h, w = x.shape[2:]

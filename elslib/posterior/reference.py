@@ -12,7 +12,6 @@ from functools import reduce
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor
 
 from elslib.posterior.dictionary import PatchDictionary
@@ -95,15 +94,8 @@ def fold(expected: Tensor, f: int, border: Border) -> Tensor:
 
     `expected` [b, c f f, h, w] is what each window expects of the f x f pixels around its centre.
     """
-    h, w = expected.shape[2:]
-    count = windows_around(h, w, f, border).to(expected.device)
-    return _overlapped(expected, f, border) / count
-
-
-def windows_around(height: int, width: int, f: int, border: Border) -> Float[Tensor, "h w"]:
-    """How many of the f x f windows around each pixel are in the image; float64."""
-    ones = torch.ones(1, f * f, height, width, dtype=torch.float64, device="cpu")
-    return _overlapped(ones, f, border)[0, 0]
+    ones = expected.new_ones(1, f * f, *expected.shape[2:])
+    return _overlapped(expected, f, border) / _overlapped(ones, f, border)
 
 
 def _overlapped(expected: Tensor, f: int, border: Border) -> Tensor:
