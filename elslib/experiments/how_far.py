@@ -50,9 +50,10 @@ class Parting:
         return torch.where(varies, self.error[theory][0] / self.variance, torch.nan)
 
 
-def left_over(rows: pd.DataFrame, theory: str) -> Float[Tensor, " n"]:
-    """(1 - r of a theory) / (1 - r of ELS), by noise image: below 1 it is nearer than ELS."""
-    return (1 - values(rows, theory)) / (1 - values(rows, "ELS"))
+def left_over(rows: pd.DataFrame, theory: str, steps: int = 150) -> Float[Tensor, " n"]:
+    """(1 - r of a theory) / (1 - r of ELS), by noise image: below 1 it is nearer than ELS to what
+    the network draws in so many steps."""
+    return (1 - values(rows, theory, steps)) / (1 - values(rows, "ELS", steps))
 
 
 def compared_with(theory: str) -> list[str]:
