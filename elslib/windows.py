@@ -7,7 +7,7 @@ border is fixed; otherwise it is interior and ranges over all interior coordinat
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Literal, get_args
 
@@ -97,7 +97,7 @@ class Window:
     @property
     def is_hard(self) -> bool:
         """Whether its side says it all, of a square with the border rule of that side."""
-        return self == Window(self.side)
+        return replace(self, edge=None) == Window(self.side) and self.border_side == self.side
 
     @property
     def centre_weight(self) -> int:
@@ -197,11 +197,11 @@ def position_classes(
 def admissible_count(height: int, width: int, window: Side, border: Border) -> Tensor:
     """Admissible positions per training image for each query pixel: int64 [h, w]."""
     check_window(window, height, width, border)
-    count = torch.ones(height, width, dtype=torch.int64, device="cpu")
-    if window is None:
-        return count * height * width if border == "circular" else count
     if border == "fixed":
-        return count
-    for rows, cols in position_classes(height, width, window, border):
-        count[rows.start : rows.stop, cols.start : cols.stop] = rows.size * cols.size
-    return count
+        return torch.ones(height, width, dtype=torch.int64, device="cpu")
+    rows, cols = (
+        [some.size for some in axis_classes(side, window or 2 * side - 1, border)
+         for _ in range(some.size)]
+        for side in (height, width)
+    )  # fmt: skip
+    return torch.tensor(rows, device="cpu")[:, None] * torch.tensor(cols, device="cpu")

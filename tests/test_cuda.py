@@ -152,7 +152,7 @@ def test_which_engine_serves_what(as_installed):
 
     def engine(device, dtype, window):
         x = SimpleNamespace(device=SimpleNamespace(type=device), dtype=dtype)
-        return posterior._engine(cast("torch.Tensor", x), window)
+        return posterior.engine_for(cast("torch.Tensor", x), window)
 
     assert engine("cuda", torch.float32, 3) is cuda_posterior
     assert engine("cuda", torch.float32, None) is posterior.reference_posterior

@@ -91,6 +91,8 @@ def test_a_broken_image_is_noticed():
         ({"alpha": math.nan}, "alpha must be >= 0 and sigma > 0, got nan and 0.6"),
         ({"sigma": 0.0}, "alpha must be >= 0 and sigma > 0, got 0.8 and 0.0; never"),
         ({"sigma": math.inf}, "alpha must be >= 0 and sigma > 0, got 0.8 and inf"),
+        ({"sigma": 1e-170}, "sigma must lie between 1e-100 and 1e.100, .* got 1e-170"),
+        ({"sigma": 1e160}, "sigma must lie between 1e-100 and 1e.100, .* got 1e.160"),
         ({"top": -1}, "top must be at least 0, got -1; 0 asks for no origins"),
         ({"chunk": 0}, "chunk must be at least 1 image, got 0; None chooses one"),
     ],

@@ -49,6 +49,7 @@ MACHINES = {
     "LS": lambda images: LocalScore(images, constant_scale(5)),
     "ELS": lambda images: EquivariantLocalScore(images, constant_scale(3), edges="circular"),
     "border-aware ELS": lambda images: EquivariantLocalScore(images, constant_scale(5)),
+    "pooled": lambda images: EquivariantLocalScore(images, constant_scale(3), pooled_below=0.6),
 }
 
 

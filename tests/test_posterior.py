@@ -16,7 +16,7 @@ from elslib.posterior.result import shift_images
 from elslib.samplers import initial_noise
 from elslib.scales import published_scale
 from elslib.schedules import cosine
-from elslib.windows import Window
+from elslib.windows import Window, as_window
 
 PUBLISHED = published_scale("fmnist-resnet-zeros").windows
 
@@ -106,8 +106,8 @@ def test_best_origins_are_found_beyond_the_limit():
 def test_energies_beyond_float32_are_left_to_the_reference(monkeypatch):
     """Where no patch is near and too many are equally far, the answer is still the exact one."""
     asked = []
-    original = cpu.reference_posterior
-    monkeypatch.setattr(cpu, "reference_posterior", lambda *a: (asked.append(1), original(*a))[1])
+    original = cpu.expectations
+    monkeypatch.setattr(cpu, "expectations", lambda *a: (asked.append(1), original(*a))[1])
     images = torch.rand(1, 1, 6, 6, generator=torch.Generator().manual_seed(0)).repeat(200, 1, 1, 1)
     x = torch.full((1, 1, 6, 6), 9.0)
     found = patch_posterior(x, images, 1.0, 1e-3, 3, "aware")
@@ -142,7 +142,7 @@ def test_folds_do_not_merge():
 @pytest.mark.parametrize("shape", [(1, 8, 32), (3, 7, 6)])
 def test_distant_patches_are_compared_in_double_precision(monkeypatch, border, shape):
     """At very low noise, mosaics no patch of which fits: exact, and without the reference."""
-    monkeypatch.setattr(cpu, "reference_posterior", None)
+    monkeypatch.setattr(cpu, "expectations", None)
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(40, *shape, generator=generator) * 2 - 1
     images[7] = images[3]  # counted twice, also among the candidates
@@ -162,11 +162,46 @@ def test_distant_patches_are_compared_in_double_precision(monkeypatch, border, s
             assert torch.equal(getattr(fast.origins, field), getattr(slow.origins, field))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("window", [Window(3, 2, 0.7), Window(3, 2, response=3), Window(5, 1, 0.5)])
+def test_distant_patches_of_soft_windows(monkeypatch, window, channels):
+    """The same where pixels count unequally, and where a window speaks for several."""
+    monkeypatch.setattr(cpu, "expectations", None)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(40, channels, 8, 8, generator=generator) * 2 - 1
+    other = images[:3].flip(3)
+    x = torch.where(torch.rand(other.shape, generator=generator) < 0.5, images[3:6], other)
+    for sigma in (2e-2, 1e-3):
+        fast = patch_posterior(x, images, 1.0, sigma, window, "aware", top=1)
+        slow = patch_posterior(x.double(), images.double(), 1.0, sigma, window, "aware", top=1)
+        assert sigma > 1e-2 or bool((slow.log_sum < -(2**13)).any())
+        assert torch.allclose(fast.mean.double(), slow.mean, rtol=0, atol=2e-4)
+        assert torch.allclose(fast.log_sum, slow.log_sum, rtol=1e-6, atol=1e-3)
+        assert fast.origins is not None and slow.origins is not None
+        assert torch.equal(fast.origins.image, slow.origins.image)
+
+
+@pytest.mark.parametrize("window", [3, Window(3, 2), None])
+@pytest.mark.parametrize("border", ["fixed", "circular"])
+def test_the_reference_answers_in_float64_what_float32_cannot(window, border):
+    """Nearly equal distances at very low noise: queries of float32 are not rounded on the way."""
+    generator = torch.Generator().manual_seed(0)
+    images = (torch.rand(400, 1, 6, 6, generator=generator) < 0.45).float() * 2 - 1
+    for sigma in (1e-2, 1e-3, 1e-4):
+        x = sigma**2 * torch.randn(1, 1, 6, 6, generator=generator)
+        query = Query(1.0, sigma, as_window(window), border)
+        found, exact = (
+            reference.reference_posterior(q, PatchDictionary(p), query)
+            for q, p in ((x, images), (x.double(), images.double()))
+        )
+        assert torch.allclose(found.mean.double(), exact.mean, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("n", [1, 5, 16, 40])
 @pytest.mark.parametrize("top", [0, 3, 16, 30])
 def test_fewer_patches_than_candidates(monkeypatch, n, top):
     """When all patches are candidates nothing is left to prove; candidates come on top of `top`."""
-    monkeypatch.setattr(cpu, "reference_posterior", None)
+    monkeypatch.setattr(cpu, "expectations", None)
     generator = torch.Generator().manual_seed(0)
     images, x = torch.rand(n + 1, 1, 5, 5, generator=generator).split([n, 1])
     fast = patch_posterior(x, images, 1.0, 1e-3, 3, "fixed", top=top)

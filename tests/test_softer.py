@@ -89,9 +89,14 @@ def test_pooled_at_little_noise_alone():
         assert torch.equal(found.mean, expected.mean)
         assert found.origins is not None and expected.origins is not None
         assert torch.equal(found.origins.image, expected.origins.image)
+    assert torch.equal(pooled(NOISE, torch.tensor([0.5] * len(NOISE)), 1), plain(NOISE, 0.5, 1))
+    pooled = replace(pooled, pooled_below=0.7)  # which float32 puts a little lower
+    assert torch.equal(pooled(NOISE, torch.tensor([0.7] * len(NOISE)), 1), plain(NOISE, 0.7, 1))
     assert pooled.posterior_and_mass(NOISE, 0.1, 1)[1][:, IMAGES.labels != 1].sum() > 0.1
     with pytest.raises(ValueError, match="label must be a class"):
         pooled(NOISE, 0.1, 7)
+    with pytest.raises(ValueError, match="pooled_below must be a time of at least 0, got nan"):
+        replace(pooled, pooled_below=float("nan"))
 
 
 def test_mirrored_images_keep_their_classes():

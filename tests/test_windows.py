@@ -133,6 +133,7 @@ def test_a_softer_window_counts_pixels_unequally():
     assert pyramid.precision().tolist() == [pytest.approx(row) for row in exact]
     assert (pyramid.support, pyramid.border_side, pyramid.is_hard) == (5, 3, False)
     assert Window(5).is_hard and Window(5, edge=5).border_side == Window(5).border_side == 5
+    assert Window(5, edge=5).is_hard and not Window(5, edge=3).is_hard
     assert bool((Window(5).precision() == 1).all())
     for boxes in (2, 3):
         counted = oracles.precisions(Window(5, boxes, 2.0))

@@ -17,7 +17,7 @@ from elslib.data.image_set import ImageSet
 from elslib.denoisers.machines import Label, map_by_time_and_label
 from elslib.exact import exact
 from elslib.posterior import check_query
-from elslib.posterior.reference import SMALLEST_LOGIT
+from elslib.posterior.result import SMALLEST_LOGIT
 from elslib.schedules import Schedule, cosine
 
 # About this many values of training images are handled in one pass, to bound memory.

@@ -73,6 +73,10 @@ class ScoreMachine(ABC):
     def window_at(self, t: float) -> Side:
         """The window at time t, None for the whole image."""
 
+    def pools(self, t: float) -> bool:
+        """Whether all images count at time t, whatever the label."""
+        return False
+
     @checked
     def __call__(
         self,
@@ -141,7 +145,11 @@ class ScoreMachine(ABC):
 
     def _class_at(self, t: float, label: SupportsIndex | None) -> int | None:
         """Whose patches are compared at time t: those of a class, or for None all."""
-        return None if label is None else class_number(label)
+        y = None if label is None else class_number(label)
+        if y is None or not self.pools(t):
+            return y
+        self.images.of_class(y)  # raises for a class nobody has
+        return None
 
     def _dictionary(self, label: int | None) -> PatchDictionary:
         """The patches of a class, or of all images."""
@@ -274,6 +282,11 @@ class EquivariantLocalScore(ScoreMachine):
                 f"edges must be 'circular', or 'aware' for zero padding, got {self.edges!r}; for a "
                 f"fixed place use LocalScore."
             )
+        if not self.pooled_below >= 0:
+            raise ValueError(
+                f"pooled_below must be a time of at least 0, got {self.pooled_below}; 0 keeps the "
+                f"classes apart at all times."
+            )
 
     @property
     def border(self) -> Border:
@@ -282,9 +295,5 @@ class EquivariantLocalScore(ScoreMachine):
     def window_at(self, t: float) -> Side:
         return self.scale.window_at(t)
 
-    def _class_at(self, t: float, label: SupportsIndex | None) -> int | None:
-        y = super()._class_at(t, label)
-        if y is None or t >= self.pooled_below:
-            return y
-        self.images.of_class(y)  # raises for a class nobody has
-        return None
+    def pools(self, t: float) -> bool:
+        return t < self.pooled_below - 1e-6  # a float32 time may stand a little below its number

@@ -117,20 +117,22 @@ class ShardedDenoiser:
         """
         y = None if label is None else class_number(label)
         labels, mine = self.machine.images.labels, None
+        known = y is None or labels is None or bool((labels == y).any())
         try:
-            if y is None or labels is None or bool((labels == y).any()):
-                mine = self.machine.posterior(x, t, y, top=top)
+            if known or self.machine.pools(t):
+                mine = self.machine.posterior(x, t, y if known else None, top=top)
                 mine = shift_images(mine, self.first).to("cpu")
         except ValueError as error:  # all must hear of it, or they would wait
             mine = error
-        parts: list[PatchPosterior | ValueError | None] = [None] * self.process.size
-        dist.all_gather_object(parts, mine)
-        for part in parts:
+        parts: list[tuple[bool, PatchPosterior | ValueError | None]]
+        parts = [(False, None)] * self.process.size
+        dist.all_gather_object(parts, (known, mine))
+        for _, part in parts:
             if isinstance(part, ValueError):
                 raise part
-        found = [part for part in parts if isinstance(part, PatchPosterior)]
-        if not found:
+        if not any(known for known, _ in parts):
             raise ValueError(f"label must be a class of the images, got {y}; none has it.")
+        found = [part for _, part in parts if isinstance(part, PatchPosterior)]
         return reduce(merge, found).to(x.device)
 
 

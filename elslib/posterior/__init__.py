@@ -55,21 +55,24 @@ def patch_posterior(
     """
     query = Query(alpha, sigma, as_window(window), border, top, chunk)
     dictionary = images if isinstance(images, PatchDictionary) else PatchDictionary(images)
-    return answer(x, dictionary, query, _engine(x, query.window))
+    return answer(x, dictionary, query)
 
 
-def answer(x: Tensor, dictionary: PatchDictionary, query: Query, engine: Engine) -> PatchPosterior:
-    """What an engine says, once its arguments were checked; the errors of `patch_posterior`."""
+def answer(
+    x: Tensor, dictionary: PatchDictionary, query: Query, engine: Engine | None = None
+) -> PatchPosterior:
+    """What an engine says, by default the fastest, once its arguments were checked; the errors of
+    `patch_posterior`."""
     check_query(x, dictionary.images)
     check_window(query.window, x.shape[2], x.shape[3], query.border)
     with exact(x):
-        posterior = engine(x.detach(), dictionary, query)
+        posterior = (engine or engine_for(x, query.window))(x.detach(), dictionary, query)
     if not bool(torch.isfinite(posterior.log_sum).all()):
         raise ValueError(BROKEN_IMAGES)
     return posterior
 
 
-def _engine(x: Tensor, window: Window | None) -> Engine:
+def engine_for(x: Tensor, window: Window | None) -> Engine:
     """Which engine serves the queries x."""
     if x.dtype == torch.float32 and window is not None:
         if x.device.type == "cpu":

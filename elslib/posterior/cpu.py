@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from elslib.posterior import native
-from elslib.posterior.dictionary import BROKEN_IMAGES, PatchDictionary
-from elslib.posterior.float64_fallback import LARGEST_ENERGY, float64_fallback, in_bits
+from elslib.posterior.dictionary import PatchDictionary
+from elslib.posterior.float64_fallback import LARGEST_ENERGY, float64_fallback
 from elslib.posterior.query import Query
 from elslib.posterior.reference import expectations, folded, reference_posterior
-from elslib.posterior.result import Origins, PatchPosterior, merge, shift_images
+from elslib.posterior.result import Origins, PatchPosterior, by_field, merge, shift_images
 from elslib.windows import admissible_count
 
 # Patches are left out when all of them together weigh less than 2**-PRECISION of the sum.
@@ -58,30 +58,21 @@ def fused_posterior(
             share = math.ceil(len(x) / threads) if len(pieces) == 1 else len(x)
             rows = torch.arange(len(x), device="cpu").split(share)
             parts = [pool.map(partial(part, some), pieces) for some in rows]
-            sums = [reduce(_merge, of_queries) for of_queries in parts]
-            found = [posterior for posterior in sums if posterior is not None]
-            if len(found) == len(sums):
-                here = in_one_batch(found, x.dtype)
-            else:
-                here = _by_reference(x, PatchDictionary(chunk), replace(query, chunk=None))
+            found = [[one for one in of_queries if one is not None] for of_queries in parts]
+            if all(len(fine) == len(pieces) for fine in found):
+                here = in_one_batch([reduce(merge, fine) for fine in found])
+            else:  # in float64 throughout
+                images = PatchDictionary(chunk.double())
+                here = expectations(x.double(), images, replace(query, chunk=None))
                 here = shift_images(here, first)
             total = merge(total, here) if total else here
     assert total is not None  # there is an image
-    return total if window.response == 1 else folded(total, query, x.dtype)
+    return folded(total, query, x.dtype)
 
 
-def _by_reference(x: Tensor, dictionary: PatchDictionary, query: Query) -> PatchPosterior:
-    """The same sum where float32 is too coarse; what windows expect around their centres, in
-    float64, where they speak for more than these."""
-    assert query.window is not None
-    if query.window.response == 1:
-        return reference_posterior(x, dictionary, query)
-    return expectations(x.double(), PatchDictionary(dictionary.images.double()), query)
-
-
-def is_coarse(log_sum: Tensor) -> bool:
-    """Whether float32 cannot tell energies apart somewhere, given -log of the sum of weights."""
-    return bool((-log_sum > LARGEST_ENERGY * math.log(2)).any())
+def is_coarse(log_sum: Tensor) -> Tensor:
+    """Where float32 cannot tell energies apart, given log of the sum of weights."""
+    return -log_sum > LARGEST_ENERGY * math.log(2)
 
 
 def share_out(order: Tensor, threads: int) -> list[Tensor]:
@@ -96,29 +87,9 @@ def share_out(order: Tensor, threads: int) -> list[Tensor]:
     return [torch.cat(groups[i::threads]) for i in range(min(threads, len(groups)))]
 
 
-def _merge(first: PatchPosterior | None, second: PatchPosterior | None) -> PatchPosterior | None:
-    return None if first is None or second is None else merge(first, second)
-
-
-def in_one_batch(parts: Sequence[PatchPosterior], dtype: torch.dtype) -> PatchPosterior:
+def in_one_batch(parts: Sequence[PatchPosterior]) -> PatchPosterior:
     """The posteriors of some queries as one."""
-
-    def together(records: Sequence[object], name: str) -> Tensor:
-        return torch.cat([getattr(record, name) for record in records])
-
-    origins = [part.origins for part in parts if part.origins is not None]
-    return PatchPosterior(
-        mean=together(parts, "mean").to(dtype),
-        log_sum=together(parts, "log_sum"),
-        entropy=together(parts, "entropy"),
-        count=together(parts, "count"),
-        origins=Origins(
-            *(together(origins, name) for name in ("image", "row", "col", "log_weight"))
-        )
-        if origins
-        else None,
-        response=parts[0].response,
-    )
+    return by_field(lambda *fields: torch.cat(fields), *parts)
 
 
 def _shard(
@@ -129,59 +100,36 @@ def _shard(
     evidence: Tensor | None,
 ) -> PatchPosterior | None:
     """The posterior over the images that `order` names; None where float32 is too coarse."""
-    window, top = query.window, query.top
+    window, images = query.window, dictionary.images
     assert window is not None
-    problem = _problem_of(query, dictionary, x)
-    posterior = _summed(x, dictionary.images, order, problem, evidence)
+    h, w = x.shape[2:]
+    count = len(order) * admissible_count(h, w, window, query.border)
+    slack = math.log2(int(count.max())) + PRECISION
+    posterior = _result(native.posterior_sums(x, images, order, query, slack, evidence), count)
     if posterior is None:
         return None
-    coarse = -posterior.log_sum > LARGEST_ENERGY * math.log(2)
+    coarse = is_coarse(posterior.log_sum)
     if not bool(coarse.any()):
         return posterior
-    if window.response > 1:  # the fallback has centres only
-        return None
     for candidates in CANDIDATES:
-        again = _summed(x, dictionary.images, order, problem._replace(top=top + candidates))
+        more = replace(query, top=query.top + candidates)
+        again = _result(native.posterior_sums(x, images, order, more, slack), count)
         assert again is not None
-        fine = float64_fallback(again, coarse, x, dictionary.images, query, problem.slack)
+        fine = float64_fallback(again, coarse, x, images, query, slack)
         if fine is not None:
             return fine
     return None
 
 
-def _problem_of(query: Query, dictionary: PatchDictionary, x: Tensor) -> native.Problem:
-    """The query as the kernel takes it."""
-    assert query.window is not None
-    h, w = x.shape[2:]
-    count = admissible_count(h, w, query.window, query.border)
-    slack = math.log2(len(dictionary) * int(count.max())) + PRECISION
-    s = in_bits(query.sigma)
-    return native.Problem(query.alpha, query.window, query.border, query.top, s, slack)
-
-
-def _summed(
-    x: Tensor,
-    images: Tensor,
-    order: Tensor,
-    problem: native.Problem,
-    evidence: Tensor | None = None,
-) -> PatchPosterior | None:
-    """What the kernel finds; None where energies are beyond float32."""
-    sums = native.posterior_sums(x, images, order, problem, evidence)
-    if sums is None:
-        raise ValueError(BROKEN_IMAGES)
+def _result(sums: native.Sums, count: Tensor) -> PatchPosterior | None:
+    """From sums in bits to means and natural logarithms; None where energies are beyond float32."""
     if not bool((sums.normalizer > 0).all()):
         return None
-    return _result(sums, len(order), problem)
-
-
-def _result(sums: native.Sums, n: int, problem: native.Problem) -> PatchPosterior:
-    """From sums over n images, in bits, to means and natural logarithms."""
-    b, h, w = sums.normalizer.shape
+    b, h, w, top = sums.best_energy.shape
     mean = sums.accumulator / sums.normalizer[..., None, None, None]
     log_sum = (sums.normalizer.log2() - sums.running_min.double()) * math.log(2)
     origins = None
-    if problem.top:
+    if top:
         none, place = sums.best_energy.isinf(), sums.best_place
         image, row, col = (
             field.masked_fill(none, -1).movedim(-1, 1)
@@ -189,12 +137,10 @@ def _result(sums: native.Sums, n: int, problem: native.Problem) -> PatchPosterio
         )
         log_weight = -math.log(2) * sums.best_energy.double() - log_sum[..., None]
         origins = Origins(image, row, col, log_weight.movedim(-1, 1))
-    entropy = sums.normalizer.log() - math.log(2) * sums.entropy_accumulator / sums.normalizer
-    count = n * admissible_count(h, w, problem.window, problem.border)
     return PatchPosterior(
         mean=mean.permute(0, 5, 3, 4, 1, 2).reshape(b, -1, h, w),
         log_sum=log_sum,
-        entropy=entropy,
+        entropy=sums.normalizer.log() - math.log(2) * sums.entropy_accumulator / sums.normalizer,
         count=count.expand(b, h, w).clone(),
         origins=origins,
     )

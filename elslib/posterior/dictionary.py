@@ -35,9 +35,11 @@ class PatchDictionary:
 
     @checked
     def __init__(self, images: Float[Tensor, "n c h w"]):
-        """Raises ValueError if there is no image."""
+        """Raises ValueError if there is no image, or no pixel in it."""
         if len(images) == 0:
             raise ValueError("images must hold at least one training image, got none.")
+        if images.numel() == 0:
+            raise ValueError(f"images must hold pixels, got the shape {tuple(images.shape)}.")
         self.images = images.detach().contiguous()
 
     def __len__(self) -> int:

@@ -8,46 +8,37 @@ and the last sum, for all shifts together, is a cross-correlation. So is the wei
 shifted images. A transform costs h w log(h w) where comparing shift by shift costs (h w)^2.
 """
 
-import math
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from elslib.posterior.query import Query
-from elslib.posterior.result import Origins, PatchPosterior
-
-# exp of less is a denormal double: nothing beside the largest weight, and slow.
-SMALLEST_LOGIT = -700.0
+from elslib.posterior.result import Origins, PatchPosterior, softmax
 
 
-def shift_posterior(x: Tensor, images: Tensor, query: Query) -> PatchPosterior:
+def shift_posterior(x: Tensor, images: Tensor, centre: Tensor, query: Query) -> PatchPosterior:
     """The posterior over the images [n, c, h, w] and their h w shifts, for each x [b, c, h, w].
 
     One "pixel" for all: fields are (b, ..., 1), the mean holds c h w values, and an origin's
     running number, (image h + row) w + col, stands in `image`, `row` and `col` alike. Float64.
     """
     alpha, top = query.alpha, query.top
-    q, p = x.double(), images.double()
+    # An offset common to q and alpha p changes no difference, but makes the squares smaller.
+    q, p = x.double() - alpha * centre.double(), images.double() - centre.double()
     n, _, h, w = p.shape
     keys = torch.fft.rfft2(p)  # (n, c, h, w/2 + 1)
     squares = q.square().sum(dim=(1, 2, 3))[:, None] + alpha**2 * p.square().sum(dim=(1, 2, 3))
     logits = overlaps(q, keys).mul_(2 * alpha).sub_(squares[..., None, None])
     logits.mul_(0.5 / query.sigma**2)  # (b, n, h, w)
-    peak = logits.amax(dim=(1, 2, 3), keepdim=True)
-    logits.sub_(peak)
-    m = min(top, n * h * w)
-    largest, index = logits.flatten(1).topk(m)  # (b, m)
-    weights = logits.clamp_(min=SMALLEST_LOGIT).exp()
-    total = weights.sum(dim=(1, 2, 3))  # (b)
-    spectrum = torch.einsum("bnij,ncij->bcij", torch.fft.rfft2(weights).conj(), keys)
-    mean = torch.fft.irfft2(spectrum, s=(h, w)) / total[:, None, None, None]
-    entropy = total.log() - (logits * weights).sum(dim=(1, 2, 3)) / total
-    log_weight = F.pad(largest - total.log()[:, None], [0, top - m], value=-math.inf)
-    index = F.pad(index, [0, top - m], value=-1)[..., None]
+    weights, total, log_sum, entropy, log_weight, index = softmax(
+        logits.flatten(1), top, logits.dtype
+    )
+    turned = torch.fft.rfft2(weights.view_as(logits)).conj()
+    spectrum = torch.einsum("bnij,ncij->bcij", turned, keys)
+    mean = torch.fft.irfft2(spectrum, s=(h, w)) / total[:, None, None, None] + centre.double()
+    index = index[..., None]
     return PatchPosterior(
         mean=mean.flatten(1)[..., None],
-        log_sum=(peak.flatten() + total.log())[:, None],
+        log_sum=log_sum[:, None],
         entropy=entropy[:, None],
         count=torch.full_like(total, n * h * w, dtype=torch.int64)[:, None],
         origins=Origins(index, index, index, log_weight[..., None]) if top else None,
@@ -65,7 +56,7 @@ def overlaps(q: Tensor, keys: Tensor) -> Tensor:
 
 def shifts_resolve(x: Tensor, largest_square: float, query: Query, tolerance: float) -> bool:
     """Whether rounding moves no logit of `shift_posterior` by more than `tolerance`, for images of
-    which no sum of squares exceeds `largest_square`."""
+    which no sum of squares exceeds `largest_square`; x and images less their centre."""
     squares = float(x.double().square().sum(dim=(1, 2, 3)).max())
     squares += query.alpha**2 * largest_square
     # A transform loses a few digits more than the product it replaces.

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from elslib.checks import checked
-from elslib.posterior import PatchPosterior, answer, native, patch_posterior
+from elslib.posterior import PatchPosterior, answer, engine_for, native
 from elslib.posterior.cpu import fused_posterior, in_one_batch, is_coarse
 from elslib.posterior.dictionary import PatchDictionary
 from elslib.posterior.query import Query
@@ -39,42 +39,31 @@ def posterior_and_mass(
     """
     dictionary = images if isinstance(images, PatchDictionary) else PatchDictionary(images)
     n, size = len(dictionary), dictionary.images.shape[2:]
-    fused = x.dtype == torch.float32 and x.device.type == "cpu" and native.library() is not None
-    if window is None or not fused:
-        posterior = patch_posterior(x, dictionary, alpha, sigma, window, border)
-        mass = _one_by_one(x, dictionary, posterior, alpha, sigma, window, border)
-        return posterior, mass if by_pixel else mass.double().sum((2, 3))
     query = Query(alpha, sigma, as_window(window), border)
+    if engine_for(x, query.window) is not fused_posterior or native.library() is None:
+        posterior = answer(x, dictionary, query)
+        mass = _one_by_one(x, dictionary, query, posterior)
+        return posterior, mass if by_pixel else mass.double().sum((2, 3))
     posteriors, masses = [], []
     for queries in x.split(max(1, HELD // (4 * n * size.numel()))):
         evidence = queries.new_full((len(queries), n, *size), -torch.inf)
         engine = partial(fused_posterior, evidence=evidence)
         posterior = answer(queries, dictionary, query, engine)
-        if is_coarse(posterior.log_sum):
-            mass = _one_by_one(queries, dictionary, posterior, alpha, sigma, window, border)
+        if bool(is_coarse(posterior.log_sum).any()):
+            mass = _one_by_one(queries, dictionary, query, posterior)
         else:
             mass = evidence.mul_(math.log(2)).softmax(1)
         posteriors.append(posterior)
         masses.append(mass if by_pixel else mass.sum((2, 3), dtype=torch.float64))
-    return in_one_batch(posteriors, x.dtype), torch.cat(masses)
+    return in_one_batch(posteriors), torch.cat(masses)
 
 
 def _one_by_one(
-    x: Tensor,
-    dictionary: PatchDictionary,
-    whole: PatchPosterior,
-    alpha: float,
-    sigma: float,
-    window: Side,
-    border: Border,
+    x: Tensor, dictionary: PatchDictionary, query: Query, whole: PatchPosterior
 ) -> Tensor:
     """The same by any engine, in float64: by the law of `merge`, a share is a quotient of sums."""
-    window = as_window(window)
-    if window is not None:  # each pixel asks its own window
-        window = replace(window, response=1)
-    shares = [
-        (patch_posterior(x.double(), one.double(), alpha, sigma, window, border).log_sum
-         - whole.log_sum).exp()
-        for one in dictionary.images.split(1)
-    ]  # fmt: skip
-    return torch.stack(shares, 1).float().cpu()
+    if query.window is not None:  # each pixel asks its own window
+        query = replace(query, window=replace(query.window, response=1))
+    x, images = x.double(), dictionary.images.split(1)
+    sums = [answer(x, PatchDictionary(one.double()), query).log_sum for one in images]
+    return (torch.stack(sums, 1) - whole.log_sum[:, None]).exp().float().cpu()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from elslib.checks import check_fields
 from elslib.windows import Border, Window
 
+SMALLEST = 1e-100
+
 
 @dataclass(frozen=True)
 class Query:
@@ -39,15 +41,15 @@ class Query:
 
     def __post_init__(self):
         check_fields(self)
-        if not (
-            math.isfinite(self.alpha)
-            and self.alpha >= 0
-            and math.isfinite(self.sigma)
-            and self.sigma > 0
-        ):
+        if not (0 <= self.alpha < math.inf and 0 < self.sigma < math.inf):
             raise ValueError(
                 f"alpha must be >= 0 and sigma > 0, got {self.alpha} and {self.sigma}; never "
                 f"evaluate at t = 0."
+            )
+        if not SMALLEST <= self.sigma <= 1 / SMALLEST:
+            raise ValueError(
+                f"sigma must lie between {SMALLEST:g} and {1 / SMALLEST:g}, so that float64 holds "
+                f"distances over its square, got {self.sigma}."
             )
         if self.top < 0:
             raise ValueError(f"top must be at least 0, got {self.top}; 0 asks for no origins.")

@@ -5,7 +5,6 @@ with the bias `-|patch|^2`. Training images come in chunks; each chunk's posteri
 its own, and `merge` adds them up in float64.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
@@ -17,7 +16,7 @@ from torch import Tensor
 from elslib.posterior.dictionary import PatchDictionary
 from elslib.posterior.fft_shifts import shift_posterior, shifts_resolve
 from elslib.posterior.query import Query
-from elslib.posterior.result import Origins, PatchPosterior, merge
+from elslib.posterior.result import Origins, PatchPosterior, by_field, merge, softmax
 from elslib.windows import AxisClass, Border, position_classes
 
 # One pass handles about this many queries and logits, so that they stay in cache,
@@ -27,82 +26,61 @@ LOGITS_PER_PASS = 2**20
 PATCHES_PER_PASS = 2**23
 # Rounding in the expanded squares may shift a logit by this much.
 LOGIT_TOLERANCE = 2e-5
-# exp(-60) is far below the resolution of a float32 sum, and far above denormals, which are slow.
-SMALLEST_LOGIT = -60.0
 
 
 def reference_posterior(x: Tensor, dictionary: PatchDictionary, query: Query) -> PatchPosterior:
     """`patch_posterior` after its arguments were checked."""
     if query.window is None:
-        out = _whole_images(x - query.alpha * dictionary.centre, dictionary, query)
-        return replace(out, mean=(out.mean + dictionary.centre.double()).to(x.dtype))
+        out = _whole_images(x, dictionary, query)
+        return replace(out, mean=out.mean.to(x.dtype))
     return folded(expectations(x, dictionary, query), query, x.dtype)
 
 
 def folded(expected: PatchPosterior, query: Query, dtype: torch.dtype) -> PatchPosterior:
-    """The posterior, given what each window expects of the pixels around its centre."""
+    """The posterior, given what each window expects of the f x f pixels around its centre: a pixel
+    is the mean of what the windows around it, those in the image, expect of it."""
     assert query.window is not None
-    f = query.window.response
-    return replace(expected, mean=fold(expected.mean, f, query.border).to(dtype), response=f)
+    (h, w), f = expected.mean.shape[2:], query.window.response
+    r = f // 2
+
+    def overlapped(values: Tensor) -> Tensor:
+        wide = _pad(values, r, query.border).flatten(2)
+        spread = F.fold(wide, (h + 2 * r, w + 2 * r), f, padding=r)
+        return spread[:, :, r : h + r, r : w + r]
+
+    mean = overlapped(expected.mean) / overlapped(torch.ones_like(expected.mean[:1, : f * f]))
+    return replace(expected, mean=mean.to(dtype), response=f)
 
 
 def expectations(x: Tensor, dictionary: PatchDictionary, query: Query) -> PatchPosterior:
     """What each window expects of the f x f pixels around its centre: the mean is float64
     [b, c f f, h, w]. Those of parts of the images merge."""
-    out = _windows(x, dictionary, query)
-    values = out.mean.shape[1] // x.shape[1]
-    centre = dictionary.centre.double().repeat_interleave(values, dim=1)
-    return replace(out, mean=out.mean + centre)
-
-
-def _windows(x: Tensor, dictionary: PatchDictionary, query: Query) -> PatchPosterior:
-    """What each window expects of the f x f pixels around its centre, less the training images'
-    centre: the mean is [b, c f f, h, w]."""
-    window, border, centre = query.window, query.border, dictionary.centre
+    window, border = query.window, query.border
     assert window is not None
-    b, c, h, w = x.shape
+    c, h, w = x.shape[1:]
     f, shared = window.response, border != "fixed"
     pad = max(window.reach, f // 2)
-    root = window.precision().sqrt().to(x).expand(c, -1, -1).flatten()
-    out = _empty(b, c * f * f, h, w, query.top, x.device)
-    # A common offset changes no difference x - alpha p, but makes the expanded squares smaller.
-    x = _pad(x, pad, border) - query.alpha * centre
+    root = window.precision().sqrt().to(x.device).expand(c, -1, -1).flatten()
+    x, pixels = _pad(x, pad, border), torch.arange(h * w, device=x.device).view(h, w)
+    found, places = [], []
     for rows, cols in position_classes(h, w, window, border):
-        q = root * _patches(x, rows, cols, window.reach, pad)
+        q = _patches(x, rows, cols, window.reach, pad)
 
         def part(p: Tensor, first: int, rows=rows, cols=cols, q=q) -> PatchPosterior:
-            p = _pad(p, pad, border) - centre
-            keys = root * _patches(p, rows, cols, window.reach, pad)
+            p = _pad(p, pad, border)
+            keys = _patches(p, rows, cols, window.reach, pad)
             values = _patches(p, rows, cols, f // 2, pad)
-            return _name_places(_attend(q, keys, values, query, shared), first, rows, cols)
+            return _name_places(_attend(q, keys, values, root, query, shared), first, rows, cols)
 
-        _write(out, _over_chunks(dictionary, q, shared, query.chunk, part), rows, cols)
-    return out
+        found.append(_over_chunks(dictionary, q, shared, query.chunk, part))
+        places.append(pixels[rows.start : rows.stop, cols.start : cols.stop].flatten())
+    order = torch.cat(places).argsort()
+    return by_field(lambda *parts: torch.cat(parts, -1)[..., order].unflatten(-1, (h, w)), *found)
 
 
 def _pad(images: Tensor, pad: int, border: Border) -> Tensor:
     """The images with `pad` pixels more on each side: zeros, or wrapped where it is circular."""
-    if border != "circular":
-        return F.pad(images, [pad] * 4)
-    h, w = images.shape[2:]
-    rows, cols = (torch.arange(-pad, side + pad, device=images.device) % side for side in (h, w))
-    return images[:, :, rows][:, :, :, cols]
-
-
-def fold(expected: Tensor, f: int, border: Border) -> Tensor:
-    """The mean of what the f x f windows around a pixel, those in the image, expect of it.
-
-    `expected` [b, c f f, h, w] is what each window expects of the f x f pixels around its centre.
-    """
-    ones = expected.new_ones(1, f * f, *expected.shape[2:])
-    return _overlapped(expected, f, border) / _overlapped(ones, f, border)
-
-
-def _overlapped(expected: Tensor, f: int, border: Border) -> Tensor:
-    (h, w), r = expected.shape[2:], f // 2
-    wide = _pad(expected, r, border)
-    spread = F.fold(wide.flatten(2), (h + 2 * r, w + 2 * r), f, padding=r)
-    return spread[:, :, r : h + r, r : w + r]
+    return F.pad(images, [pad] * 4, mode="circular" if border == "circular" else "constant")
 
 
 def _whole_images(x: Tensor, dictionary: PatchDictionary, query: Query) -> PatchPosterior:
@@ -111,21 +89,21 @@ def _whole_images(x: Tensor, dictionary: PatchDictionary, query: Query) -> Patch
     circular, chunk, top = query.border == "circular", query.chunk, query.top
     shifts = (h, w) if circular else (1, 1)
     rows, cols = AxisClass(0, shifts[0], 0, h - 1), AxisClass(0, shifts[1], 0, w - 1)
-    q = x.reshape(b, 1, -1)
+    q, root = x.reshape(b, 1, -1), torch.ones(1, device=x.device)
+    centred = x - query.alpha * dictionary.centre
     by_transforms = circular and shifts_resolve(
-        x, dictionary.largest_square, query, LOGIT_TOLERANCE
+        centred, dictionary.largest_square, query, LOGIT_TOLERANCE
     )
     if by_transforms and chunk is None:
         chunk = max(1, LOGITS_PER_PASS // (b * h * w))
 
     def part(p: Tensor, first: int) -> PatchPosterior:
-        p = p - dictionary.centre
         if by_transforms:
-            return _name_places(shift_posterior(x, p, query), first, rows, cols)
+            return _name_places(shift_posterior(x, p, dictionary.centre, query), first, rows, cols)
         if circular:
             p = F.pad(p, [0, w - 1, 0, h - 1], mode="circular")
         keys = _unfolded(p, h, w)  # (n, shifts, c h w)
-        return _name_places(_attend(q, keys, keys, query, shared=True), first, rows, cols)
+        return _name_places(_attend(q, keys, keys, root, query, shared=True), first, rows, cols)
 
     one = _over_chunks(dictionary, q, True, chunk, part, positions=shifts[0] * shifts[1])
     pixels = torch.ones(h, w, dtype=torch.int64, device=x.device)
@@ -178,7 +156,9 @@ def _unfolded(images: Tensor, height: int, width: int) -> Tensor:
     return windows.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
 
 
-def _attend(q: Tensor, keys: Tensor, values: Tensor, query: Query, shared: bool) -> PatchPosterior:
+def _attend(
+    q: Tensor, keys: Tensor, values: Tensor, root: Tensor, query: Query, shared: bool
+) -> PatchPosterior:
     """Softmax over keys for queries (b, P, d), keys (n, P, d) and values (n, P, v).
 
     If `shared`, every query sees all n P keys, else the n keys of its own position. The result has
@@ -195,7 +175,8 @@ def _attend(q: Tensor, keys: Tensor, values: Tensor, query: Query, shared: bool)
 
     keys, values = group(keys), group(values)
     pieces = [
-        _softmax(part, keys, values, query) for part in group(q).split(QUERIES_PER_PASS, dim=1)
+        _softmax(part, keys, values, root, query)
+        for part in group(q).split(QUERIES_PER_PASS, dim=1)
     ]
     mean, log_sum, entropy, log_weight, index = (
         ungroup(torch.cat(field, dim=1)) for field in zip(*pieces, strict=True)
@@ -224,64 +205,33 @@ def _name_places(
     return replace(part, origins=Origins(image, row, col, part.origins.log_weight))
 
 
-def _softmax(q: Tensor, keys: Tensor, values: Tensor, query: Query) -> tuple[Tensor, ...]:
+def _softmax(
+    q: Tensor, keys: Tensor, values: Tensor, root: Tensor, query: Query
+) -> tuple[Tensor, ...]:
     """Mean, log sum, entropy, top weights and their indices for each query of each group."""
-    top = query.top
-    logits = _logits(q, keys, query.alpha, query.sigma)  # (groups, queries, keys)
-    peak = logits.amax(dim=-1, keepdim=True)
-    logits.sub_(peak)
-    m = min(top, keys.shape[1])
-    largest, index = logits.topk(m)
-    logits = logits.to(q.dtype).clamp_(min=SMALLEST_LOGIT)
-    weights = logits.exp()
-    total = weights.sum(dim=-1, keepdim=True).double()
-    mean = (weights @ values).double() / total
-    # H = log Z - E[logit]; the product overwrites the logits, which are not needed any more.
-    entropy = total.log() - logits.mul_(weights).sum(dim=-1, keepdim=True).double() / total
-    log_weight = F.pad(largest.double() - total.log(), [0, top - m], value=-math.inf)
-    index = F.pad(index, [0, top - m], value=-1)
-    log_sum = peak.double() + total.log()
-    return mean, log_sum[..., 0], entropy[..., 0], log_weight, index
+    logits = _logits(q, keys, root, query.alpha, query.sigma)  # (groups, queries, keys)
+    weights, total, *rest = softmax(logits, query.top, q.dtype)
+    return (weights @ values).double() / total[..., None], *rest
 
 
-def _logits(q: Tensor, keys: Tensor, alpha: float, sigma: float) -> Tensor:
-    """`-||q - alpha k||^2 / (2 sigma^2)` for every pair.
+def _logits(q: Tensor, keys: Tensor, root: Tensor, alpha: float, sigma: float) -> Tensor:
+    """`-||root (q - alpha k)||^2 / (2 sigma^2)` for every pair.
 
     The expanded square |q|^2 - 2 alpha q.k + alpha^2 |k|^2 costs one matrix product, but cancels
     when distances are small beside the vectors. So it is taken in q's dtype where that keeps
     LOGIT_TOLERANCE, else in float64, and where even that fails, differences are squared.
     """
-    q2, k2 = q.square().sum(-1), alpha**2 * keys.square().sum(-1)
-    size = float(q2.max() + k2.max()) / (2 * sigma**2)
-    if torch.finfo(q.dtype).eps * size > LOGIT_TOLERANCE:
-        q, keys = q.double(), keys.double()
-        q2, k2 = q.square().sum(-1), alpha**2 * keys.square().sum(-1)
-    if torch.finfo(q.dtype).eps * size > LOGIT_TOLERANCE:
-        distance = torch.cdist(q, alpha * keys, compute_mode="donot_use_mm_for_euclid_dist")
-        return distance.square_().mul_(-0.5 / sigma**2)
-    bias = (k2 / (-2 * sigma**2)).unsqueeze(-2)  # (groups, 1, keys)
-    logits = torch.baddbmm(bias, q, keys.mT, alpha=alpha / sigma**2)
-    return logits.sub_((q2 / (2 * sigma**2)).unsqueeze(-1))
-
-
-def _empty(b: int, c: int, h: int, w: int, top: int, device: torch.device) -> PatchPosterior:
-    def new(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-        return torch.empty(*shape, h, w, dtype=dtype, device=device)
-
-    whole = torch.int64
-    origins = Origins(*(new(b, top, dtype=whole) for _ in range(3)), log_weight=new(b, top))
-    return PatchPosterior(new(b, c), new(b), new(b), new(b, dtype=whole), origins if top else None)
-
-
-def _write(out: PatchPosterior, part: PatchPosterior, rows: AxisClass, cols: AxisClass) -> None:
-    """Put the fields (b, ..., positions) of one class at their pixels."""
-
-    def put(target: Tensor, source: Tensor) -> None:
-        place = target[..., rows.start : rows.stop, cols.start : cols.stop]
-        place.copy_(source.unflatten(-1, (rows.size, cols.size)))
-
-    for name in ("mean", "log_sum", "entropy", "count"):
-        put(getattr(out, name), getattr(part, name))
-    if out.origins is not None and part.origins is not None:
-        for name in ("image", "row", "col", "log_weight"):
-            put(getattr(out.origins, name), getattr(part.origins, name))
+    for dtype in dict.fromkeys((q.dtype, torch.float64)):
+        q, keys, root = q.to(dtype), keys.to(dtype), root.to(dtype)
+        # A common offset changes no difference q - alpha k, but makes the squares smaller.
+        centre = keys.mean(-2, keepdim=True)
+        near, nearby = root * (q - alpha * centre), root * (keys - centre)
+        q2, k2 = near.square().sum(-1), alpha**2 * nearby.square().sum(-1)
+        size = float(q2.max() + k2.max()) / (2 * sigma**2)
+        if torch.finfo(dtype).eps * size <= LOGIT_TOLERANCE:
+            bias = (k2 / (-2 * sigma**2)).unsqueeze(-2)  # (groups, 1, keys)
+            logits = torch.baddbmm(bias, near, nearby.mT, alpha=alpha / sigma**2)
+            return logits.sub_((q2 / (2 * sigma**2)).unsqueeze(-1))
+    squared = "donot_use_mm_for_euclid_dist"
+    distance = torch.cdist(root * q, alpha * root * keys, compute_mode=squared)
+    return distance.square_().mul_(-0.5 / sigma**2)

@@ -1,12 +1,19 @@
 """What an engine returns, and the law that a sum over shards of the data equals the whole sum."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from elslib.checks import Brief
+
+# exp(-60) is far below the resolution of a float32 sum, and far above denormals, which are slow.
+SMALLEST_LOGIT = -60.0
 
 
 @dataclass(frozen=True)
@@ -69,10 +76,41 @@ class PatchPosterior(Brief):
 
     def to(self, device: torch.device | str) -> "PatchPosterior":
         """The same on another device."""
-        kept = (getattr(self, name).to(device) for name in ("mean", "log_sum", "entropy", "count"))
-        o = self.origins
-        moved = o and Origins(*(p.to(device) for p in (o.image, o.row, o.col, o.log_weight)))
-        return PatchPosterior(*kept, origins=moved, response=self.response)
+        return by_field(lambda field: field.to(device), self)
+
+
+Record = TypeVar("Record", Origins, PatchPosterior)
+
+
+def by_field(function: Callable[..., Tensor], *records: Record) -> Record:
+    """The record of what `function` makes of each tensor of some records alike."""
+    made = {}
+    for name, value in vars(records[0]).items():
+        values = [getattr(record, name) for record in records]
+        if isinstance(value, Tensor):
+            made[name] = function(*values)
+        elif isinstance(value, Origins):
+            made[name] = by_field(function, *values)
+    return replace(records[0], **made)
+
+
+def softmax(logits: Tensor, top: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """Of logits (..., keys), which are overwritten: the weights relative to the largest one, in
+    `dtype`, and in float64 their sum, log_sum, entropy, and the top log weights and their indices.
+    """
+    peak = logits.amax(dim=-1, keepdim=True)
+    logits.sub_(peak)
+    m = min(top, logits.shape[-1])
+    largest, index = logits.topk(m)
+    logits = logits.to(dtype).clamp_(min=SMALLEST_LOGIT)
+    weights = logits.exp()
+    total = weights.sum(dim=-1).double()
+    log_sum = peak[..., 0].double() + total.log()
+    # H = log Z - E[logit]; the product overwrites the logits, which are not needed any more.
+    entropy = total.log() - logits.mul_(weights).sum(dim=-1).double() / total
+    log_weight = largest.double() - total.log()[..., None]
+    log_weight = F.pad(log_weight, [0, top - m], value=-math.inf)
+    return weights, total, log_sum, entropy, log_weight, F.pad(index, [0, top - m], value=-1)
 
 
 def merge(first: PatchPosterior, second: PatchPosterior) -> PatchPosterior:
@@ -114,11 +152,8 @@ def _merge_origins(
         [first.log_weight + log_a.unsqueeze(1), second.log_weight + log_b.unsqueeze(1)], 1
     )
     log_weight, order = torch.sort(log_weight, dim=1, descending=True, stable=True)
-    fields = [
-        torch.cat([getattr(first, f), getattr(second, f)], 1).gather(1, order)[:, :m]
-        for f in ("image", "row", "col")
-    ]
-    return Origins(*fields, log_weight=log_weight[:, :m])
+    both = by_field(lambda *f: torch.cat(f, 1).gather(1, order)[:, :m], first, second)
+    return replace(both, log_weight=log_weight[:, :m])
 
 
 def shift_images(posterior: PatchPosterior, first_image: int) -> PatchPosterior:

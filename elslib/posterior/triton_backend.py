@@ -15,7 +15,7 @@ checker does not know Triton's language.)
 
 import math
 from dataclasses import replace
-from functools import lru_cache, reduce
+from functools import lru_cache
 
 import torch
 import triton
@@ -28,7 +28,7 @@ from elslib.posterior.query import Query
 from elslib.posterior.reference import reference_posterior
 from elslib.posterior.result import PatchPosterior, merge
 from elslib.posterior.self_check import sound
-from elslib.windows import AxisClass, Border, Window, admissible_count, position_classes
+from elslib.windows import Border, Window, admissible_count, position_classes
 
 # Query pixels of a program, and training patches that it takes at a time. A pixel that only meets
 # its own position shares it with the other images of the batch alone.
@@ -84,55 +84,36 @@ def kernel_posterior(x: Tensor, dictionary: PatchDictionary, query: Query) -> Pa
                 b, h, w, c, triton.next_power_of_2(c), border == "circular", size, PATCHES,
                 num_warps=4 if c == 1 else 8,  # as many sums as registers hold
             )  # fmt: skip
-        if not bool((least.amin(0) <= LARGEST_ENERGY).all()):
+        lowest = least.amin(0)
+        if not bool((lowest <= LARGEST_ENERGY).all()):
             return None
-        numbers = [min(step, len(some) - first) for first in range(0, len(some), step)]
-        of_parts = zip(least, weight, ahead, value, numbers, strict=True)
-        here = reduce(merge, (_posterior(*sums, number * count) for *sums, number in of_parts))
+        change = (lowest - least).double()  # from each part's energy to that of all
+        share = change.exp2()
+        sums = (share * weight).sum(0)
+        here = PatchPosterior(
+            mean=(share[:, :, None] * value).sum(0) / sums[:, None],
+            log_sum=(sums.log2() - lowest.double()) * math.log(2),
+            entropy=sums.log() - math.log(2) * (share * (ahead + change * weight)).sum(0) / sums,
+            count=(len(some) * count).expand_as(sums).clone(),
+        )
         total = merge(total, here) if total else here
     assert total is not None  # there is an image
     return replace(total, mean=total.mean.to(x.dtype))
-
-
-def _posterior(
-    least: Tensor, weight: Tensor, ahead: Tensor, value: Tensor, count: Tensor
-) -> PatchPosterior:
-    """What the sums of weights 2**(least - energy) say."""
-    total = weight.double()
-    return PatchPosterior(
-        mean=value.double() / total[:, None],  # as `merge` keeps it
-        log_sum=(total.log2() - least.double()) * math.log(2),
-        entropy=total.log() - math.log(2) * ahead.double() / total,
-        count=count.expand_as(weight).clone(),
-    )
 
 
 @lru_cache(maxsize=64)
 def _tiles(b: int, h: int, w: int, window: Window, border: Border, size: int) -> Tensor:
     """The programs' work: rows and columns of a class of positions (start, number, reach before
     and after) and the first of its b * number query pixels. [tiles, 9]"""
-    rows = []
-    for pair in position_classes(h, w, window, border):
-        for row, col in _alone(*pair) if border == "fixed" else [pair]:
-            about = [
-                part
-                for axis in (row, col)
-                for part in (axis.start, axis.size, axis.before, axis.after)
-            ]
-            rows += [[*about, first] for first in range(0, b * row.size * col.size, size)]
-    return torch.tensor(rows, dtype=torch.int32, device="cpu")
-
-
-def _alone(rows: AxisClass, cols: AxisClass) -> list[tuple[AxisClass, AxisClass]]:
-    """Every position of a class as a class of its own."""
-    return [
-        (
-            AxisClass(i, i + 1, rows.before, rows.after),
-            AxisClass(j, j + 1, cols.before, cols.after),
-        )
-        for i in range(rows.start, rows.stop)
-        for j in range(cols.start, cols.stop)
-    ]
+    tiles = []
+    for rows, cols in position_classes(h, w, window, border):
+        alone = border == "fixed"  # every position is a class of its own
+        for row in range(rows.start, rows.stop) if alone else [rows.start]:
+            for col in range(cols.start, cols.stop) if alone else [cols.start]:
+                n_rows, n_cols = (1, 1) if alone else (rows.size, cols.size)
+                about = [row, n_rows, rows.before, rows.after, col, n_cols, cols.before, cols.after]
+                tiles += [[*about, first] for first in range(0, b * n_rows * n_cols, size)]
+    return torch.tensor(tiles, dtype=torch.int32, device="cpu")
 
 
 @triton.jit

@@ -16,8 +16,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from elslib.posterior.dictionary import BROKEN_IMAGES
+from elslib.posterior.float64_fallback import in_bits
 from elslib.posterior.native.build import source_digest
-from elslib.windows import Border, Window
+from elslib.posterior.query import Query
 
 FOLDER = Path(__file__).parent
 WIDTH, GROUP = 16, 4  # as in kernel.cpp: images side by side, and of these at a time
@@ -29,17 +31,6 @@ INSTRUCTION_SETS = {
     "AVX512": ("x86-64-v4", "x86-64-v3", "x86-64-v2"),
     "AVX2": ("x86-64-v3", "x86-64-v2"),
 }
-
-
-class Problem(NamedTuple):
-    """What is asked for: the same for all queries and images."""
-
-    alpha: float
-    window: Window
-    border: Border
-    top: int  # how many nearest patches each pixel names
-    s: float  # energies are |s (x - alpha p)|^2, where the window's precision is 1
-    slack: float  # energies so much above -log2(sum of weights) do not matter
 
 
 class Sums(NamedTuple):
@@ -124,19 +115,25 @@ def _check_whole(path: Path) -> None:
 
 
 def posterior_sums(
-    x: Tensor, images: Tensor, order: Tensor, problem: Problem, evidence: Tensor | None = None
-) -> Sums | None:
+    x: Tensor,
+    images: Tensor,
+    order: Tensor,
+    query: Query,
+    slack: float,
+    evidence: Tensor | None = None,
+) -> Sums:
     """The sums for queries x [b, c, h, w] over those of `images` [n, c, h, w] that `order` names.
 
-    float32 on the CPU; int64 [m] the order. `evidence` [b, n, h, w], float32 and contiguous, gets
-    log2 of the sum of each named image's weights. Other threads run meanwhile. None if an image
-    holds NaN or infinity. MemoryError if there is not enough for a copy of 64 images.
+    float32 on the CPU; int64 [m] the order. Energies more than `slack` above -log2(sum of weights)
+    do not matter. `evidence` [b, n, h, w], float32 and contiguous, gets log2 of the sum of each
+    named image's weights. Other threads run meanwhile. ValueError if an image holds NaN or
+    infinity. MemoryError if there is not enough for a copy of 64 images.
     """
-    kernel = library()
-    assert kernel is not None
+    kernel, window = library(), query.window
+    assert kernel is not None and window is not None
     x, images, order = x.contiguous(), images.contiguous(), order.contiguous()
     b, c, h, w = x.shape
-    top, f = problem.top, problem.window.response
+    top, f = query.top, window.response
     sums = Sums(
         torch.full((b, h, w), torch.inf, dtype=torch.float32, device="cpu"),
         torch.zeros(b, h, w, dtype=torch.float64, device="cpu"),
@@ -145,25 +142,21 @@ def posterior_sums(
         torch.full((b, h, w, top), torch.inf, dtype=torch.float32, device="cpu"),
         torch.zeros(b, h, w, top, dtype=torch.int64, device="cpu"),
     )
-    limit = torch.full((b, h, w), torch.inf, dtype=torch.float32, device="cpu")
+    limit = torch.full_like(sums.running_min, torch.inf)
     to = _Sums(limit=limit.data_ptr(), **{k: v.data_ptr() for k, v in sums._asdict().items()})
     if evidence is not None:
         to.evidence, to.images = evidence.data_ptr(), len(images)
-    outcome = kernel.posterior_sums(
-        _problem(problem, x),
-        images.data_ptr(), order.data_ptr(), len(order), x.data_ptr(), len(x), to,
+    # The kernel sums boxes of ones.
+    s = in_bits(query.sigma) * math.sqrt(window.amplitude) / window.centre_weight
+    problem = _Problem(
+        h, w, c, window.side, window.boxes, window.border_side, BORDERS[query.border],
+        f, top, s, s * query.alpha, slack,
     )  # fmt: skip
+    outcome = kernel.posterior_sums(
+        problem, images.data_ptr(), order.data_ptr(), len(order), x.data_ptr(), b, to
+    )
     if outcome == NO_MEMORY:
         raise MemoryError(NEEDED_MEMORY)
-    return None if outcome == NOT_FINITE else sums
-
-
-def _problem(problem: Problem, x: Tensor) -> _Problem:
-    _, c, h, w = x.shape
-    window = problem.window
-    # The kernel sums boxes of ones.
-    s = problem.s * math.sqrt(window.amplitude) / window.centre_weight
-    return _Problem(
-        h, w, c, window.side, window.boxes, window.border_side, BORDERS[problem.border],
-        window.response, problem.top, s, s * problem.alpha, problem.slack,
-    )  # fmt: skip
+    if outcome == NOT_FINITE:
+        raise ValueError(BROKEN_IMAGES)
+    return sums

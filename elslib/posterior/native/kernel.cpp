@@ -181,7 +181,7 @@ struct Kernel {
   const int pitch, energy_size;   // four rows of energies; odd: apart in the cache
   const int per_pixel;            // simds in `lanes`: normalizer, entropy, values, and, where
                                   // images are summed apart, the GROUP normalizers of a group
-  Array<simd> packed, strip, energy, lanes, evidence;
+  Array<simd> packed, strip, energy, lanes;
   Array<Four> squares;
   Array<float> query;
   Array<int> query_row, packed_row, list;
@@ -197,12 +197,11 @@ struct Kernel {
         pitch((w + (boxes - 1) * (k - 1)) | 1), energy_size(4 * pitch),
         per_pixel(2 + values + (each ? GROUP : 0)), packed(GROUP * packed_size + 4 * c),
         strip(GROUP * strip_size), energy(GROUP * energy_size), lanes(h * w * per_pixel),
-        evidence(each ? h * w * GROUP : 0), squares(h + 2 * r),
-        query((h + 1) * query_w * c + 4 * c), query_row(h + 2 * max(r, f)),
+        squares(h + 2 * r), query((h + 1) * query_w * c + 4 * c), query_row(h + 2 * max(r, f)),
         packed_row(h + 2 * max(r, f)), list(w + 1), value_rows(p.response) {}
 
   bool has_memory() const {
-    return packed.memory && strip.memory && energy.memory && lanes.memory && evidence.memory &&
+    return packed.memory && strip.memory && energy.memory && lanes.memory &&
            squares.memory && query.memory && query_row.memory && packed_row.memory && list.memory &&
            value_rows.memory;
   }
@@ -349,21 +348,11 @@ struct Kernel {
     return limit > worst ? limit : worst;
   }
 
-  // Where images are summed apart: add their sums to the normalizer, and to what they had before.
-  INLINE void gather(int pixel, simd* lane) const {
-    for (int g = 0; each && g < GROUP; g++) {
-      lane[0] += lane[2 + values + g];
-      evidence.data[pixel * GROUP + g] += lane[2 + values + g];
-      lane[2 + values + g] = simd{};
-    }
-  }
-
   // 4. Make all sums of a pixel relative to another energy.
   void rescale(const Sums& o, int pixel, simd* lane, float running_min) const {
     float change = running_min - o.running_min[pixel];
     o.running_min[pixel] = running_min;
     if (change == -INF) return;  // nothing is summed yet
-    gather(pixel, lane);
     float factor = exp2f(change);
     lane[1] = factor * (change * lane[0] + lane[1]);
     lane[0] *= factor;
@@ -372,8 +361,7 @@ struct Kernel {
     o.normalizer[pixel] *= factor;
     double* sums = o.accumulator + static_cast<int64_t>(pixel) * values;
     for (int v = 0; v < values; v++) sums[v] *= factor;
-    for (int v = 0; v < values; v++) lane[2 + v] *= factor;
-    for (int g = 0; each && g < GROUP; g++) evidence.data[pixel * GROUP + g] *= factor;
+    for (int v = 2; v < per_pixel; v++) lane[v] *= factor;
   }
 
   // 5. Add the weights of the listed pixels' patches to the lanes: normalizer, entropy, values.
@@ -394,11 +382,10 @@ struct Kernel {
         simd z = larger(running_min[j] - e[g * e_step + j], fill(LEAST));
         weight[g] = exp2(z);
         if (EACH) lane[2 + n_values + g] += weight[g];
-        else normalizer += weight[g];
+        normalizer += weight[g];
         entropy += weight[g] * z;
       }
-      if (!EACH) lane[0] = normalizer;
-      lane[1] = entropy;
+      lane[0] = normalizer, lane[1] = entropy;
       for (int64_t y = 0; y < side; y++) {
         const simd* from = (FOLDED ? from_rows[y] + at : centres) + j * step;
         simd* to = lane + 2 + y * across;
@@ -426,7 +413,6 @@ struct Kernel {
   APART void flush(const Sums& o) {
     for (int pixel = 0; pixel < h * w; pixel++) {
       simd* lane = lanes.data + pixel * per_pixel;
-      gather(pixel, lane);
       o.normalizer[pixel] += total(lane[0]);
       o.entropy_accumulator[pixel] += total(lane[1]);
       double* sums = o.accumulator + static_cast<int64_t>(pixel) * values;
@@ -436,14 +422,15 @@ struct Kernel {
     }
   }
 
-  // What the weights of each image sum up to, in all of a group's shifts: of up to h w patches,
-  // whose rows were summed apart, so the relative error is about that of the normalizer.
+  // What the weights of each image sum up to, in all of a group's shifts: of up to h w patches.
   void keep_evidence(const Sums& o, const int64_t* names, int n) {
-    for (int i = 0; i < n; i++)
-      for (int pixel = 0; pixel < h * w; pixel++)
+    for (int pixel = 0; pixel < h * w; pixel++) {
+      simd* sums = lanes.data + pixel * per_pixel + 2 + values;
+      for (int i = 0; i < n; i++)
         o.evidence[names[i] * h * w + pixel] =
-            log2f(evidence.data[pixel * GROUP + i / WIDTH][i % WIDTH]) - o.running_min[pixel];
-    memset(evidence.data, 0, h * w * GROUP * sizeof(simd));
+            log2f(sums[i / WIDTH][i % WIDTH]) - o.running_min[pixel];
+      memset(sums, 0, GROUP * sizeof(simd));
+    }
   }
 
   struct Images {  // the training images at hand
