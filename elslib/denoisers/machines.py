@@ -105,11 +105,8 @@ class ScoreMachine(ABC):
 
         Raises ValueError as calling the machine does.
         """
-        y = self._class_at(t, label)
-        alpha, sigma = self.schedule.levels(t)
-        posterior = patch_posterior(
-            x, self._dictionary(y), alpha, sigma, self.window_at(t), self.border, top=top
-        )
+        y, question = self._asked(t, label)
+        posterior = patch_posterior(x, *question, top=top)
         if posterior.origins is None or y is None:
             return posterior
         image = posterior.origins.image
@@ -131,11 +128,8 @@ class ScoreMachine(ABC):
         Both as `elslib.posterior.mass.posterior_and_mass` gives them. Images count through
         `self.images`; those of other classes than `label` have no mass. The errors of `posterior`.
         """
-        y = self._class_at(t, label)
-        alpha, sigma = self.schedule.levels(t)
-        posterior, found = posterior_and_mass(
-            x, self._dictionary(y), alpha, sigma, self.window_at(t), self.border, by_pixel=by_pixel
-        )
+        y, question = self._asked(t, label)
+        posterior, found = posterior_and_mass(x, *question, by_pixel=by_pixel)
         if y is None:
             return posterior, found
         size = (len(x), len(self.images), *found.shape[2:])
@@ -143,13 +137,16 @@ class ScoreMachine(ABC):
         mass[:, self.images.of_class(y).cpu()] = found
         return posterior, mass
 
-    def _class_at(self, t: float, label: SupportsIndex | None) -> int | None:
-        """Whose patches are compared at time t: those of a class, or for None all."""
+    def _asked(
+        self, t: float, label: SupportsIndex | None
+    ) -> tuple[int | None, tuple[PatchDictionary, float, float, Side, Border]]:
+        """The class whose patches are compared at t, None for all; what the engine is asked."""
         y = None if label is None else class_number(label)
-        if y is None or not self.pools(t):
-            return y
-        self.images.of_class(y)  # raises for a class nobody has
-        return None
+        if y is not None and self.pools(t):
+            self.images.of_class(y)  # raises for a class nobody has
+            y = None
+        levels = self.schedule.levels(t)
+        return y, (self._dictionary(y), *levels, self.window_at(t), self.border)
 
     def _dictionary(self, label: int | None) -> PatchDictionary:
         """The patches of a class, or of all images."""
