@@ -204,4 +204,5 @@ def admissible_count(height: int, width: int, window: Side, border: Border) -> T
          for _ in range(some.size)]
         for side in (height, width)
     )  # fmt: skip
-    return torch.tensor(rows, device="cpu")[:, None] * torch.tensor(cols, device="cpu")
+    down, across = (torch.tensor(some, dtype=torch.int64, device="cpu") for some in (rows, cols))
+    return down[:, None] * across

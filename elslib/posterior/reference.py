@@ -89,7 +89,7 @@ def _whole_images(x: Tensor, dictionary: PatchDictionary, query: Query) -> Patch
     circular, chunk, top = query.border == "circular", query.chunk, query.top
     shifts = (h, w) if circular else (1, 1)
     rows, cols = AxisClass(0, shifts[0], 0, h - 1), AxisClass(0, shifts[1], 0, w - 1)
-    q, root = x.reshape(b, 1, -1), torch.ones(1, device=x.device)
+    q, root = x.reshape(b, 1, -1), x.new_ones(1)
     centred = x - query.alpha * dictionary.centre
     by_transforms = circular and shifts_resolve(
         centred, dictionary.largest_square, query, LOGIT_TOLERANCE
