@@ -25,6 +25,9 @@ Border = Literal["fixed", "circular", "aware"]
 (ELS). `aware`: every location with the same clipped window (border-aware ELS).
 """
 
+# A window twice as large as an image sees all of it; a slip of the hand must not fill the memory.
+LARGEST_SIDE = 9999
+
 
 @dataclass(frozen=True)
 class Window:
@@ -124,11 +127,11 @@ def as_window(window: Side) -> Window | None:
 
 
 def _check_side(name: str, side: int) -> None:
-    if side < 1 or side % 2 == 0:
+    if not 1 <= side <= LARGEST_SIDE or side % 2 == 0:
         raise ValueError(
-            f"{name} must be an odd positive integer{' or None' * (name == 'window')}, got "
-            f"{side!r}; a window is centred on a pixel, so use 3, 5, 7, ... or None for the whole "
-            f"image."
+            f"{name} must be an odd positive integer{' or None' * (name == 'window')}, at most "
+            f"{LARGEST_SIDE}, got {side!r}; a window is centred on a pixel, so use 3, 5, 7, ... or "
+            f"None for the whole image."
         )
 
 

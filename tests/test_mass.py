@@ -4,7 +4,7 @@ import oracles
 import pytest
 import torch
 
-from elslib.posterior import native, patch_posterior
+from elslib.posterior import mass, native, patch_posterior
 from elslib.posterior.mass import posterior_and_mass
 from elslib.windows import Window
 
@@ -48,6 +48,22 @@ def test_images_without_a_close_patch_and_whole_images():
     for sigma, window in ((1e-4, 3), (0.6, None)):
         _, mass = posterior_and_mass(x, images, 0.8, sigma, window, "fixed", by_pixel=True)
         assert torch.allclose(mass.sum(1), torch.ones(2, 5, 6), rtol=0, atol=1e-4)
+
+
+def test_one_query_beyond_float32(monkeypatch):
+    """One that is close and one that is far: as the oracle, and the reference is asked for one."""
+    x, images = problem(c=2)
+    x = torch.stack([0.8 * images[3] + 0.01 * x[0], x[1]])
+    rest, asked = (0.8, 0.02, 3, "aware"), []
+    by_reference = mass._one_by_one
+    monkeypatch.setattr(
+        mass, "_one_by_one", lambda q, *more: asked.append(len(q)) or by_reference(q, *more)
+    )
+    found = mass.posterior_and_mass(x, images, *rest, by_pixel=True)[1]
+    assert asked == [1]
+    for i in range(2):
+        exact = torch.from_numpy(oracles.image_mass(x[i], images, *rest))
+        assert torch.allclose(found[i].double(), exact, rtol=0, atol=1e-4)
 
 
 def test_removing_an_image_takes_its_mass():

@@ -146,9 +146,10 @@ def test_a_softer_window_counts_pixels_unequally():
 @pytest.mark.parametrize(
     "arguments,message",
     [
-        ({"side": 4}, "window must be an odd positive integer or None, got 4"),
-        ({"side": 3, "response": 2}, "response must be an odd positive integer, got 2"),
-        ({"side": 3, "edge": 0}, "edge must be an odd positive integer, got 0"),
+        ({"side": 4}, "window must be an odd positive integer or None, at most 9999, got 4"),
+        ({"side": 10**8 + 1}, "integer or None, at most 9999, got 100000001"),
+        ({"side": 3, "response": 2}, "response must be an odd positive integer, at most 9999"),
+        ({"side": 3, "edge": 0}, "edge must be an odd positive integer, at most 9999, got 0"),
         ({"side": 3, "boxes": 0}, "boxes must be a whole number of at least 1, got 0"),
         ({"side": 3, "amplitude": 0.0}, "amplitude must be positive and finite, got 0.0"),
         ({"side": 3, "amplitude": math.inf}, "amplitude must be positive and finite, got inf"),

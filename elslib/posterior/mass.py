@@ -42,28 +42,26 @@ def posterior_and_mass(
     query = Query(alpha, sigma, as_window(window), border)
     if engine_for(x, query.window) is not fused_posterior or native.library() is None:
         posterior = answer(x, dictionary, query)
-        mass = _one_by_one(x, dictionary, query, posterior)
+        mass = _one_by_one(x, dictionary, query)
         return posterior, mass if by_pixel else mass.double().sum((2, 3))
     posteriors, masses = [], []
     for queries in x.split(max(1, HELD // (4 * n * size.numel()))):
         evidence = queries.new_full((len(queries), n, *size), -torch.inf)
         engine = partial(fused_posterior, evidence=evidence)
         posterior = answer(queries, dictionary, query, engine)
-        if bool(is_coarse(posterior.log_sum).any()):
-            mass = _one_by_one(queries, dictionary, query, posterior)
-        else:
-            mass = evidence.mul_(math.log(2)).softmax(1)
+        mass = evidence.mul_(math.log(2)).softmax(1)
+        coarse = is_coarse(posterior.log_sum).flatten(1).any(1)
+        if bool(coarse.any()):  # ask of these queries alone, for it takes long
+            mass[coarse] = _one_by_one(queries[coarse], dictionary, query)
         posteriors.append(posterior)
         masses.append(mass if by_pixel else mass.sum((2, 3), dtype=torch.float64))
     return in_one_batch(posteriors), torch.cat(masses)
 
 
-def _one_by_one(
-    x: Tensor, dictionary: PatchDictionary, query: Query, whole: PatchPosterior
-) -> Tensor:
+def _one_by_one(x: Tensor, dictionary: PatchDictionary, query: Query) -> Tensor:
     """The same by any engine, in float64: by the law of `merge`, a share is a quotient of sums."""
     if query.window is not None:  # each pixel asks its own window
         query = replace(query, window=replace(query.window, response=1))
     x, images = x.double(), dictionary.images.split(1)
     sums = [answer(x, PatchDictionary(one.double()), query).log_sum for one in images]
-    return (torch.stack(sums, 1) - whole.log_sum[:, None]).exp().float().cpu()
+    return torch.stack(sums, 1).softmax(1).float().cpu()

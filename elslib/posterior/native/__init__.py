@@ -20,6 +20,7 @@ from elslib.posterior.dictionary import BROKEN_IMAGES
 from elslib.posterior.float64_fallback import in_bits
 from elslib.posterior.native.build import source_digest
 from elslib.posterior.query import Query
+from elslib.windows import Window
 
 FOLDER = Path(__file__).parent
 WIDTH, GROUP = 16, 4  # as in kernel.cpp: images side by side, and of these at a time
@@ -127,13 +128,15 @@ def posterior_sums(
     float32 on the CPU; int64 [m] the order. Energies more than `slack` above -log2(sum of weights)
     do not matter. `evidence` [b, n, h, w], float32 and contiguous, gets log2 of the sum of each
     named image's weights. Other threads run meanwhile. ValueError if an image holds NaN or
-    infinity. MemoryError if there is not enough for a copy of 64 images.
+    infinity, or is too large for the kernel to count in 32 bits. MemoryError if there is not enough
+    for a copy of 64 images.
     """
     kernel, window = library(), query.window
     assert kernel is not None and window is not None
     x, images, order = x.contiguous(), images.contiguous(), order.contiguous()
     b, c, h, w = x.shape
     top, f = query.top, window.response
+    _check_size(c, h, w, window)
     sums = Sums(
         torch.full((b, h, w), torch.inf, dtype=torch.float32, device="cpu"),
         torch.zeros(b, h, w, dtype=torch.float64, device="cpu"),
@@ -160,3 +163,15 @@ def posterior_sums(
     if outcome == NOT_FINITE:
         raise ValueError(BROKEN_IMAGES)
     return sums
+
+
+def _check_size(c: int, h: int, w: int, window: Window) -> None:
+    """Raise ValueError where an index of the kernel would not fit into 32 bits."""
+    sums = h * w * (window.response**2 * c + 6)
+    packed = 4 * c * (h + 3) * (w + 2 * max(window.reach, window.response) + 3)
+    if max(sums, packed) >= 2**31:
+        raise ValueError(
+            f"images must be so small that the fast engine can count their pixels in 32 bits, got "
+            f"{c} x {h} x {w} with {window}; cut them, ask for a smaller response or window, or "
+            f"use float64, which the reference engine answers."
+        )
