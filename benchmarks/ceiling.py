@@ -13,9 +13,9 @@ from tqdm.auto import tqdm
 
 from elslib.analysis.agreement import NETWORK_STEPS, batches
 from elslib.analysis.metrics import pearson_r
+from elslib.experiments.how_far import check_twins
 from elslib.experiments.provenance import RunRecord, Stopwatch
 from elslib.experiments.store import (
-    load_card,
     load_network,
     made_of,
     result_path,
@@ -24,16 +24,6 @@ from elslib.experiments.store import (
 )
 from elslib.io import write_json
 from elslib.samplers import initial_noise, sample
-
-
-def check_twins(network: str, again: str) -> None:
-    """Raise unless the two differ in their seed alone."""
-    one, two = load_card(network), load_card(again)
-    how, other = one["training"], two["training"]
-    same = how | {"seed": None} == other | {"seed": None} and how["seed"] != other["seed"]
-    images = [card["images"]["sha256"] for card in (one, two)]
-    if not same or one["network"] != two["network"] or len(set(images)) > 1:
-        raise click.UsageError(f"{again} must be {network} trained again with another seed.")
 
 
 @click.command()

@@ -38,7 +38,7 @@ from elslib.experiments.store import (
     training_images,
 )
 from elslib.figures.plots import image_grid
-from elslib.io import write_arrays, write_json
+from elslib.io import json_bytes, npz_bytes, write_together
 from elslib.networks.network_denoiser import NetworkDenoiser
 from elslib.samplers import ddim, initial_noise, sample, uniform_times
 from elslib.scales import ScaleTable
@@ -156,10 +156,10 @@ def write(record_path: Path, kept: ResumeLog) -> None:
         arrays[name] = np.concatenate([np.array(some, dtype=np.uint8) for some in drawn])
     arrays["sheet"] = sheet_order(arrays["kind"])
     path = record_path.with_suffix(".npz")
-    write_arrays(path, arrays, zipfile.ZIP_LZMA)
     images_sha256, seconds = kept.config["images_sha256"], kept.seconds()
     record = RunRecord("benchmarks/limb_samples.py", kept.config, images_sha256, seconds)
-    write_json(record_path, record.json())
+    of_arrays = npz_bytes(arrays, zipfile.ZIP_LZMA)
+    write_together({path: of_arrays, record_path: json_bytes(record.json())})
     click.echo(f"{path}: {len(arrays['seed'])} seeds, {seconds / 60:.1f} minutes")
 
 

@@ -34,6 +34,7 @@ from elslib.analysis.theories import theory_of
 from elslib.data.image_set import ImageSet
 from elslib.data.pixels import to_uint8
 from elslib.denoisers.machines import Denoiser
+from elslib.experiments.how_far import check_twins
 from elslib.experiments.provenance import RunRecord, Stopwatch
 from elslib.experiments.recipes import Recipe, held_out_images
 from elslib.experiments.store import (
@@ -46,8 +47,8 @@ from elslib.experiments.store import (
     training_images,
     weights_sha256,
 )
-from elslib.experiments.train_network import make
-from elslib.io import write_arrays, write_json
+from elslib.experiments.train_network import is_made, make
+from elslib.io import json_bytes, npz_bytes, write_together
 from elslib.networks.architectures import NetworkConfig
 from elslib.networks.training import TrainConfig
 from elslib.samplers import initial_noise, sample
@@ -156,6 +157,7 @@ def train(network: str, removed: list[int]) -> None:
               help="Of each class.")  # fmt: skip
 def measure(network: str, removed: list[int], again: str, pictures: int) -> None:
     """Draw with all of them; the table is printed, json and npz are written."""
+    check_twins(network, again)
     clock, whole, denoiser = Stopwatch(), masses(network, pictures), load_network(network)
     machine = theory_of(denoiser, whole.images, load_scale(network, "els"))
 
@@ -169,6 +171,8 @@ def measure(network: str, removed: list[int], again: str, pictures: int) -> None
         removal = removing(whole, count)
         for kind in KINDS:
             recipe = recipe_of(network, kind, removal)
+            if not is_made(recipe):  # which refuses one that learned without other images
+                raise click.UsageError(f"{recipe.name} is not trained; run `removal.py train`.")
             drawings[f"network-{kind}-{count}"] = drawn(load_network(recipe.name))
             drawings[f"ELS-{kind}-{count}"] = drawn(replace(machine, images=recipe.images))
             weights[f"{kind}-{count}"] = weights_sha256(recipe.name)
@@ -181,8 +185,10 @@ def measure(network: str, removed: list[int], again: str, pictures: int) -> None
     path = result_path("removal", network)
     kept = {name: x[:CLASSES].clamp(-1, 1) for name, x in drawings.items()}
     bytes_of = {name: to_uint8(x).numpy() for name, x in kept.items()}
-    write_arrays(path.with_suffix(".npz"), bytes_of, zipfile.ZIP_LZMA)
-    write_json(path, {"rows": rows, "record": record.json()})
+    write_together({
+        path.with_suffix(".npz"): npz_bytes(bytes_of, zipfile.ZIP_LZMA),
+        path: json_bytes({"rows": rows, "record": record.json()}),
+    })  # fmt: skip
 
 
 def compared(removal: Removal, pictures: dict[str, Tensor], count: int) -> list[dict]:

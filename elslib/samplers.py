@@ -54,13 +54,17 @@ def uniform_times(n_steps: int) -> list[float]:
 
 
 @checked
-def geometric_times(n_steps: int, schedule: Schedule, last: float) -> list[float]:
+def geometric_times(
+    n_steps: int, schedule: Schedule, last: float, sigma_max: float = math.inf
+) -> list[float]:
     """From 1 to 0 in `n_steps`: sigma / alpha falls by one factor a step, to `last`, then to 0.
 
     Equal steps in t end at a noise level that shrinks as 1 / n_steps only; these reach `last` in
-    few. Raises ValueError unless n_steps >= 2 and 0 < last < the noise ratio at t = 1.
+    few. It falls from the noise ratio at t = 1, or from `sigma_max` if that is less, as it must be
+    where alpha_1 = 0. Raises ValueError unless n_steps >= 2 and 0 < last < that ratio, and where
+    none is given to fall from.
     """
-    first = schedule.noise_ratio(1.0)
+    first = _largest_ratio(schedule, sigma_max)
     if n_steps < 2:
         raise ValueError(f"n_steps must be at least 2, got {n_steps}; 100 is plenty.")
     if not 0 < last < first:
@@ -71,14 +75,19 @@ def geometric_times(n_steps: int, schedule: Schedule, last: float) -> list[float
 
 @checked
 def karras_times(
-    n_steps: int, schedule: Schedule, sigma_min: float = 0.002, rho: float = 7.0
+    n_steps: int,
+    schedule: Schedule,
+    sigma_min: float = 0.002,
+    rho: float = 7.0,
+    sigma_max: float = math.inf,
 ) -> list[float]:
     """From 1 to 0 in `n_steps`, as Karras et al. (2022, eq. 5): the rho-th root of sigma / alpha
     falls by equal steps to that of `sigma_min`; then it is 0.
 
-    Raises ValueError unless n_steps >= 2 and 0 < sigma_min < the noise ratio at t = 1.
+    It falls from where `geometric_times` begins; 80 is a usual `sigma_max`. Raises ValueError
+    unless n_steps >= 2 and 0 < sigma_min < that ratio, and where none is given to fall from.
     """
-    first = schedule.noise_ratio(1.0)
+    first = _largest_ratio(schedule, sigma_max)
     if n_steps < 2:
         raise ValueError(f"n_steps must be at least 2, got {n_steps}; 18 is usual.")
     if not 0 < sigma_min < first:
@@ -86,6 +95,17 @@ def karras_times(
     ends = first ** (1 / rho), sigma_min ** (1 / rho)
     roots = [ends[0] + (ends[1] - ends[0]) * i / (n_steps - 1) for i in range(1, n_steps)]
     return [1.0, *(schedule.time_at(root**rho) for root in roots), 0.0]
+
+
+def _largest_ratio(schedule: Schedule, sigma_max: float) -> float:
+    """The noise ratio that levels fall from. ValueError where it would be infinite."""
+    first = min(schedule.noise_ratio(1.0), sigma_max)
+    if not 0 < first < 1e7:
+        raise ValueError(
+            f"sigma_max must be positive and finite for {schedule}, whose alpha is 0 at t = 1, got "
+            f"{sigma_max}; 80 is usual."
+        )
+    return first
 
 
 def schedule_of(denoise: Denoiser) -> Schedule:

@@ -2,12 +2,14 @@
 
 import json
 import math
+from bisect import bisect_left
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from textwrap import shorten
 
 from elslib.checks import check_fields, checked
-from elslib.io import write_json
+from elslib.io import read_json, write_json
+from elslib.schedules import times_of
 from elslib.windows import Side, Window, check_window
 
 
@@ -48,14 +50,20 @@ class ScaleTable:
 
     @checked
     def window_at(self, t: float) -> Side:
-        """The window at time t. ValueError above the last entry."""
+        """The window at time t. ValueError outside [0, 1] and above the last entry."""
+        times_of(t)
         if t > self.times[-1] + 1e-6:  # a float32 time may stand a little above its entry
             raise ValueError(
                 f"t must be at most {self.times[-1]}, the last entry of the scale table "
                 f"({self.source}), got {t}; calibrate up to t = 1."
             )
-        nearest = min(range(len(self.times)), key=lambda i: round(abs(self.times[i] - t), 6))
-        return self.windows[nearest]
+        after = bisect_left(self.times, t)
+        if after == len(self.times):
+            return self.windows[-1]
+        low, high = self.times[max(after - 1, 0)], self.times[after]
+        # In the middle, up to the rounding of a float32 time, the lower one holds.
+        is_lower = t - low <= high - t + 1e-5 * (high - low)
+        return self.windows[max(after - 1, 0) if is_lower else after]
 
     @checked
     def widened(self, smallest: int, below: float) -> "ScaleTable":
@@ -107,8 +115,8 @@ class ScaleTable:
 
         Raises FileNotFoundError for a missing file and ValueError for one that is no scale table.
         """
+        content = read_json(path, "calibrate again")
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
             return cls(
                 times=tuple(content["times"]),
                 windows=tuple(
@@ -116,10 +124,10 @@ class ScaleTable:
                     for window in content["windows"]
                 ),
                 source=content["source"],
-                lower=content["lower"] and tuple(content["lower"]),
-                upper=content["upper"] and tuple(content["upper"]),
+                lower=content.get("lower") and tuple(content["lower"]),
+                upper=content.get("upper") and tuple(content["upper"]),
             )
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (KeyError, TypeError) as error:
             raise ValueError(
                 f"{path} must hold a scale table with times, windows and source ({error}); "
                 f"calibrate again."

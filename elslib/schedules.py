@@ -6,7 +6,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -44,6 +44,11 @@ class Schedule:
 
     def __post_init__(self):
         check_fields(self)
+        if self.coordinates not in get_args(Coordinates):
+            raise ValueError(
+                f"coordinates must be one of {', '.join(get_args(Coordinates))}, got "
+                f"{self.coordinates!r}."
+            )
 
     def __repr__(self) -> str:
         return f"Schedule({self.name!r})"
@@ -75,11 +80,11 @@ class Schedule:
         """The time at which sigma / alpha equals `ratio`. ValueError if it never does."""
         ends = self.noise_ratio(0.0), self.noise_ratio(1.0)
         for end, t in zip(ends, (0.0, 1.0), strict=True):
-            if math.isclose(ratio, end, rel_tol=1e-9):  # of sigma and alpha it may be rounded
+            if math.isclose(ratio, end, rel_tol=1e-6):  # of sigma and alpha, or in float32
                 return t
         if not ends[0] < ratio < ends[1]:
             raise ValueError(
-                f"ratio must lie in {ends[0]:.6g}..{ends[1]:.6g}, sigma / alpha at t = 0 and 1, "
+                f"ratio must lie in {ends[0]:.9g}..{ends[1]:.9g}, sigma / alpha at t = 0 and 1, "
                 f"got {ratio}."
             )
 
@@ -142,11 +147,11 @@ def cosine() -> Schedule:
 def linear(rate_min: float = 0.1, rate_max: float = 20.0) -> Schedule:
     """Noise rate growing linearly in t, `alpha^2 = exp(-rate_min t - (rate_max - rate_min) t^2/2)`.
 
-    Raises ValueError unless 0 < rate_min <= rate_max.
+    Raises ValueError unless 0 < rate_min <= rate_max, both finite.
     """
-    if not 0 < rate_min <= rate_max:
+    if not 0 < rate_min <= rate_max < math.inf:
         raise ValueError(
-            f"rate_min and rate_max must satisfy 0 < rate_min <= rate_max, "
+            f"rate_min and rate_max must satisfy 0 < rate_min <= rate_max, both finite, "
             f"got {rate_min:g} and {rate_max:g}; the usual choice is 0.1 and 20."
         )
     return Schedule("linear", _LogAlpha(0.5 * rate_min, 0.25 * (rate_max - rate_min)))
@@ -154,9 +159,11 @@ def linear(rate_min: float = 0.1, rate_max: float = 20.0) -> Schedule:
 
 @checked
 def ornstein_uhlenbeck(horizon: float = 5.0) -> Schedule:
-    """Constant noise rate, `alpha = exp(-horizon t)`. Raises ValueError unless horizon > 0."""
-    if not horizon > 0:
-        raise ValueError(f"horizon must be positive, got {horizon:g}; 5 leaves alpha_1 = 0.0067.")
+    """Constant noise rate, `alpha = exp(-horizon t)`. ValueError unless 0 < horizon < infinity."""
+    if not 0 < horizon < math.inf:
+        raise ValueError(
+            f"horizon must be positive and finite, got {horizon:g}; 5 leaves alpha_1 = 0.0067."
+        )
     return Schedule("ou", _LogAlpha(horizon, 0.0))
 
 
@@ -230,7 +237,16 @@ def noise_from_denoised(x: Tensor, x0: Tensor, alpha: float, sigma: float) -> Te
 
 
 def denoised_from_noise(x: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """The posterior mean `D = (x_t - sigma eps) / alpha` of a noise estimate; alpha > 0."""
+    """The posterior mean `D = (x_t - sigma eps) / alpha` of a noise estimate.
+
+    ValueError where alpha is 0, up to rounding: pure noise tells nothing of an image.
+    """
+    if bool((alpha < 1e-7).any()):
+        raise ValueError(
+            f"t must leave something of the image for a network that predicts the noise, got "
+            f"alpha = {float(alpha.min()):.3g}; begin the times a little below 1, or ask a network "
+            f"that predicts x0, v or flow."
+        )
     return (x - sigma * eps) / alpha
 
 

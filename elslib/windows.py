@@ -127,11 +127,15 @@ def as_window(window: Side) -> Window | None:
 
 
 def _check_side(name: str, side: int) -> None:
-    if not 1 <= side <= LARGEST_SIDE or side % 2 == 0:
+    if side < 1 or side % 2 == 0:
         raise ValueError(
-            f"{name} must be an odd positive integer{' or None' * (name == 'window')}, at most "
-            f"{LARGEST_SIDE}, got {side!r}; a window is centred on a pixel, so use 3, 5, 7, ... or "
-            f"None for the whole image."
+            f"{name} must be an odd positive integer{' or None' * (name == 'window')}, got "
+            f"{side!r}; a window is centred on a pixel, so use 3, 5, 7, ... or None for the whole "
+            f"image."
+        )
+    if side > LARGEST_SIDE:
+        raise ValueError(
+            f"{name} must be at most {LARGEST_SIDE}, got {side}; None is the whole image."
         )
 
 

@@ -271,7 +271,7 @@ for chosen in spot_checks(n_kept, n_live, draw, compare):
     now = compare(draw(network, checked, [number], label, images.pixels.shape[1:]))
     kept = rows[names[0]].query("seed == @number and theory == 'ELS'")
     for new, old in zip(now.itertuples(), kept.itertuples(), strict=True):
-        if abs(new.r - old.r) > 5e-3:
+        if not abs(new.r - old.r) <= 5e-3:
             raise AssertionError(f"seed {number}: r is {new.r} now, {old.r} in the file")
     table.append([number, old.r, new.r])
 markdown_table(table, ".4f")

@@ -277,7 +277,7 @@ if len(kept):
 table = [["seed", "network's steps", "r, in the sweep", "r, now"]]
 for row in rows.itertuples():
     old = before.get((row.seed, row.network_steps))
-    if old is not None and abs(row.r - old) > 5e-3:
+    if old is not None and not abs(row.r - old) <= 5e-3:
         raise AssertionError(f"seed {row.seed}: r is {row.r} now, {old} in the sweep")
     shown = "not in it" if old is None else f"{old:.4f}"
     table.append([row.seed, row.network_steps, shown, row.r])

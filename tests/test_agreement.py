@@ -1,5 +1,9 @@
 """Agreement: rows of known answer, and their way through a file."""
 
+import json
+import math
+import re
+
 import pandas as pd
 import pytest
 import torch
@@ -7,6 +11,7 @@ from helpers import FunctionDenoiser
 
 from elslib.analysis.agreement import (
     COLUMNS,
+    agree,
     batches,
     compare,
     draw,
@@ -14,9 +19,11 @@ from elslib.analysis.agreement import (
     share_above,
     values,
 )
+from elslib.data.image_set import ImageSet
 from elslib.data.pixels import to_uint8
 from elslib.experiments import agreement_results
-from elslib.experiments.agreement_results import read_pictures, read_rows, write_pictures
+from elslib.experiments.agreement_results import read_pictures, read_rows, write_result
+from elslib.experiments.store import network_paths, weights_sha256
 from elslib.schedules import linear
 
 
@@ -86,23 +93,82 @@ ROWS = pd.DataFrame(
 )
 
 
+def record(config):
+    """Of a run with this configuration."""
+    return {"command": "elslib agree", "config": config, "data_sha256": "", "seconds": 0.0}
+
+
+def keep(name, rows=None, seeds=(0,), pictures=None, **config):
+    """A result of a network that is there."""
+    weights = network_paths(name)[0]
+    weights.parent.mkdir(exist_ok=True)
+    weights.write_bytes(b"weights")
+    pictures = pictures or {"network": torch.zeros(len(seeds), 1, 2, 2, dtype=torch.uint8)}
+    config = {"weights_sha256": weights_sha256(name), **config}
+    write_result(name, ROWS if rows is None else rows, seeds, pictures, record(config))
+
+
 def test_rows_survive_the_file(tmp_path, monkeypatch):
     """Written sorted by seed, read back equal; also without classes."""
     monkeypatch.setenv("ELSLIB_PROJECT", str(tmp_path))
     one = pd.DataFrame([(5, None, "ELS", 20, 0.1, 0.01, -1.5)], columns=COLUMNS)
     for name, rows in (("some", ROWS), ("one", one)):
-        agreement_results.write_rows(name, rows)
+        keep(name, rows)
         expected = rows.sort_values("seed", kind="stable").astype({"label": "Int64"})
         pd.testing.assert_frame_equal(read_rows(name), expected.reset_index(drop=True))
     agreement_results.result_path("agreement", "one").with_suffix(".csv").unlink()
     assert agreement_results.with_results() == ["some"]
     assert agreement_results.with_results("b, a,") == ["b", "a"]
     for name in ("mnist-unet", "emoji-unet", "fashion-unet", "another"):
-        agreement_results.write_rows(name, ROWS)
+        keep(name)
     order = ["fashion-unet", "mnist-unet", "emoji-unet", "another", "some"]
     assert agreement_results.with_results() == order
     with pytest.raises(FileNotFoundError, match="no agreement of 'other'"):
         read_rows("other")
+
+
+def test_results_that_are_not_believed(tmp_path, monkeypatch):
+    """Of other weights, and without a record, as a kill in the midst of writing leaves them."""
+    monkeypatch.setenv("ELSLIB_PROJECT", str(tmp_path))
+    keep("some")
+    network_paths("some")[0].write_bytes(b"other")
+    for read in (read_rows, read_pictures):
+        with pytest.raises(ValueError, match="must belong to the weights of 'some'"):
+            read("some")
+    agreement_results.result_path("agreement", "some").unlink()
+    assert agreement_results.with_results() == []
+    for read in (read_rows, read_pictures):
+        with pytest.raises(FileNotFoundError, match="run `elslib agree --network some`"):
+            read("some")
+
+
+@pytest.mark.parametrize(
+    "now, message",
+    [
+        ({}, None),
+        ({"theories": ["Fold"], "windows": {"els": [3]}}, None),
+        ({"windows": {"els": [5], "ls": [3]}}, "was made with other windows"),
+        ({"theories": ["Fold"], "windows": {"els": [5]}}, "was made with other windows"),
+        ({"seeds": 3}, None),
+        ({"seeds": 1}, "of 2 seeds .* made with other seeds"),
+        ({"seeds": 3, "theories": ["ELS"]}, "made with other seeds"),
+        ({"steps": 10}, "made with other steps"),
+    ],
+)
+def test_what_a_result_is_joined_with(tmp_path, now, message):
+    """One of the same windows, seeds and steps; another is replaced, which is said."""
+    files = [tmp_path / f"agreement-some{end}" for end in (".csv", ".npz", ".json")]
+    kept = {"seeds": 2, "windows": {"els": [3], "ls": [3]}, "pictures": []}
+    assert agreement_results.kept_before(files, kept) is None
+    assert agreement_results.replaced(files, None, kept) == []
+    for file in files:
+        file.write_text(json.dumps(record(kept)))
+    config = {**kept, **now}
+    before = agreement_results.kept_before(files, config)
+    joins = message is None and config["seeds"] == 2
+    assert (before == kept) if joins else (before is None)
+    said = agreement_results.replaced(files, before, config)
+    assert bool(said) == bool(message) and re.search(message or "", "".join(said))
 
 
 def test_pictures_survive_the_file(tmp_path, monkeypatch):
@@ -110,9 +176,8 @@ def test_pictures_survive_the_file(tmp_path, monkeypatch):
     monkeypatch.setenv("ELSLIB_PROJECT", str(tmp_path))
     theories = {"ELS": half, "Wiener": shifted}
     drawn = draw(half, theories, [14, 4], None, (1, 8, 8))
-    write_pictures(
-        "some", drawn.seeds, {name: to_uint8(x) for name, x in drawn.pictures(["ELS"]).items()}
-    )
+    drawings = {name: to_uint8(x) for name, x in drawn.pictures(["ELS"]).items()}
+    keep("some", seeds=drawn.seeds, pictures=drawings)
     found = read_pictures("some")
     assert set(found) == {"network", "ELS"} and found["network"].dtype == torch.float32
     for name, x in (("network", drawn.network[150]), ("ELS", drawn.theories["ELS"])):
@@ -129,3 +194,14 @@ def test_summaries():
     assert share_above(ROWS, "ELS") == pytest.approx(2 / 3)
     with pytest.raises(ValueError, match="rows must hold theory 'LS' at 150 network steps"):
         values(ROWS, "LS")
+
+
+def test_pictures_that_are_not_finite():
+    """Who drew them from which seed; and no seeds are no comparison."""
+    broken = FunctionDenoiser(lambda x, t, label=None: x * (math.nan if x.mean() < 0 else 1.0))
+    for network, theories, who in ((half, {"IS": broken}, "IS"), (broken, {"IS": half}, "steps")):
+        drawn = draw(network, theories, list(range(4)), None, (1, 4, 4))
+        with pytest.raises(ValueError, match=f"pictures must be finite, .* {who} drew from seed"):
+            compare(drawn)
+    with pytest.raises(ValueError, match="seeds must hold at least one"):
+        agree(half, ImageSet(torch.randn(3, 1, 4, 4).clamp(-1, 1)), {}, [], ["IS"])

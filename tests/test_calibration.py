@@ -9,6 +9,7 @@ import torch
 from conformance import image_set
 from helpers import FunctionDenoiser
 
+from elslib.analysis.agreement import agree
 from elslib.analysis.calibration import Trajectory, calibrate, quality, scale_table
 from elslib.denoisers.machines import Denoiser, EquivariantLocalScore
 from elslib.experiments.store import load_scale
@@ -162,3 +163,36 @@ def test_more_windows_join_a_run():
     both = wide.joined(narrow)
     assert both.windows == (3, 5, 7, 9) and both.cosine.tolist() == [[0.3, 0.1, 0.4, 0.2]]
     assert both.of((3, 9)).cosine.tolist() == [[0.3, 0.2]] and both.of((5, 9)).json() == wide.json()
+
+
+def run(label=0, times=(0.5, 1.0), windows=(3, 5), best=0):
+    """One whose best window is that one at all times."""
+    row = [0.9 if i == best else 0.8 for i in range(len(windows))]
+    cosine = torch.tensor([row] * len(times), dtype=torch.float64)
+    return Trajectory(label, times, windows, cosine)
+
+
+def test_runs_that_cannot_be_summed_up():
+    """Of other times or windows, for a table, a judgement, or one run."""
+    for other in (run(times=(0.1, 0.2)), run(windows=(7, 9)), run(times=(1.0,))):
+        for summed in (scale_table, quality):
+            with pytest.raises(ValueError, match="the same windows at the same times"):
+                summed([run(), other])
+    assert scale_table([run(0), run(1)]).windows == (3, 3)
+    for other in (run(label=1, windows=(7, 9)), run(times=(0.1, 0.2), windows=(7, 9))):
+        with pytest.raises(ValueError, match="one class and the same times to be joined"):
+            run().joined(other)
+    with pytest.raises(ValueError, match=r"no window in common to be joined, got \[5\]"):
+        run().joined(run(windows=(5, 7)))
+    with pytest.raises(ValueError, match=r"windows must be of \(3, 5\), got \[7\]"):
+        run().of([3, 7])
+
+
+def test_images_of_double_precision():
+    """Noise is as the images are, for a network of that precision."""
+    images = IMAGES.to(dtype=torch.float64)
+    network = EquivariantLocalScore(images, KNOWN)
+    (found,) = calibrate(network, images, windows=(3, 5), seeds=[10_000], times=[1.0, 0.5, 0.0])
+    assert found.best()[0] == 3
+    rows = agree(network, images, {"els": KNOWN}, range(1), ["ELS"], n_steps=2)
+    assert rows.r.min() > 0.999999

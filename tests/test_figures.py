@@ -2,6 +2,8 @@
 
 import importlib.util
 import io
+import json
+import math
 import os
 import subprocess
 import sys
@@ -336,9 +338,20 @@ def test_figures_need_no_window_and_no_backend(tmp_path):
 
 def test_a_title_is_no_template():
     """What looks like a place of the page in a title is part of the title."""
-    page = fill("player", {"TITLE": "of @DATA@ and @ROWS@", "NAME": "n", "ROWS": "", "LAST": "1",
-                           "WHEN": "t", "DATA": "{}"})  # fmt: skip
+    parts = {"TITLE": "of @DATA@ and @ROWS@", "NAME": "n", "ROWS": "", "LAST": "1", "WHEN": "t"}
+    page = fill("player", parts, {})
     assert 'aria-label="Time player: of @DATA@ and @ROWS@"' in page
+
+
+def test_a_name_in_the_data_ends_no_program():
+    """Whatever it holds, the page's data are what was given; NaN is no JSON."""
+    parts = {"TITLE": "", "NAME": "n", "ROWS": "", "LAST": "1", "WHEN": "t"}
+    data = {"name": "a</script><b>x<!--"}
+    empty, page = (fill("player", parts, some) for some in ({}, data))
+    assert page.count("</script>") == empty.count("</script>") and "<b>x" not in page
+    assert json.dumps(data, separators=(",", ":")).replace("<", r"\u003c") in page
+    with pytest.raises(ValueError, match="JSON"):
+        fill("player", parts, {"r": math.nan})
 
 
 def test_a_name_is_no_formula():

@@ -69,3 +69,11 @@ def test_no_pictures():
     """Says how to draw them."""
     with pytest.raises(FileNotFoundError, match="limb_samples.py sample --network nobody"):
         read_limb_results("nobody")
+
+
+def test_nan_is_another_picture(kept, monkeypatch):
+    """A comparison with it is false, whichever way it is asked."""
+    nan = torch.full((1, 1, 32, 32), float("nan"))
+    monkeypatch.setattr(limb_results, "sample", lambda *_: nan)
+    with pytest.raises(AssertionError, match="nan off the kept picture"):
+        list(draw_again(NETWORK, kept, [17]))

@@ -1,5 +1,7 @@
 """Mass per training image against the oracle, and the laws it obeys."""
 
+from typing import Any
+
 import oracles
 import pytest
 import torch
@@ -54,7 +56,8 @@ def test_one_query_beyond_float32(monkeypatch):
     """One that is close and one that is far: as the oracle, and the reference is asked for one."""
     x, images = problem(c=2)
     x = torch.stack([0.8 * images[3] + 0.01 * x[0], x[1]])
-    rest, asked = (0.8, 0.02, 3, "aware"), []
+    rest: Any = (0.8, 0.02, 3, "aware")
+    asked = []
     by_reference = mass._one_by_one
     monkeypatch.setattr(
         mass, "_one_by_one", lambda q, *more: asked.append(len(q)) or by_reference(q, *more)

@@ -1,5 +1,7 @@
 """Mosaics: distances against loops, the theorem on the two-image toy, pieces counted by hand."""
 
+from typing import Any
+
 import numpy as np
 import oracles
 import pytest
@@ -140,3 +142,21 @@ def test_whole_images_make_no_mosaic():
     x = torch.zeros(1, 1, 4, 4)
     with pytest.raises(ValueError, match="window must be an odd side, got None"):
         certify(x, x, None, "fixed")
+
+
+def test_pieces_do_not_go_round_where_the_border_does_not(as_installed):
+    """Origins at either end of an image are neighbours only if it wraps."""
+    col = torch.tensor([2, 3, 0, 1]).view(1, 1, 1, 4)
+    none = torch.zeros_like(col)
+    origins = Origins(none, none, col, torch.zeros(1, 1, 1, 4, dtype=torch.float64))
+    assert pieces(origins, "aware").count.tolist() == [2]
+    assert pieces(origins, "circular").count.tolist() == [1]
+    wrong: Any = "circle"
+    with pytest.raises(ValueError, match="border must be one of"):
+        pieces(origins, wrong)
+
+
+def test_plain_windows_have_a_middle():
+    """An even side would move them, and change the shape."""
+    with pytest.raises(ValueError, match="window must be an odd"):
+        plain(torch.zeros(1, 1, 8, 8), 4)

@@ -1,6 +1,6 @@
 """Images of one's own: folders, arrays, datasets, imports; every slip named."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,8 +10,9 @@ from PIL import Image
 
 from elslib import cli
 from elslib.data import folders, named
-from elslib.data.image_set import ImageSet
+from elslib.data.image_set import ImageSet, resized_set
 from elslib.data.import_set import import_folder
+from elslib.denoisers.baselines import WienerFilter
 
 RED, GREY = (255, 0, 0), 51
 
@@ -459,3 +460,76 @@ def test_data_list_needs_no_checkout(tmp_path, monkeypatch):
     monkeypatch.setattr(folders, "__file__", str(tmp_path / "elslib" / "data" / "folders.py"))
     done = run("data", "list")
     assert done.exit_code == 0 and "full sets" in done.output, done.output
+
+
+def test_hidden_folders_of_a_class_are_left_out(photos):
+    """What a file manager or an archive leaves in them is no picture of the class."""
+    for hidden in (".thumbnails", "__MACOSX", "big/.cache"):
+        save(photos / "cats" / hidden / "0.png", plain(RED))
+    labels = ImageSet.from_folder(photos, 8).labels
+    assert labels is not None and labels.tolist() == [0] * 6 + [1] * 6
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int16, torch.int32])
+def test_class_numbers_of_any_type(as_installed, kind):
+    """300 is not class 44, -1 not 255; the set is the one of int64 labels."""
+    pixels = torch.zeros(4, 1, 2, 2)
+    labels = torch.tensor([0, 1, 44, 127])
+    images = ImageSet(pixels, labels.to(kind))
+    assert cast(Any, images.labels).dtype == torch.int64 and images == ImageSet(pixels, labels)
+    for wrong in (300, -1):
+        with pytest.raises(ValueError, match=f"label must be a class of .*, got {wrong}"):
+            images.of_class(wrong)
+    assert ImageSet.from_uint8(pixels.byte(), labels.to(kind)) == ImageSet.from_uint8(
+        pixels.byte(), labels
+    )
+
+
+def test_tensors_are_copied():
+    """A buffer that is used again does not change the set."""
+    pixels, labels = torch.zeros(2, 1, 2, 2), torch.tensor([0, 1])
+    images = ImageSet.from_arrays(pixels, labels)
+    pixels.fill_(1)
+    labels.fill_(1)
+    assert float(images.pixels.max()) == 0 and cast(Any, images.labels).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("dtype", [np.longdouble, ">f4", np.float16])
+def test_floats_of_any_type(dtype):
+    """Torch has none of these kinds, or a coarser one."""
+    images = ImageSet.from_arrays(np.full((1, 1, 2, 2), -0.5, dtype))
+    assert images.pixels.dtype == torch.float32 and float(images.pixels.max()) == -0.5
+
+
+def test_labels_that_are_no_numbers_are_said():
+    """A dataset whose second entries are none gives a set without labels, and a word of it."""
+    pixels = torch.zeros(1, 2, 2) - 1
+    for others in ([0.0, 1.0], ["a", "b"], [True, False], [torch.tensor([1, 0])] * 2):
+        with pytest.warns(UserWarning, match="the set has no labels"):
+            images = ImageSet.from_dataset([(pixels, y) for y in others])
+        assert images.labels is None
+    with pytest.raises(ValueError, match="labels must be whole numbers"):
+        ImageSet.from_arrays(torch.zeros(1, 1, 2, 2), np.array([2**63], dtype=np.uint64))
+
+
+@pytest.mark.parametrize("held_out", [0.3, 0.6, 0.9])
+def test_every_class_keeps_an_image(tmp_path, monkeypatch, held_out):
+    """However large the share that is held out, and however rare the class."""
+    monkeypatch.setenv("ELSLIB_DATA", str(tmp_path / "cache"))
+    for name, count in (("a", 9), ("b", 1), ("c", 1), ("d", 2)):
+        for i in range(count):
+            save(tmp_path / "photos" / name / f"{i}.png", plain((20 * i, 0, 0)))
+    import_folder(tmp_path / "photos", "rare", 8, held_out=held_out)
+    train, rest = named.load("rare"), named.load("rare/held_out")
+    assert set(cast(Any, train.labels).tolist()) == {0, 1, 2, 3}
+    assert len(train) + len(rest) == 13 and len(rest) == min(round(13 * held_out), 9)
+
+
+def test_resized_bytes_are_another_set():
+    """Their sha256 is that of the bytes; what is prepared of one does not serve the other."""
+    raw = torch.randint(256, (6, 1, 10, 10), generator=torch.Generator().manual_seed(0)).byte()
+    small, large = ImageSet.from_uint8(raw, name="m"), resized_set(raw, None, (), "m")
+    assert small.sha256 == large.sha256 and small != large
+    for images in (small, large):
+        shape = (1, *images.pixels.shape[1:])
+        assert WienerFilter(images)(torch.zeros(shape), 0.5).shape == shape

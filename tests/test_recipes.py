@@ -14,6 +14,7 @@ from elslib.data.folders import project_folder
 from elslib.data.image_set import ImageSet
 from elslib.experiments import recipes, train_network
 from elslib.experiments.store import load_network
+from elslib.io import write_whole
 from elslib.networks import training
 from elslib.networks.training import TrainConfig
 from elslib.samplers import initial_noise, sample
@@ -243,12 +244,13 @@ def test_a_network_is_not_made_twice(folder, quick):
 def test_a_run_that_was_stopped_before_its_card_is_finished(folder, quick, monkeypatch):
     """Killed after the last step, and after the weights were written: the rest is made up."""
 
-    def killed(*_):
+    def killed(files):
+        write_whole(*next(iter(files.items())))
         raise KeyboardInterrupt
 
     recipe, whole = tiny_recipe(steps=2), tiny_recipe(steps=2, name="whole")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(train_network, "write_json", killed)
+        patch.setattr(train_network, "write_together", killed)
         list(train_network.make(recipe))
     assert recipe.weights.is_file() and not recipe.card.is_file()
     assert train_network.steps_done(recipe) == 2

@@ -3,6 +3,7 @@
 import errno
 import importlib
 import json
+import os
 import zipfile
 
 import numpy as np
@@ -12,7 +13,7 @@ from elslib.experiments.provenance import RunRecord, Stopwatch
 from elslib.experiments.resume_log import ResumeLog
 from elslib.experiments.sources import digest
 from elslib.experiments.spot_checks import spot_checks
-from elslib.io import check_writable, write_arrays, write_json
+from elslib.io import check_writable, write_arrays, write_json, write_together
 
 
 def test_a_record_says_what_produced_an_artefact():
@@ -128,3 +129,35 @@ def test_a_file_that_is_no_record_is_refused(tmp_path, content):
         ValueError, match="kept.json (is no record|must hold a json object).*; delete it"
     ):
         ResumeLog(path, {})
+
+
+def test_files_that_belong_together(tmp_path, monkeypatch):
+    """If one cannot be written none is new; a kill between their names leaves no record."""
+    files = {tmp_path / name: name.encode() for name in ("rows", "pictures", "record")}
+    write_together(files)
+    assert [path.read_bytes() for path in files] == list(files.values())
+    (tmp_path / "folder").touch()
+    with pytest.raises(OSError, match="folder"):
+        write_together({tmp_path / "rows": b"new", tmp_path / "folder" / "record": b""})
+    assert (tmp_path / "rows").read_bytes() == b"rows"
+    replace, done = os.replace, []
+
+    def killed(part, path):
+        if done:
+            raise KeyboardInterrupt
+        done.append(path)
+        replace(part, path)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_together({path: b"new" for path in files})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pictures", "rows"]
+
+
+@pytest.mark.parametrize("content", ['{"config": [], "items": []}', '{"config": {}, "items": {}}',
+                                     '{"config": {}, "items": [3]}'])  # fmt: skip
+def test_a_record_of_other_kinds_is_refused(tmp_path, content):
+    """As one that is no record."""
+    (tmp_path / "log.json").write_text(content)
+    with pytest.raises(ValueError, match="is no record of a run"):
+        ResumeLog(tmp_path / "log.json", {})

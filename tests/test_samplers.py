@@ -26,7 +26,7 @@ from elslib.samplers import (
     uniform_times,
 )
 from elslib.scales import ScaleTable, constant_scale
-from elslib.schedules import cosine, edm, flow, linear
+from elslib.schedules import cosine, edm, flow, from_alphas_cumprod, linear
 
 SCHEDULE = cosine()
 DIGITS = ImageSet(F.avg_pool2d(load("mnist_5k").select(range(0, 4500, 112)).pixels, 2))
@@ -303,3 +303,15 @@ def test_a_sample_is_at_time_0():
         sample(denoise, x, times=[1.0, 0.5])
     with pytest.raises(ValueError, match="times must decrease and hold at least two"):
         sample(denoise, x, times=[])
+
+
+@pytest.mark.parametrize("schedule", [flow(), from_alphas_cumprod([0.9, 0.5, 0.0])])
+def test_levels_where_alpha_is_0(schedule):
+    """The ratio is infinite at t = 1: it must be said where the levels fall from."""
+    for made in (karras_times, lambda n, s, **rest: geometric_times(n, s, 0.01, **rest)):
+        with pytest.raises(ValueError, match="sigma_max must be positive and finite for Schedule"):
+            made(9, schedule)
+        times = made(9, schedule, sigma_max=80.0)
+        assert times[0] == 1 and times[-1] == 0 and len(times) == 10
+        assert all(a - b > 1e-4 for a, b in zip(times, times[1:], strict=False))
+    assert karras_times(9, edm(), sigma_max=80.0) == karras_times(9, edm())

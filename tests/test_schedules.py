@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from elslib import schedules
+from elslib.schedules import Schedule, edm, linear, ornstein_uhlenbeck
 
 ABAR = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)
 ALL = [
@@ -69,9 +70,9 @@ def test_bad_arguments():
     """Times outside [0, 1] and impossible rates."""
     with pytest.raises(ValueError, match=r"t must lie in \[0, 1\], got -0.1"):
         schedules.cosine().alpha(-0.1)
-    with pytest.raises(ValueError, match="0 < rate_min <= rate_max, got 3 and 1"):
+    with pytest.raises(ValueError, match="0 < rate_min <= rate_max, both finite, got 3 and 1"):
         schedules.linear(3, 1)
-    with pytest.raises(ValueError, match="horizon must be positive, got 0"):
+    with pytest.raises(ValueError, match="horizon must be positive and finite, got 0"):
         schedules.ornstein_uhlenbeck(0)
 
 
@@ -149,3 +150,26 @@ def test_paths_that_are_none(make, message):
     """Betas in the place of alphas_cumprod grow, say."""
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_ends_in_float32():
+    """The last noise level, rounded, is still of the schedule; so it is for D(x; sigma)."""
+    for largest in (14.6146, 80.0, 99.995):
+        assert edm(largest).time_at(float(torch.tensor(largest))) == pytest.approx(1.0, abs=1e-6)
+        with pytest.raises(ValueError, match="ratio must lie in"):
+            edm(largest).time_at(largest * 1.001)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: ornstein_uhlenbeck(math.inf), lambda: linear(0.1, math.inf)]
+)
+def test_rates_must_be_finite(make):
+    """Else the data would be noise at once."""
+    with pytest.raises(ValueError, match="finite"):
+        make()
+
+
+def test_coordinates_must_be_known(as_installed):
+    """When the schedule is made."""
+    with pytest.raises(ValueError, match="coordinates must be one of vp, ve, flow, got 'VE'"):
+        Schedule("mine", lambda t: t, "VE")  # pyright: ignore

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import nbformat
 import pytest
@@ -154,6 +155,46 @@ def test_data_elsewhere_count(book, page, tmp_path, monkeypatch, by):
     assert not execute.execute(run, parameters, book)
     weights.write_bytes(b"2")
     assert stale_by(about(run), run.source, parameters, book)
+
+
+def test_another_project_is_another_run(book, page, tmp_path, monkeypatch):
+    """What is read there counts; without it, or with a third one, the chapter is stale."""
+    run = chapters.Notebook(page.source, tmp_path / "out.ipynb")
+    for name in ("one", "two"):
+        monkeypatch.setenv("ELSLIB_PROJECT", str(tmp_path / name))
+        assert execute.execute(run, {}, book) and not execute.execute(run, {}, book)
+    monkeypatch.delenv("ELSLIB_PROJECT")
+    assert stale_by(about(run), run.source, {}, book)
+
+
+def test_sets_are_named_from_their_folder(tmp_path, monkeypatch):
+    """So one that holds the same serves as well, and one that does not is seen."""
+    (root := tmp_path / "root").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "set.npz").write_text("1")
+    monkeypatch.setenv("ELSLIB_DATA", str(tmp_path / "a"))
+    log = tmp_path / "log"
+    log.write_text(json.dumps(["files", str(tmp_path / "a" / "set.npz")]))
+    read = reading.read_since(2.0**40, log, root)
+    assert list(read["files"]) == ["$ELSLIB_DATA/set.npz"]
+    monkeypatch.setenv("ELSLIB_DATA", str(tmp_path / "b"))
+    assert not reading.changed(read, root)
+    (tmp_path / "b" / "set.npz").write_text("2")
+    assert reading.changed(read, root) == ["$ELSLIB_DATA/set.npz"]
+
+
+def test_a_file_that_is_put_in_the_place_of_one(tmp_path):
+    """With an older time of writing, as `mv` and `cp -p` keep it: not what was read."""
+    log, data, other = (tmp_path / name for name in ("log", "data.json", "other"))
+    data.write_text("1")
+    log.write_text(json.dumps(["files", str(data)]))
+    start = time.time()
+    time.sleep(0.05)
+    other.write_text("2")
+    os.utime(other, (1.0, 1.0))
+    os.replace(other, data)
+    assert reading.changed(reading.read_since(start, log, tmp_path), tmp_path)
 
 
 def test_what_changes_while_it_is_read_is_not_what_was_read(tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import multiprocessing
 import os
 import re
@@ -171,6 +172,12 @@ def test_typed_grids_from_files_and_numpy(types, tmp_path, as_installed):
     axes: Any = {"maybe": np.arange(2), "lr": np.linspace(0, 1, 3)}
     drawn = sweep.plan(types, axes, tmp_path)
     assert [type(value) for value in drawn[0].parameters.values()] == [int, float]
+    path.write_text("maybe: [1:9]\n")  # of hours, to yaml: 69
+    with pytest.raises(ValueError, match="maybe must be of type int"):
+        sweep.plan(types, grid.read_grid(path), tmp_path)
+    path.write_text("lr: [1.5, .5, -2., .inf, 3e4, 0.0]\nmaybe: [010, 1_000]\n")
+    floats = [1.5, 0.5, -2.0, math.inf, 3e4, 0.0]
+    assert grid.read_grid(path) == {"lr": floats, "maybe": ["010", 1000]}
     path.write_text("maybe: 2026-11-29\n")
     with pytest.raises(ValueError, match="maybe must be of type int"):
         sweep.plan(types, grid.read_grid(path), tmp_path)

@@ -588,3 +588,29 @@ def test_ema_must_lie_in_range(ema):
 
 if __name__ == "__main__":
     train_in_this_process(Path(sys.argv[1]))
+
+
+def test_a_state_belongs_to_its_held_out_images(quick_measurements, tmp_path):
+    """A curve of two sets would compare nothing."""
+    path, other = tmp_path / "state", image_set(6, seed=1)
+    run = train(tiny_trainer(), path, held_out=image_set(), save_every=1)
+    next(run)
+    next(run)
+    for held_out in (other, None):
+        with pytest.raises(ValueError, match="other held-out ones"):
+            next(train(tiny_trainer(), path, held_out=held_out))
+    assert next(train(tiny_trainer(), path, held_out=image_set())).step == 2
+
+
+def test_training_leaves_the_generators_of_gpus_alone(monkeypatch):
+    """Weights are drawn on the CPU."""
+    asked = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", asked.append)
+    tiny_trainer()
+    assert asked == []
+
+
+def test_images_of_double_precision_are_refused():
+    """With the remedy."""
+    with pytest.raises(ValueError, match="images must be float32 .* images.to"):
+        tiny_trainer(image_set().to(dtype=torch.float64))

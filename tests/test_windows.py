@@ -6,6 +6,7 @@ import math
 import numpy as np
 import oracles
 import pytest
+import torch
 
 from elslib.scales import ScaleTable, constant_scale
 from elslib.windows import Window, admissible_count, check_window, position_classes
@@ -58,7 +59,7 @@ def test_a_table_survives_its_file(tmp_path):
     path.write_text(json.dumps({**table.json(), "record": {}}))
     assert ScaleTable.load(path) == table
     path.write_text("{")
-    with pytest.raises(ValueError, match="must hold a scale table"):
+    with pytest.raises(ValueError, match="is corrupt or truncated .*; calibrate again"):
         ScaleTable.load(path)
 
 
@@ -146,10 +147,10 @@ def test_a_softer_window_counts_pixels_unequally():
 @pytest.mark.parametrize(
     "arguments,message",
     [
-        ({"side": 4}, "window must be an odd positive integer or None, at most 9999, got 4"),
-        ({"side": 10**8 + 1}, "integer or None, at most 9999, got 100000001"),
-        ({"side": 3, "response": 2}, "response must be an odd positive integer, at most 9999"),
-        ({"side": 3, "edge": 0}, "edge must be an odd positive integer, at most 9999, got 0"),
+        ({"side": 4}, "window must be an odd positive integer or None, got 4"),
+        ({"side": 10**8 + 1}, "window must be at most 9999, got 100000001"),
+        ({"side": 3, "response": 2}, "response must be an odd positive integer, got 2"),
+        ({"side": 3, "edge": 0}, "edge must be an odd positive integer, got 0"),
         ({"side": 3, "boxes": 0}, "boxes must be a whole number of at least 1, got 0"),
         ({"side": 3, "amplitude": 0.0}, "amplitude must be positive and finite, got 0.0"),
         ({"side": 3, "amplitude": math.inf}, "amplitude must be positive and finite, got inf"),
@@ -179,3 +180,16 @@ def test_a_table_holds_softer_windows(tmp_path):
     assert ScaleTable.load(path) == table and table.window_at(0.4) == soft
     assert table.widened(5, below=0.7).windows == (Window(5, 2, 0.7, response=5, edge=3), None)
     assert table.scaled(2.0).windows == (Window(5, 2, 0.7, response=5, edge=3), None)
+
+
+def test_entries_that_are_close():
+    """The nearest holds, however close times are; ties of float32 times take the lower one."""
+    times = tuple(10.0**k for k in range(-9, 1))
+    table = ScaleTable(times, tuple(range(3, 23, 2)))
+    assert [table.window_at(t) for t in times] == list(table.windows)
+    assert [table.window_at(1.1 * t) for t in times[:-1]] == list(table.windows[:-1])
+    table = ScaleTable((0.1, 0.2, 0.7), (3, 5, 7))
+    assert [table.window_at(float(torch.tensor(t))) for t in (0.15, 0.45)] == [3, 5]
+    for wrong in (-0.1, float("nan")):
+        with pytest.raises(ValueError, match="t must lie in"):
+            table.window_at(wrong)

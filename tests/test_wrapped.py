@@ -174,3 +174,34 @@ def test_from_a_network_to_its_agreement(predicts):
     rows = agree(network, IMAGES, exact, range(2), ("ELS", "IS"), times=times, sampler=heun)
     r = {name: some.r.min() for name, some in rows.groupby("theory")}
     assert r["ELS"] > 0.9999 > r["IS"] and set(rows.network_steps) == {6}
+
+
+@pytest.mark.parametrize("schedule", [flow(), from_alphas_cumprod(torch.linspace(0.99, 0, 10))])
+def test_noise_where_nothing_is_left_of_the_image(schedule):
+    """At alpha = 0 an estimate of the noise says nothing; x0 and v do."""
+    x = torch.ones(1, 1, 4, 4)
+    with pytest.raises(ValueError, match="t must leave something of the image .* got alpha = "):
+        wrap(lambda x, t: 0.9 * x, "eps", schedule)(x, 1.0)
+    for predicts in ("x0", "v"):
+        assert float(wrap(lambda x, t: 0.9 * x, predicts, schedule)(x, 1.0).abs().max()) < 2
+
+
+def test_whole_steps_in_float32():
+    """A time that was rounded to float32 is its step still."""
+    told = []
+    network = wrap(
+        lambda x, t: told.append(int(t[0])) or x, "x0", from_alphas_cumprod(ABAR),
+        integer_steps=True,
+    )  # fmt: skip
+    for k in range(0, 1000, 37):
+        network(torch.zeros(1, 1, 4, 4), torch.tensor([(k + 1) / 1000]))
+        assert told[-1] == k
+    with pytest.raises(ValueError, match="for a whole step k"):
+        network(torch.zeros(1, 1, 4, 4), 0.0105)
+
+
+@pytest.mark.parametrize("classes", ["10", 0, -1, 2.5])
+def test_numbers_of_classes(as_installed, classes):
+    """Said when it is wrapped."""
+    with pytest.raises(ValueError, match="classes must be how many"):
+        wrap(lambda x, t: x, classes=classes)

@@ -74,6 +74,7 @@ def draw(
     times: Sequence[float] | None = None,
     sampler: Sampler | str = ddim,
     device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> Drawn:
     """Sample every theory and the network from the noise of these seeds, of one class.
 
@@ -82,7 +83,7 @@ def draw(
     have one schedule, and what `sample` refuses.
     """
     common_schedule(network, *theories.values())
-    noise = initial_noise(seeds, shape).to(device)
+    noise = initial_noise(seeds, shape).to(device, dtype)
 
     def drawn(denoise: Denoiser, steps: int) -> Tensor:
         way = uniform_times(steps) if times is None else times
@@ -99,8 +100,19 @@ def draw(
 
 @checked
 def compare(drawn: Drawn) -> pd.DataFrame:
-    """One row for each seed, theory and number of steps of the network; to six decimals."""
+    """One row for each seed, theory and number of steps of the network; to six decimals.
+
+    ValueError for pictures that are not finite, or are constant.
+    """
     rows = []
+    for who, pictures in (*drawn.theories.items(), *drawn.network.items()):
+        whole = pictures.isfinite().flatten(1).all(1).tolist()
+        if broken := [seed for seed, fine in zip(drawn.seeds, whole, strict=True) if not fine]:
+            name = who if isinstance(who, str) else f"the network in {who} steps"
+            raise ValueError(
+                f"pictures must be finite, got NaN or infinity in what {name} drew from seed "
+                f"{broken[0]}; look at its steps, `list(elslib.ddim(denoise, noise, times))`."
+            )
     for theory, prediction in drawn.theories.items():
         for steps, truth in drawn.network.items():
             r = pearson_r(prediction, truth)
@@ -127,8 +139,8 @@ def agree(
     """How well theories predict a network: the table of `compare` over many seeds.
 
     Its columns are seed, label, theory, network_steps, r, r2 and R2: one row for each seed, theory
-    and number of the network's steps, sorted by seed. Raises ValueError for what `theories` and
-    `draw` refuse.
+    and number of the network's steps, sorted by seed. Raises ValueError for no seeds, and for what
+    `theories` and `draw` refuse.
 
     Parameters
     ----------
@@ -145,6 +157,8 @@ def agree(
     times, sampler
         of both sides, see `draw`; a sampler may be told by its name
     """
+    if not (seeds := list(seeds)):
+        raise ValueError("seeds must hold at least one, got none.")
     if times is not None or n_steps is not None:
         times = times_along(times, n_steps)
     machines, shape = theories(network, images, scales, names), images.pixels.shape[1:]
@@ -153,6 +167,7 @@ def agree(
             draw(
                 network, machines, some, label, shape,
                 times=times, sampler=sampler, device=images.pixels.device,
+                dtype=images.pixels.dtype,
             )
         )
         for label, some in batches(seeds, classes_of(network))

@@ -68,7 +68,16 @@ class Trajectory(Brief):
         )
 
     def joined(self, other: "Trajectory") -> "Trajectory":
-        """The same run with the windows of both."""
+        """The same run with the windows of both. ValueError for runs of another class or of other
+        times, and for a window that both have."""
+        if (self.label, self.times) != (other.label, other.times):
+            raise ValueError(
+                f"runs must be of one class and the same times to be joined, got class "
+                f"{self.label} at {_listed(self.times)}, and {other.label} at "
+                f"{_listed(other.times)}."
+            )
+        if both := sorted({*self.windows} & {*other.windows}):
+            raise ValueError(f"runs must have no window in common to be joined, got {both}.")
         cosine = torch.cat([self.cosine, other.cosine], 1)
         windows = (*self.windows, *other.windows)
         order = sorted(range(len(windows)), key=windows.__getitem__)
@@ -76,7 +85,9 @@ class Trajectory(Brief):
         return replace(self, windows=windows, cosine=cosine[:, order], growth=other.growth)
 
     def of(self, windows: Sequence[int]) -> "Trajectory":
-        """The same run with some of its windows."""
+        """The same run with some of its windows. ValueError for one that it lacks."""
+        if lacking := [window for window in windows if window not in self.windows]:
+            raise ValueError(f"windows must be of {self.windows}, got {lacking}.")
         kept = [self.windows.index(window) for window in windows]
         return replace(self, windows=tuple(windows), cosine=self.cosine[:, kept])
 
@@ -133,7 +144,7 @@ def calibrate(
     times, walk = list(times_along(times, n_steps)), sampler_of(sampler)
     brightest = _brightest(images)
     for number, seed in enumerate(seeds):
-        x = initial_noise([seed], images.pixels.shape[1:]).to(images.pixels.device)
+        x = initial_noise([seed], images.pixels.shape[1:]).to(images.pixels)
         label = None if labels is None else x.new_tensor([labels[number]], dtype=torch.int64)
         rows, growth = [], 0.0
         with torch.no_grad():
@@ -171,10 +182,11 @@ def _cosine(a: Tensor, b: Tensor) -> float:
 
 @checked
 def scale_table(trajectories: Iterable[Trajectory], source: str = "calibrated") -> ScaleTable:
-    """Lower median (so that it stays odd) and quartiles of the best windows at each time."""
-    trajectories = list(trajectories)
-    if not trajectories:
-        raise ValueError("trajectories must hold at least one, got none.")
+    """Lower median (so that it stays odd) and quartiles of the best windows at each time.
+
+    ValueError for no runs, and unless all tried the same windows at the same times.
+    """
+    trajectories = _alike(trajectories)
     found = [trajectory.best() for trajectory in trajectories]
     best = torch.tensor(found, dtype=torch.float64, device="cpu")
     quartiles = torch.quantile(best, best.new_tensor([0.25, 0.75]), dim=0)
@@ -185,6 +197,21 @@ def scale_table(trajectories: Iterable[Trajectory], source: str = "calibrated") 
         lower=tuple(quartiles[0].tolist()),
         upper=tuple(quartiles[1].tolist()),
     )
+
+
+def _alike(trajectories: Iterable[Trajectory]) -> list[Trajectory]:
+    """The runs, once they are what can be summed up."""
+    runs = list(trajectories)
+    if not runs:
+        raise ValueError("trajectories must hold at least one, got none.")
+    for run in runs:
+        if (run.times, run.windows) != (runs[0].times, runs[0].windows):
+            raise ValueError(
+                f"trajectories must have tried the same windows at the same times, got "
+                f"{runs[0].windows} at {_listed(runs[0].times)}, and {run.windows} at "
+                f"{_listed(run.times)}."
+            )
+    return runs
 
 
 @dataclass(frozen=True)
@@ -213,8 +240,8 @@ class Quality:
 @checked
 def quality(trajectories: Iterable[Trajectory]) -> Quality:
     """Judge calibration runs: are windows at an end of those tried, are cosines all alike to 1e-4,
-    did a trajectory explode? ValueError for none."""
-    trajectories = list(trajectories)
+    did a trajectory explode? The errors of `scale_table`."""
+    trajectories = _alike(trajectories)
     table = scale_table(trajectories)
     cosines = torch.stack([run.cosine for run in trajectories])  # (runs, times, windows)
     best = cosines.amax(2).quantile(0.5, dim=0)

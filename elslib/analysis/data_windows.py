@@ -41,10 +41,10 @@ def entropy_windows(
     """At each time the widest of `sides` with a median posterior entropy of at least `nats`.
 
     The median is over all pixels of some images that are taken out of the others, one of each class
-    but ten at most, with noise of the seeds 0, 1, ..; the posterior is over the patches of the
-    others, of their class. The narrowest side where even it has less. Entropy falls as windows
-    grow, so halving finds it. Raises ValueError unless `sides` are odd and increase, and for what a
-    machine refuses.
+    that has two, but ten at most, with noise of the seeds 0, 1, ..; the posterior is over the
+    patches of the others, of their class. The narrowest side where even it has less. Entropy falls
+    as windows grow, so halving finds it. Raises ValueError unless `sides` are odd and increase, for
+    classes of one image each, and for what a machine refuses.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def entropy_windows(
     schedule
         of noise; by default the cosine's
     """
-    schedule = schedule or cosine()
+    schedule, times = schedule or cosine(), _times(times)
     chosen = _examples(images, by_class)
     examples, others = images.select(chosen).pixels, images.without(chosen)
     noise = initial_noise(range(len(examples)), examples.shape[1:]).to(examples)
@@ -89,11 +89,18 @@ def entropy_windows(
 
 
 def _examples(images: ImageSet, by_class: bool) -> list[int]:
-    """The first image of each class, or the first ones."""
+    """The first image of each class that has another one, or the first ones."""
     if not by_class or images.labels is None:
-        return list(range(min(EXAMPLES, len(images) - 1)))
-    classes = sorted(set(images.labels.tolist()))[:EXAMPLES]
-    return [int(images.of_class(y)[0]) for y in classes]
+        chosen = list(range(min(EXAMPLES, len(images) - 1)))
+    else:
+        of_class = (images.of_class(y) for y in sorted(set(images.labels.tolist())))
+        chosen = [int(numbers[0]) for numbers in of_class if len(numbers) > 1][:EXAMPLES]
+    if not chosen:
+        raise ValueError(
+            f"images must hold at least two of a class, one to ask and one to answer, got "
+            f"{len(images)} in {images.name!r}; by_class=False asks all."
+        )
+    return chosen
 
 
 @checked
@@ -114,7 +121,7 @@ def wiener_windows(
     """
     if not 0 < share < 1:
         raise ValueError(f"share must lie between 0 and 1, got {share}; .1 is a tenth.")
-    sides = _increasing(sides)
+    sides, times = _increasing(sides), _times(times)
     c, h, w = images.pixels.shape[1:]
     denoise = StationaryWienerFilter(images, schedule=schedule or cosine())
     dot = images.pixels.new_zeros(c + 1, c, h, w)
@@ -129,7 +136,10 @@ def _weights(answer: Tensor) -> Tensor:
     """What a pixel counts for the one in the middle, which counts 1 [h, w], given the answers to
     one dot in each channel and to none."""
     weight = (answer[:-1] - answer[-1]).abs().sum((0, 1))
-    return weight / weight[weight.shape[0] // 2, weight.shape[1] // 2]
+    middle = weight[weight.shape[0] // 2, weight.shape[1] // 2]
+    if not middle > 0:
+        raise ValueError("images must differ, got equal ones: of them no filter learns anything.")
+    return weight / middle
 
 
 def _holding(distances: Tensor, sides: Sequence[int]) -> int:
@@ -143,3 +153,10 @@ def _increasing(sides: Sequence[int]) -> Sequence[int]:
     if not sides or any(side < 1 or side % 2 == 0 for side in sides) or sorted(sides) != [*sides]:
         raise ValueError(f"sides must be odd, at least 1 and increase, got {list(sides)}.")
     return sides
+
+
+def _times(times: Sequence[float]) -> Sequence[float]:
+    """The same of times, before any work is done."""
+    if not times or not all(0 < t <= 1 for t in times) or sorted({*times}) != [*times]:
+        raise ValueError(f"times must increase within (0, 1], got {list(times)}.")
+    return times

@@ -97,7 +97,9 @@ def kappa_interval(
 
 
 def _resamples(n: int, draws: int, seed: int) -> Tensor:
-    """Numbers of n values, drawn with replacement: [draws, n]."""
+    """Numbers of n values, drawn with replacement: [draws, n]. ValueError for no draws."""
+    if draws < 1:
+        raise ValueError(f"draws must be at least 1, got {draws}; 10,000 are usual.")
     generator = torch.Generator("cpu").manual_seed(seed)
     return torch.randint(n, (draws, n), generator=generator, device="cpu")
 

@@ -24,7 +24,8 @@ def pearson_r(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float
         raise ValueError(
             "a and b must not hold a constant image, got one: its correlation is undefined."
         )
-    return (x * y).sum(dim=1) / (x.norm(dim=1) * y.norm(dim=1))
+    r = (x * y).sum(dim=1) / (x.norm(dim=1) * y.norm(dim=1))
+    return r.clamp(-1, 1)  # rounding may go beyond
 
 
 @checked

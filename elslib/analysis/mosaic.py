@@ -20,7 +20,7 @@ from elslib.denoisers.machines import ScoreMachine
 from elslib.posterior import Origins, PatchPosterior, patch_posterior
 from elslib.samplers import Step, ddim
 from elslib.schedules import Schedule
-from elslib.windows import Border
+from elslib.windows import Border, as_window, check_window
 
 
 @dataclass(frozen=True)
@@ -134,13 +134,16 @@ def pieces(origins: Origins, border: Border, where: Bool[Tensor, "b h w"] | None
 
     Neighbours (up, down, left, right) belong to one piece if their origins are neighbours in the
     same training image, in the same way. `where` leaves pixels out, for example those that are
-    `plain`. With `border="circular"` pictures and images wrap.
+    `plain`. With `border="circular"` pictures and images wrap. ValueError for another border.
     """
+    check_window(None, 1, 1, border)
     image, row, col = origins.image[:, 0], origins.row[:, 0], origins.col[:, 0]  # (b, h, w)
     b, h, w = image.shape
     where = torch.ones_like(image, dtype=torch.bool) if where is None else where
     down, right = torch.arange(h, device=image.device), torch.arange(w, device=image.device)
-    moved = torch.stack([image, (row - down[:, None]) % h, (col - right) % w])
+    moved = torch.stack([image, row - down[:, None], col - right])
+    if border == "circular":
+        moved[1:] %= moved.new_tensor([h, w])[:, None, None, None]
     pixel = torch.arange(b * h * w, device=image.device).reshape(b, h, w)
     pairs = []  # of neighbours that belong together: each pixel with the next one, down and right
     for axis in (1, 2):
@@ -164,13 +167,16 @@ def pieces(origins: Origins, border: Border, where: Bool[Tensor, "b h w"] | None
     )
 
 
+@checked
 def plain(
     x: Float[Tensor, "b c h w"], window: int, tolerance: float = 0.1
 ) -> Bool[Tensor, "b h w"]:
     """Whether the window around a pixel is all but one colour: no channel spans `tolerance`.
 
-    A plain window has as many equally good origins as there are plain patches.
+    A plain window has as many equally good origins as there are plain patches. ValueError for a
+    side that is not odd.
     """
+    as_window(window)
     highest, lowest = (
         F.max_pool2d(sign * x, window, stride=1, padding=window // 2) * sign for sign in (1, -1)
     )

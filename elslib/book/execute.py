@@ -115,6 +115,12 @@ def _surroundings(folder: Path, line: str) -> dict[str, str]:
     theirs = ("PYTHONSTARTUP", "MPLBACKEND")
     return {
         **{name: value for name, value in os.environ.items() if name not in theirs},
+        # As seen from here: a kernel stands in the root of the checkout.
+        **(
+            {"ELSLIB_PROJECT": os.path.abspath(asked)}
+            if (asked := os.environ.get("ELSLIB_PROJECT"))
+            else {}
+        ),
         "JUPYTER_PATH": str(folder),
         "JUPYTER_RUNTIME_DIR": str(folder),
         "IPYTHONDIR": str(folder),

@@ -69,11 +69,24 @@ def _typed(text: str, known: Parameter) -> Sequence[Value]:
 
 
 class _Numbers(yaml.SafeLoader):
-    """To yaml 1.1 a number needs a dot before its exponent: `1e-3` would be a text."""
+    """To yaml 1.1 a number needs a dot before its exponent: `1e-3` would be a text; `1:9` would be
+    69, as of hours, and `010` eight."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in known if not tag.endswith((":int", ":float"))]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 _Numbers.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789")
+    "tag:yaml.org,2002:int", re.compile(r"[-+]?(0|[1-9][0-9_]*)$"), list("-+0123456789")
+)
+_Numbers.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"[-+]?((\d+\.\d*|\.\d+)([eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.(inf|Inf|INF))$|\.(nan|NaN|NAN)$"
+    ),
+    list("-+0123456789."),
 )
 
 

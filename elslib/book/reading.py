@@ -14,6 +14,7 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
+CACHE = "$ELSLIB_DATA/"  # how names of full and imported sets begin, wherever they lie
 CODE = (".py", ".pyi", ".so", ".cpp")  # of the library, which counts by its imports
 Read = Mapping[str, Mapping]  # {"files": {path: sha256}, "folders": {path: [names]}}
 
@@ -66,9 +67,10 @@ def versions_in(log: Path) -> Mapping[str, str]:
 def read_since(start: float, log: Path, root: Path) -> Read:
     """What a run that began at `start` has noted, with what stands there now.
 
-    Files of the checkout are named from its root. Left out are hidden ones, folders outside data/
-    (Python lists many to import) and code, which counts by its imports. A file that was written
-    since the run began is not what was read, so it is changed whatever it holds.
+    Files of the checkout are named from its root, those of ELSLIB_DATA from there. Left out are
+    hidden ones, folders outside data/ (Python lists many to import) and code, which counts by its
+    imports. A file that was written since the run began is not what was read, so it is changed
+    whatever it holds.
     """
     files, folders = {}, {}
     for line in log.read_text(encoding="utf-8").splitlines():
@@ -76,28 +78,59 @@ def read_since(start: float, log: Path, root: Path) -> Read:
         if kind == "versions":
             continue
         name = _name(Path(path), root)
-        if kind == "folders" and (name == "data" or name.startswith("data/")):
-            folders[name] = _listed(root / name)
-        elif kind == "files" and name and not (root / name).is_dir():
-            fresh = os.path.exists(path) and os.stat(path).st_mtime > start
-            files[name] = "written meanwhile" if fresh else _sha256(root / name)
+        here = _place(name, root)
+        if kind == "folders" and _counts(name):
+            folders[name] = _listed(here)
+        elif kind == "files" and name and not here.is_dir():
+            fresh = os.path.exists(path) and _written(os.stat(path)) > start
+            files[name] = "written meanwhile" if fresh else _sha256(here)
     return {"files": dict(sorted(files.items())), "folders": dict(sorted(folders.items()))}
+
+
+def _written(about: os.stat_result) -> float:
+    """When a file came to be what it is; one that was moved here may say an earlier time of it."""
+    return max(about.st_mtime, about.st_ctime)
 
 
 def changed(read: Read, root: Path) -> list[str]:
     """The files and folders that are not as they were when they were read."""
-    files = [name for name, sha256 in read["files"].items() if _sha256(root / name) != sha256]
-    return files + [n for n, names in read["folders"].items() if _listed(root / n) != names]
+    files, folders = read["files"].items(), read["folders"].items()
+    return [name for name, sha256 in files if _sha256(_place(name, root)) != sha256] + [
+        name for name, names in folders if _listed(_place(name, root)) != names
+    ]
+
+
+def _cache(root: Path) -> Path:
+    """The folder of full and imported sets."""
+    from elslib.data.folders import cache_folder  # a kernel needs it not
+
+    return Path(os.path.abspath(root / cache_folder()))
+
+
+def _place(name: str, root: Path) -> Path:
+    """Where what has this name is now: it may have been read with another ELSLIB_DATA."""
+    rest = name.removeprefix(CACHE)
+    return root / name if rest == name else _cache(root) / rest
+
+
+def _counts(folder: str) -> bool:
+    """Whether what a folder lists matters: one of data/, or of a project that lies elsewhere."""
+    project = os.path.abspath(os.environ.get("ELSLIB_PROJECT") or "data")
+    return f"{folder}/".startswith(("data/", f"{project}/"))
 
 
 def _name(path: Path, root: Path) -> str:
-    """A path from the root, or whole if it lies elsewhere; empty for what does not count."""
+    """A path from the root, or from the folder of full sets, or whole if it lies elsewhere; empty
+    for what does not count."""
     for start in (root, root.resolve()):
         if path.is_relative_to(start):
             parts = path.relative_to(start).parts
             hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)
             code = parts[:1] == ("elslib",) and path.suffix in CODE
             return "" if hidden or code else "/".join(parts)
+    for cache in (_cache(root), _cache(root).resolve()):
+        if path.is_relative_to(cache):
+            return CACHE + "/".join(path.relative_to(cache).parts)
     return str(path)
 
 

@@ -14,7 +14,7 @@ import multiprocessing
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from elslib.book.reading import changed
 from elslib.book.staleness import KEY, READ, content_key
 from elslib.book.values import Value, as_python
 from elslib.experiments.provenance import RunRecord
-from elslib.io import write_json, write_whole
+from elslib.io import read_json, write_json, write_whole
 
 RECORDED = ("seconds", "commit", "data_sha256", "finished", "hardware")
 
@@ -51,9 +51,18 @@ class Run:
 
     def finished(self, root: Path = ROOT) -> bool:
         """Whether the result is there, and would be the same again."""
+        content = self.content()
+        return content is not None and not changed(content["read"], root)
+
+    def content(self) -> dict | None:
+        """What the result holds; None if there is none, or none that is whole."""
         if not self.result.is_file():
-            return False
-        return not changed(json.loads(self.result.read_text(encoding="utf-8"))["read"], root)
+            return None
+        with suppress(ValueError):
+            content = read_json(self.result, "remove it")
+            if {"values", "read", "record"} <= content.keys():
+                return content
+        return None
 
     def __str__(self) -> str:
         return ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
@@ -95,7 +104,7 @@ def perform(run: Run, root: Path = ROOT) -> None:
     if content_key(run.notebook, run.parameters, root) != run.key:
         raise RuntimeError(
             f"{socket.gethostname()}:{root} must hold the notebook and elslib of the sweep, but "
-            f"they differ; bring it to the same commit."
+            f"they differ; bring it to the same commit, and set ELSLIB_PROJECT there as here."
         )
     executed = Notebook(run.notebook, run.folder / f"{run.notebook.stem}.ipynb")
     execute(executed, run.parameters, root)
@@ -147,8 +156,8 @@ def _error(run: Run, future: Future, root: Path = ROOT) -> str:
         return "its workers died, again and again; memory may be short."
     if error:
         return str(error) or repr(error)
-    if run.result.is_file():
-        other = changed(json.loads(run.result.read_text(encoding="utf-8"))["read"], root)
+    if content := run.content():
+        other = changed(content["read"], root)
         return f"its data changed while it ran, or differ where it ran: {', '.join(other)}."
     return (
         f"no result in {run.folder}: the scheduler was lost, or its workers do not see the folder."
@@ -205,8 +214,7 @@ def collect(runs: Sequence[Run], path: Path, root: Path = ROOT) -> int:
     """
     rows = []
     for run in runs:
-        if run.finished(root):
-            result = json.loads(run.result.read_text(encoding="utf-8"))
+        if (result := run.content()) and run.finished(root):
             provenance = {f"run_{name}": result["record"][name] for name in RECORDED}
             rows.append({**result["values"], **run.parameters, "run_key": run.key, **provenance})
     text = io.StringIO()

@@ -80,6 +80,8 @@ class ImageSet:
         check_fields(self)
         check_range(self.pixels, self.bounds, made_here=digest is None)
         check_labels(self.labels, len(self.pixels), self.class_names)
+        if self.labels is not None:  # a byte would hold class 300 for class 44
+            object.__setattr__(self, "labels", self.labels.long())
         object.__setattr__(self, "sha256", digest or sha256_of(self.pixels, self.labels))
 
     @classmethod
@@ -98,6 +100,7 @@ class ImageSet:
             raise ValueError(
                 f"pixels must be uint8, got {pixels.dtype}; floats in [-1, 1] go to ImageSet."
             )
+        labels = labels.long() if isinstance(labels, Tensor) else labels
         return cls(from_uint8(pixels), labels, class_names, name, sha256_of(pixels, labels))
 
     @classmethod
@@ -120,7 +123,10 @@ class ImageSet:
         set refuses.
         """
         pixels = as_pixels(images, layout, value_range)
-        numbers = labels if isinstance(labels, Tensor | None) else as_labels(labels)
+        if isinstance(labels, Tensor):
+            numbers = labels.clone()
+        else:
+            numbers = None if labels is None else as_labels(labels)
         if pixels.dtype == torch.uint8:
             return cls.from_uint8(pixels, numbers, tuple(class_names), name)
         return cls(pixels, numbers, tuple(class_names), name, bounds=bounds)
@@ -180,7 +186,8 @@ class ImageSet:
 
     @property
     def _identity(self) -> tuple:
-        return self.sha256, self.class_names, self.name, self.pixels.dtype, self.pixels.device
+        x = self.pixels  # of resized ones the sha256 is that of the bytes that they were
+        return self.sha256, self.class_names, self.name, x.shape, x.dtype, x.device
 
     def __getitem__(self, which: Which | slice) -> "ImageSet":
         return self.select(range(len(self))[which] if isinstance(which, slice) else which)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from elslib.checks import checked
 from elslib.data.folders import cache_folder
@@ -28,7 +29,8 @@ def import_folder(
     """Keep a folder of pictures in `sets/` of the cache folder, for `load(name)`; its manifest.
 
     The pictures are read as `ImageSet.from_folder` reads them. The share `held_out` of them, drawn
-    at random, always alike, becomes the split held_out, the others train; 0 keeps all together.
+    at random, always alike, becomes the split held_out, the others train, where each class keeps at
+    least one; 0 keeps all together.
     Raises ValueError for a name that is taken or no word, a share outside [0, 1), and what
     `read_folder` refuses.
     """
@@ -45,12 +47,9 @@ def import_folder(
     pixels, labels, class_names = read_folder(folder, size, fit, mode)
     n = len(pixels)
     last = torch.zeros(n, dtype=torch.bool, device="cpu")
-    n_held_out = round(n * held_out)
-    last[
-        torch.randperm(n, generator=torch.Generator("cpu").manual_seed(0), device="cpu")[
-            :n_held_out
-        ]
-    ] = True
+    chosen = _held_out(labels if labels is not None else torch.zeros_like(last), held_out)
+    last[chosen] = True
+    n_held_out = len(chosen)
     order = last.int().argsort(stable=True)  # in either part as before, so classes stay together
     arrays: dict[str, np.ndarray] = {"images": pixels[order].numpy()}
     if labels is not None:
@@ -70,3 +69,12 @@ def import_folder(
     }
     write_json(about, content)
     return content
+
+
+def _held_out(labels: Tensor, share: float) -> Tensor:
+    """Numbers of the images to hold out, by the classes of all: not the last one of a class."""
+    n = len(labels)
+    drawn = torch.randperm(n, generator=torch.Generator("cpu").manual_seed(0), device="cpu")
+    last_drawn = {int(labels[i]): int(i) for i in drawn}  # of each class
+    free = [i for i in drawn.tolist() if i not in last_drawn.values()]
+    return torch.tensor(free[: round(n * share)], dtype=torch.int64, device="cpu")

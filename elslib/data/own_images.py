@@ -12,7 +12,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from elslib.data.pixels import warn_caller
+from elslib.checks import brief
+from elslib.data.pixels import is_boolean, warn_caller
 
 Fit = Literal["crop", "squash", "pad"]
 Mode = Literal["RGB", "L"]
@@ -55,7 +56,7 @@ def _pictures_in(folder: Path) -> tuple[list[Path], list[int] | None, tuple[str,
     loose, others = _sorted_out([path for path in entries if path.is_file()])
     by_class = []
     for path in classes:
-        inside = sorted(p for p in path.rglob("*") if p.is_file() and _is_visible(p))
+        inside = sorted(p for p in path.rglob("*") if p.is_file() and _is_visible(p, below=path))
         pictures, rest = _sorted_out(inside)
         others += rest
         by_class.append(pictures)
@@ -82,9 +83,10 @@ def _pictures_in(folder: Path) -> tuple[list[Path], list[int] | None, tuple[str,
     return sum(by_class, []), labels, tuple(path.name for path in classes)
 
 
-def _is_visible(path: Path) -> bool:
-    """Not what systems leave behind: .DS_Store, __MACOSX, Thumbs.db."""
-    return not path.name.startswith((".", "__")) and path.name.lower() != "thumbs.db"
+def _is_visible(path: Path, below: Path | None = None) -> bool:
+    """Not what systems leave behind, nor in such a folder: .DS_Store, __MACOSX, Thumbs.db."""
+    names = path.relative_to(below or path.parent).parts
+    return not any(name.startswith((".", "__")) or name.lower() == "thumbs.db" for name in names)
 
 
 def _sorted_out(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
@@ -144,7 +146,7 @@ def read_dataset(dataset: Any) -> Read:
             f"dataset must have a length of at least 1 and items by number, as torch's map-style "
             f"datasets have, got {type(dataset).__name__}."
         )
-    images, labels = [], []
+    images, labels, others = [], [], []
     for i in range(len(dataset)):
         item = dataset[i]
         image, *rest = item if isinstance(item, tuple | list) else (item,)
@@ -156,12 +158,19 @@ def read_dataset(dataset: Any) -> Read:
                 f"{images[i].dtype} at {i}; resize them in its transform."
             )
         if rest:
+            number = None
             with suppress(TypeError, ValueError):
-                labels.append(index(rest[0]))
+                number = None if is_boolean(rest[0]) else index(rest[0])
+            (others if number is None else labels).append(rest[0] if number is None else number)
     if labels and len(labels) < len(images):
         raise ValueError(
             f"dataset must give every image a class number or none of them, got {len(labels)} of "
             f"{len(images)}."
+        )
+    if others:
+        warn_caller(
+            f"the set has no labels: what stands beside the images of the dataset is no class "
+            f"number, such as {brief(others[0])}; a target_transform can make whole numbers of it."
         )
     names = tuple(str(name) for name in getattr(dataset, "classes", ()) or ())
     return torch.stack(images), _numbers(labels) if labels else None, names if labels else ()
@@ -191,7 +200,7 @@ def _item(image: Any, i: int) -> Tensor:
 def as_labels(labels: np.ndarray | Sequence[int]) -> Tensor:
     """The class numbers that an array or a list holds; see `ImageSet.from_arrays`."""
     numbers = np.asarray(labels)
-    if numbers.dtype.kind not in "iu":
+    if numbers.dtype.kind not in "iu" or (numbers.size and numbers.max() >= 2**63):
         raise ValueError(
             f"labels must be whole numbers, got {numbers.dtype}; class_names, labels = "
             f"np.unique(labels, return_inverse=True) makes them of names."
@@ -206,7 +215,10 @@ def as_pixels(
     `value_range` brought to [-1, 1]; see `ImageSet.from_arrays`."""
     check_choice("layout", layout, Layout)
     if isinstance(images, np.ndarray):
-        images = torch.from_numpy(images.copy()) if images.dtype.kind in "uif" else images
+        own = np.dtype(np.float32) if images.dtype.kind == "f" else images.dtype.newbyteorder("=")
+        images = torch.from_numpy(images.astype(own)) if images.dtype.kind in "uif" else images
+    elif isinstance(images, Tensor):
+        images = images.detach().clone()
     if not isinstance(images, Tensor):
         what = images.dtype if isinstance(images, np.ndarray) else type(images).__name__
         raise ValueError(
@@ -229,7 +241,7 @@ def as_pixels(
         raise ValueError(
             f"images must be uint8, 0..255, or floating point, got {images.dtype}; convert them."
         )
-    images = images.detach().float()
+    images = images.float()
     if value_range is not None:
         low, high = value_range
         if not high > low:

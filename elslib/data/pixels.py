@@ -39,9 +39,9 @@ def check_pixels(pixels: Tensor, are_latents: bool = False) -> None:
             f"pixels must be floating point, in [-1, 1], got {pixels.dtype}; give bytes 0..255 to "
             f"ImageSet.from_uint8."
         )
-    if pixels.ndim != 4 or len(pixels) == 0:
+    if pixels.ndim != 4 or pixels.numel() == 0:
         raise ValueError(
-            f"pixels must be floating point of shape [n, c, h, w] with n >= 1, got "
+            f"pixels must be floating point of shape [n, c, h, w] with n >= 1 and no side 0, got "
             f"{pixels.dtype} {tuple(pixels.shape)}; one image is x[None], grey ones are x[:, None]."
         )
     _, c, h, w = pixels.shape

@@ -110,8 +110,10 @@ _SHARED: WeakValueDictionary[tuple, _Gaussian] = WeakValueDictionary()
 def _cached(fits: dict[str, _Gaussian], images: ImageSet) -> _Gaussian:
     """The fit of a class, which its sha256 names; made when first asked for."""
     if images.sha256 not in fits:
-        key = images.sha256, images.pixels.device, images.pixels.dtype
-        fits[images.sha256] = _SHARED.get(key) or _fit(images.pixels)
+        x = images.pixels
+        key = images.sha256, x.shape, x.device, x.dtype
+        with torch.inference_mode(False), torch.no_grad():  # what is kept must serve later calls
+            fits[images.sha256] = _SHARED.get(key) or _fit(x)
         _SHARED[key] = fits[images.sha256]
     return fits[images.sha256]
 

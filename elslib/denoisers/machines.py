@@ -171,7 +171,7 @@ def labels_of(label: Label, x: Tensor) -> Int[Tensor, " b"] | None:
     if isinstance(label, SupportsIndex) and not getattr(label, "ndim", 0):
         labels = x.new_full(x.shape[:1], class_number(label), dtype=torch.int64)
     elif isinstance(label, Tensor) and holds_integers(label):
-        labels = label
+        labels = label.to(x.device, torch.int64)
     else:
         try:
             labels = x.new_tensor([class_number(y) for y in cast(Any, label)], dtype=torch.int64)
@@ -188,11 +188,11 @@ def labels_of(label: Label, x: Tensor) -> Int[Tensor, " b"] | None:
     return labels
 
 
-def check_times(x: Tensor, t: float | Tensor) -> None:
+def check_times(x: Tensor, t: float | Tensor, name: str = "t") -> None:
     """Raise ValueError unless t is one number or [b]."""
     if isinstance(t, Tensor) and t.ndim and t.shape != (len(x),):
         raise ValueError(
-            f"t must hold one entry per image, got the shape {tuple(t.shape)} for a batch of "
+            f"{name} must hold one entry per image, got the shape {tuple(t.shape)} for a batch of "
             f"{len(x)}; give a tensor [b], or one number for all."
         )
 

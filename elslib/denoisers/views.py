@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from elslib.denoisers.machines import Denoiser, Label, labels_of
+from elslib.checks import checked
+from elslib.denoisers.machines import Denoiser, Label, check_times, labels_of
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class SigmaView:
 
     denoise: Denoiser
 
+    @checked
     def __call__(
         self,
         x: Float[Tensor, "b c h w"],
@@ -22,6 +24,7 @@ class SigmaView:
         label: Label = None,
     ) -> Float[Tensor, "b c h w"]:
         """Posterior mean of x_0. ValueError for a sigma beyond the Denoiser's schedule."""
+        check_times(x, sigma, "sigma")
         noise = torch.as_tensor(sigma, dtype=torch.float64, device="cpu").expand(len(x))
         alpha = torch.rsqrt(1 + noise**2).to(x).reshape(-1, 1, 1, 1)
         return self.denoise(alpha * x, _times(self.denoise, noise), labels_of(label, x))
@@ -33,6 +36,7 @@ class VelocityView:
 
     denoise: Denoiser
 
+    @checked
     def __call__(
         self,
         x: Float[Tensor, "b c h w"],
@@ -41,6 +45,7 @@ class VelocityView:
     ) -> Float[Tensor, "b c h w"]:
         """Mean velocity at t in (0, 1]. ValueError for a t beyond the Denoiser's schedule: at t =
         1 only one with alpha_1 = 0, as `flow` has, answers."""
+        check_times(x, t)
         noise = torch.as_tensor(t, dtype=torch.float64, device="cpu").expand(len(x))
         if not bool(((noise > 0) & (noise <= 1)).all()):
             raise ValueError(f"t must lie in (0, 1], got {t}; at 0 there is no noise to estimate.")

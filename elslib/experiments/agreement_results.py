@@ -16,8 +16,13 @@ from elslib.data.folders import project_folder
 from elslib.data.named import may_be_shown
 from elslib.data.pixels import from_uint8
 from elslib.experiments.recipes import KINDS, SUBJECTS
-from elslib.experiments.store import read_config, result_path
-from elslib.io import write_arrays, write_whole
+from elslib.experiments.store import (
+    check_belongs,
+    read_config,
+    result_path,
+    weights_sha256,
+)
+from elslib.io import json_bytes, npz_bytes, write_together
 
 # What a result of more theories has more of.
 OF_THEORIES = ("theories", "windows", "pictures", "constants")
@@ -35,9 +40,11 @@ def with_results(named: str = "") -> list[str]:
 
 
 def _is_usual(rows: Path) -> bool:
-    """Whether a result is no trial: of few theories, or of other steps."""
+    """Whether a result is whole and no trial: of few theories, or of other steps."""
     record = rows.with_suffix(".json")
-    config = read_config(record) if record.is_file() else {}
+    if not record.is_file():
+        return False
+    config = read_config(record)
     return {"ELS", "LS", "IS"} <= set(_theories(config)) and not {"steps", "sampler"} & set(config)
 
 
@@ -49,23 +56,36 @@ def may_be_kept(picture: str, images: str) -> bool:
 
 def kept_before(files: Sequence[Path], config: Mapping) -> Mapping | None:
     """The config of the result in these files, .json last, if it differs from `config` in its
-    theories alone; else None."""
+    theories alone, those of both with the same windows; else None."""
     if not all(file.is_file() for file in files):
         return None
     before = read_config(files[-1])
-    same = all(before.get(k) == config.get(k) for k in {*before, *config} - set(OF_THEORIES))
-    return before if same else None
+    return None if _differences(before, config) else before
 
 
-def replaced(files: Sequence[Path], before: Mapping | None, seeds: int) -> list[str]:
-    """A sentence if a result in these files goes, as `before` is None, that has more seeds."""
+def _differences(before: Mapping, config: Mapping) -> list[str]:
+    """In what two results of a network differ, but for their theories."""
+    keys = sorted({*before, *config} - set(OF_THEORIES))
+    other = [key for key in keys if before.get(key) != config.get(key)]
+    both = {*before["windows"]} & {*config["windows"]}
+    return other + ["windows"] * any(before["windows"][m] != config["windows"][m] for m in both)
+
+
+def replaced(files: Sequence[Path], before: Mapping | None, config: Mapping) -> list[str]:
+    """A sentence if a result in these files goes, as `before` is None, that has what the new one
+    will not have."""
     if before is not None or not all(file.is_file() for file in files):
         return []
     kept = read_config(files[-1])
-    if kept.get("seeds", 0) <= seeds:
+    other = _differences(kept, config)
+    is_more = kept.get("seeds", 0) <= config["seeds"] and {*_theories(kept)} <= {*_theories(config)}
+    if other == ["seeds"] and is_more:
         return []
-    names = ", ".join(_theories(kept))
-    return [f"replaces a result of {kept['seeds']} seeds ({names}); its parts are kept."]
+    return [
+        f"replaces a result of {kept.get('seeds')} seeds ({', '.join(_theories(kept))}), which was "
+        f"made with other {', '.join(other)}; its parts are kept, but copy {files[-1]} and what "
+        f"stands beside it to have both."
+    ]
 
 
 def holds(before: Mapping | None, config: Mapping) -> bool:
@@ -110,35 +130,39 @@ def join(
     return pd.concat([others, rows]), sorted(seeds), shown
 
 
-def write_rows(network: str, rows: pd.DataFrame) -> None:
-    """Keep the table of a network as csv, sorted by seed."""
+def write_result(
+    network: str,
+    rows: pd.DataFrame,
+    seeds: Sequence[int],
+    pictures: Mapping[str, UInt8[Tensor, "n c h w"]],
+    record: Mapping,
+) -> None:
+    """Keep a result: its table as csv, what the network and its theories drew from these seeds as
+    bytes, both sorted by seed, and its run record."""
     table = rows.sort_values("seed", kind="stable").astype({"label": "Int64"})
-    text = table.to_csv(index=False, lineterminator="\n")
-    write_whole(_path(network, ".csv"), text.encode())
+    order = np.argsort(seeds)
+    arrays = {name: x.numpy()[order] for name, x in pictures.items()}
+    write_together({
+        _path(network, ".csv"): table.to_csv(index=False, lineterminator="\n").encode(),
+        _path(network, ".npz"): npz_bytes(arrays, zipfile.ZIP_LZMA),
+        _path(network, ".json"): json_bytes(record),
+    })  # fmt: skip
 
 
 def read_rows(network: str) -> pd.DataFrame:
     """The table of a network, as `agreement.compare` makes it.
 
-    FileNotFoundError if `elslib agree` was not run for it.
+    FileNotFoundError if `elslib agree` was not run for it, or was killed while it wrote; ValueError
+    if the network has other weights now.
     """
     path = _existing(network, ".csv", "agreement")
     return pd.read_csv(path, dtype={"label": "Int64"})
 
 
-def write_pictures(
-    network: str, seeds: Sequence[int], pictures: Mapping[str, UInt8[Tensor, "n c h w"]]
-) -> None:
-    """Keep what a network and its theories drew from these seeds, as bytes, sorted by seed."""
-    order = np.argsort(seeds)
-    arrays = {name: x.numpy()[order] for name, x in pictures.items()}
-    write_arrays(_path(network, ".npz"), arrays, zipfile.ZIP_LZMA)
-
-
 def read_pictures(network: str) -> dict[str, Float[Tensor, "n c h w"]]:
     """What a network ("network") and its theories ("ELS", "LS", "IS") drew, by seed; in [-1, 1].
 
-    Kept as bytes, so 1/255 off. FileNotFoundError if `elslib agree` was not run for it.
+    Kept as bytes, so 1/255 off. The errors of `read_rows`.
     """
     with np.load(_existing(network, ".npz", "pictures")) as arrays:
         return {name: from_uint8(torch.from_numpy(x)) for name, x in arrays.items()}
@@ -149,9 +173,10 @@ def _path(network: str, suffix: str) -> Path:
 
 
 def _existing(network: str, suffix: str, what: str) -> Path:
-    path = _path(network, suffix)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no {what} of {network!r} ({path}); run `elslib agree --network {network}`."
-        )
+    path, record = _path(network, suffix), _path(network, ".json")
+    remedy = f"run `elslib agree --network {network}`"
+    if not (path.is_file() and record.is_file()):
+        raise FileNotFoundError(f"no {what} of {network!r} ({path}, {record.name}); {remedy}.")
+    now = {"weights_sha256": weights_sha256(network)}
+    check_belongs(path, f"the weights of {network!r}", read_config(record), now, remedy)
     return path

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from elslib.analysis.agreement import values
 from elslib.experiments.agreement_results import read_rows, with_results
-from elslib.experiments.store import read_result, result_path
+from elslib.experiments.store import load_card, read_result, result_path
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,16 @@ def read_ceiling(network: str, steps: int = 150) -> Float[Tensor, " n"] | None:
     rows = pd.DataFrame(read_result("ceiling", network, "ceiling")["rows"])
     found = rows.loc[rows.steps == steps, :].sort_values("seed").r.tolist()
     return torch.tensor(found, dtype=torch.float64, device="cpu")
+
+
+def check_twins(network: str, again: str) -> None:
+    """Raise ValueError unless two networks differ in their seed alone."""
+    one, two = load_card(network), load_card(again)
+    how, other = one["training"], two["training"]
+    same = how | {"seed": None} == other | {"seed": None} and how["seed"] != other["seed"]
+    images = [card["images"]["sha256"] for card in (one, two)]
+    if not same or one["network"] != two["network"] or len(set(images)) > 1:
+        raise ValueError(f"again must be {network} trained again with another seed, got {again!r}.")
 
 
 def read_reasons(network: str) -> pd.DataFrame:

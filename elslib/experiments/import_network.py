@@ -6,10 +6,10 @@ from pathlib import Path
 
 from elslib.data.named import load
 from elslib.experiments.store import network_paths
-from elslib.io import write_json
+from elslib.io import json_bytes, write_together
 from elslib.networks.batches import check_images
 from elslib.networks.released import read_released
-from elslib.networks.training import write_tensors
+from elslib.networks.training import tensors_bytes
 from elslib.schedules import cosine
 
 
@@ -35,6 +35,6 @@ def import_released(file: Path, name: str, dataset: str | None = None) -> dict:
         images = load(dataset)
         check_images(config, images)
         about["images"] = {"name": images.name, "sha256": images.sha256}
-    write_tensors(weights, tensors, {"released": digest})
-    write_json(card, about)
+    of_tensors = tensors_bytes(tensors, {"released": digest})
+    write_together({weights: of_tensors, card: json_bytes(about)})
     return about

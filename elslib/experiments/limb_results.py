@@ -130,7 +130,7 @@ def draw_again(network: str, kept: LimbResults, rows: Iterable[int]) -> Iterator
         for name, (painter, steps) in painters.items():
             x = sample(painter, noise, kept.label[[row]], steps)
             difference = float((x[0].clamp(-1, 1) - kept.drawn[name][row]).abs().max())
-            if difference > ALIKE:
+            if not difference <= ALIKE:
                 raise AssertionError(
                     f"row {row} by the {name} is {difference} off the kept picture of {network}."
                 )

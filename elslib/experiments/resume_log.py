@@ -23,7 +23,9 @@ class ResumeLog:
         if not path.exists():
             return
         kept = read_json(path, "delete it to start again")
-        if not {"config", "items"} <= kept.keys():
+        config_and_items = kept.get("config"), kept.get("items")
+        is_record = all(map(isinstance, config_and_items, (dict, list)))
+        if not is_record or not all(isinstance(item, dict) for item in kept["items"]):
             raise ValueError(f"{path} is no record of a run; delete it to start again.")
         now = {key: config.get(key) for key in kept["config"] | config if key not in grows}
         remedy = "ask for the same, or delete it to start again"

@@ -17,7 +17,7 @@ from elslib.denoisers.machines import ScoreMachine
 from elslib.experiments.provenance import RunRecord, Stopwatch
 from elslib.experiments.tasks import Task
 from elslib.figures import plots
-from elslib.io import write_arrays, write_json, write_whole
+from elslib.io import json_bytes, npz_bytes, write_together, write_whole
 from elslib.samplers import ddim, initial_noise, uniform_times
 from elslib.scales import ScaleTable
 from elslib.schedules import cosine
@@ -104,10 +104,9 @@ class Sampling(Task):
 
     def _write(self, x: Tensor) -> None:
         arrays, record_path, *picture_paths = self.files
-        record_path.unlink(missing_ok=True)  # a kill must not leave it beside other samples
-        write_arrays(arrays, {"images": x.numpy(), "seeds": np.array(self.seeds)})
+        of_arrays = npz_bytes({"images": x.numpy(), "seeds": np.array(self.seeds)})
         record = RunRecord("elslib sample", self.config, self.images.sha256, self.seconds)
-        write_json(record_path, record.json())
+        write_together({arrays: of_arrays, record_path: json_bytes(record.json())})
         for path in picture_paths:
             picture, names = io.BytesIO(), [str(seed) for seed in self.seeds]
             plots.image_grid({"": x}, names).savefig(picture, format="png")

@@ -98,7 +98,7 @@ def check_belongs(
 
 def _brief(value: object) -> str:
     text = str(value)
-    return text if len(text) <= 60 else f"{text[:16]}..."
+    return text if len(text) <= 60 else f"{text[:16]}...{text[-12:]}"  # parts of a set end alike
 
 
 def load_card(name: str | Path) -> dict:

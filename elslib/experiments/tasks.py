@@ -247,7 +247,7 @@ class Agreement(Task):
         self.done = self.parts if self.made else len(self.kept.items)
         self.warnings = [
             *store.scale_warnings(network, self.scales),
-            *agreement_results.replaced(self.files, self.before, seeds),
+            *agreement_results.replaced(self.files, self.before, self.config),
         ]
 
     def _todo(self) -> list[tuple[int | None, list[int]]]:
@@ -264,6 +264,7 @@ class Agreement(Task):
             drawn = agreement.draw(
                 network, machines, some, label, shape,
                 times=self.times, sampler=self.sampler, device=self.images.pixels.device,
+                dtype=self.images.pixels.dtype,
             )  # fmt: skip
             pictures = drawn.pictures(self.shown)
             self.kept.add({
@@ -296,11 +297,8 @@ class Agreement(Task):
             rows, seeds, bytes_of = agreement_results.join(self.network, rows, seeds, bytes_of)
             config = agreement_results.joined(self.before, config)
             seconds += store.read_record(self.record)["seconds"]
-        self.record.unlink(missing_ok=True)  # a kill must not leave it beside other rows
-        agreement_results.write_rows(self.network, rows)
-        agreement_results.write_pictures(self.network, seeds, bytes_of)
         record = RunRecord("elslib agree", config, self.images.sha256, round(seconds, 1))
-        write_json(self.record, record.json())
+        agreement_results.write_result(self.network, rows, seeds, bytes_of, record.json())
 
     def summary(self) -> dict:
         rows = agreement_results.read_rows(self.network)

@@ -1,7 +1,7 @@
 """The run that makes the network of a recipe: resumed where it stopped, its card at the end."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from glob import escape
 
 import numpy as np
 import torch
@@ -11,15 +11,15 @@ from elslib.data.image_set import ImageSet
 from elslib.experiments.provenance import RunRecord
 from elslib.experiments.recipes import Recipe, described
 from elslib.experiments.store import check_belongs, load_card
-from elslib.io import write_json
+from elslib.io import json_bytes, write_together, write_whole
 from elslib.networks.network_denoiser import NetworkDenoiser
 from elslib.networks.training import (
     MEASUREMENTS,
     Trainer,
     TrainStep,
     read_state,
+    tensors_bytes,
     train,
-    write_tensors,
 )
 from elslib.samplers import initial_noise, sample
 from elslib.schedules import cosine
@@ -40,13 +40,22 @@ def make(recipe: Recipe, device: torch.device | str = "cpu") -> Iterator[tuple[T
         return
     trainer = Trainer(recipe.config, recipe.images.to(device))
     marks = recipe.snapshots
+    if not recipe.state.exists():  # of another training of this name
+        for path in recipe.snapshot(0).parent.glob(f"{escape(recipe.weights.stem)}-*"):
+            if path.stem.removeprefix(f"{recipe.weights.stem}-").isdigit():
+                path.unlink()
     for step in train(trainer, recipe.state, held_out=recipe.held_out):
         if step.step + 1 in marks:
-            write_weights(recipe.snapshot(step.step + 1), trainer.average, recipe.images)
+            keep_snapshot(recipe, step.step + 1, trainer)
         yield trainer, step
     if not recipe.snapshot(marks[-1]).is_file():  # of a run that was killed after its last step
-        write_weights(recipe.snapshot(marks[-1]), trainer.average, recipe.images)
+        keep_snapshot(recipe, marks[-1], trainer)
     finish(recipe, trainer)
+
+
+def keep_snapshot(recipe: Recipe, steps: int, trainer: Trainer) -> None:
+    """Write the averaged weights after so many steps."""
+    write_whole(recipe.snapshot(steps), weights_bytes(trainer.average, recipe.images))
 
 
 def steps_done(recipe: Recipe) -> int:
@@ -55,7 +64,8 @@ def steps_done(recipe: Recipe) -> int:
         return recipe.config.steps
     if not recipe.state.exists():
         return 0
-    return len(read_state(recipe.state, recipe.config, recipe.images)["losses"])
+    state = read_state(recipe.state, recipe.config, recipe.images, recipe.held_out)
+    return len(state["losses"])
 
 
 def is_made(recipe: Recipe) -> bool:
@@ -63,7 +73,10 @@ def is_made(recipe: Recipe) -> bool:
     if not recipe.weights.is_file() or not recipe.card.is_file():
         return False
     there, remedy = load_card(recipe.name), "give another name, or delete that network"
-    for part, now in described(recipe).items():
+    asked = described(recipe)
+    if recipe.held_out is not None:
+        asked["images"]["held_out"] = recipe.held_out.name
+    for part, now in asked.items():
         what = f"{part} of the network {recipe.name!r} ({recipe.card})"
         check_belongs(what, "this recipe", there.get(part) or {}, now, remedy)
     return True
@@ -71,17 +84,17 @@ def is_made(recipe: Recipe) -> bool:
 
 def finish(recipe: Recipe, trainer: Trainer) -> None:
     """Write the weights in half precision and the card of a trained network."""
-    content = card(recipe, trainer)
-    recipe.card.unlink(missing_ok=True)  # so that a kill never leaves it with other weights
-    write_weights(recipe.weights, trainer.average, recipe.images)
-    write_json(recipe.card, content)
+    write_together({
+        recipe.weights: weights_bytes(trainer.average, recipe.images),
+        recipe.card: json_bytes(card(recipe, trainer)),
+    })  # fmt: skip
     recipe.state.unlink(missing_ok=True)  # or it would be in the way of the next of this name
 
 
-def write_weights(path: Path, weights: dict[str, torch.Tensor], images: ImageSet) -> None:
-    """Half precision: it changes no measured agreement, see tests/test_recipes.py."""
+def weights_bytes(weights: dict[str, torch.Tensor], images: ImageSet) -> bytes:
+    """In half precision: it changes no measured agreement, see tests/test_recipes.py."""
     half = {name: tensor.half() for name, tensor in weights.items()}
-    write_tensors(path, half, {"images": images.sha256})
+    return tensors_bytes(half, {"images": images.sha256})
 
 
 def card(recipe: Recipe, trainer: Trainer) -> dict:

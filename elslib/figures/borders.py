@@ -1,7 +1,6 @@
 """Borders, to be played with: which places count for a pixel, what moves when the noise does."""
 
 import html
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -86,9 +85,8 @@ class Borders(Page):
             "LARGEST": str((min(h, w) - 1) // 2),
             "START": str(self.window // 2),
             "MOVES": str(len(shifts) - 1),
-            "DATA": json.dumps(data, separators=(",", ":")),
         }
-        return fill("borders", parts)
+        return fill("borders", parts, data)
 
 
 def _along(drawn: Tensor, shifts: Sequence[tuple[int, int]]) -> list[float]:

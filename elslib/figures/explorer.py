@@ -5,7 +5,6 @@ server and works from disk.
 """
 
 import html
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -123,9 +122,8 @@ class Explorer(Page):
             "STILL": png(still),
             "BESIDE": "" if last.network is None else " Beside it the network's picture.",
             "NETWORK": "" if last.network is None else NETWORK,
-            "DATA": json.dumps(self._data(), separators=(",", ":")),
         }
-        return fill("explorer", parts)
+        return fill("explorer", parts, self._data())
 
     def _data(self) -> dict:
         top, h, w = self.frames[0].image.shape

@@ -6,7 +6,6 @@ HTML, which needs no server and works from disk. Nothing runs before the reader 
 
 import base64
 import html
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -163,11 +162,10 @@ class LiveMachine(Page):
             "ALT": html.escape(
                 f"Noise, what the formula draws from it, and what a trained network draws: {about}."
             ),
-            "DATA": json.dumps(data, separators=(",", ":")),
             "PROGRAM": "".join(map(asset, ("common.js", "live_brush.js", "live.js"))),
             "WORKER": asset("live_worker.js"),
         }
-        return fill("live", parts)
+        return fill("live", parts, data)
 
 
 def kernel() -> bytes:

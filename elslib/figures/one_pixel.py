@@ -5,7 +5,6 @@ that a reader may choose, and lie inside one piece of HTML.
 """
 
 import html
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -122,9 +121,8 @@ class OnePixel(Page):
             ),
             "TIMES": str(len(self.times) - 1),
             "WINDOWS": str(len(self.windows) - 1),
-            "DATA": json.dumps(data, separators=(",", ":")),
         }
-        return fill("pixel", parts)
+        return fill("pixel", parts, data)
 
     def _noisy(self, one: Subject, t: float) -> Float[Tensor, "c h w"]:
         alpha, sigma = self.schedule.levels(t)

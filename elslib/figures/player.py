@@ -4,7 +4,6 @@ Like the explorer, one piece of HTML that holds its own data, needs no server an
 """
 
 import html
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -68,9 +67,8 @@ class Player(Page):
                 row.format(name=html.escape(name), size=size, last=urls[-1], n=first.shape[1])
                 for name, urls in frames.items()
             ),
-            "DATA": json.dumps(data, separators=(",", ":")),
         }
-        return fill("player", parts)
+        return fill("player", parts, data)
 
 
 @checked

@@ -1,7 +1,6 @@
 """Agreement, brushed: a dot for each noise image, and behind it the pictures that were compared."""
 
 import html
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -91,9 +90,8 @@ class SeedBrowser(Page):
                 f"{name}: what {', '.join(kinds)} drew from the same noise. Above: where "
                 f"theory and network agree best; below: where they do least."
             ),
-            "DATA": json.dumps(data, separators=(",", ":")),
         }
-        return fill("seeds", parts)
+        return fill("seeds", parts, data)
 
 
 def _data(one: Seeds) -> dict:

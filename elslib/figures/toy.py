@@ -6,7 +6,6 @@ closed form, so the machine is a line of the page's program; its noise levels ar
 """
 
 import html
-import json
 from dataclasses import dataclass
 
 import torch
@@ -71,9 +70,8 @@ class Toy(Page):
             "MANY": str(STILL[1]),
             "CHOICES": str(len(STEPS) - 1),
             "START": str(STEPS.index(5)),
-            "DATA": json.dumps(data, separators=(",", ":")),
         }
-        return fill("toy", parts)
+        return fill("toy", parts, data)
 
     @staticmethod
     def _drawn(noise: Tensor, n_steps: int) -> Tensor:

@@ -48,6 +48,11 @@ def _order(n: int, seed: int, first: int, count: int) -> Tensor:
 
 def check_images(config: NetworkConfig, images: ImageSet) -> None:
     """Raise ValueError unless a network of this kind can learn from the images."""
+    if images.pixels.dtype != torch.float32:
+        raise ValueError(
+            f"images must be float32 for a network to learn from, got {images.pixels.dtype}; give "
+            f"images.to(dtype=torch.float32)."
+        )
     if images.pixels.shape[1] != config.channels:
         raise ValueError(
             f"images must have {config.channels} channels for this network, got "

@@ -100,21 +100,23 @@ class TrainStep:
 class Trainer:
     """The state of a run: weights, their average, Adam's moments, the losses so far.
 
-    `losses` has one entry a step, `held_out` the averaged weights' held-out loss at every
-    twentieth of the steps, if it was measured. `level_errors` is what relative weights divide by.
+    `losses` has one entry a step, `held_out` the averaged weights' loss on `held_out_images` at
+    every twentieth of the steps, if it was measured. `level_errors` is what relative weights divide
+    by.
     """
 
     def __init__(self, config: TrainConfig, images: ImageSet):
         check_images(config.network, images)
         self.config, self.images = config, images
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
+            torch.default_generator.manual_seed(config.seed)  # torch's own seeds GPUs as well
             self.module = build(config.network).to(memory_format=torch.channels_last)
         self.module.to(images.pixels.device)
         self.average = {k: v.detach().clone() for k, v in self.module.named_parameters()}
         self.adam = torch.optim.Adam(self.module.parameters(), lr=config.lr, fused=True)
         self.losses: list[float] = []
         self.held_out: list[float] = []
+        self.held_out_images: ImageSet | None = None
         self.level_errors = torch.ones(LEVELS, dtype=torch.float32, device="cpu")
         self.seconds = 0.0
 
@@ -187,11 +189,11 @@ class Trainer:
         state["held_out"] = torch.tensor(self.held_out, dtype=torch.float64, device="cpu")
         state["level_errors"] = self.level_errors
         state["seconds"] = torch.tensor(self.seconds, dtype=torch.float64, device="cpu")
-        write_tensors(path, state, _identity(self.config, self.images))
+        write_tensors(path, state, _identity(self.config, self.images, self.held_out_images))
 
     def load(self, path: Path) -> None:
         """Continue from a file of `save`; the errors of `read_state`."""
-        state = read_state(path, self.config, self.images)
+        state = read_state(path, self.config, self.images, self.held_out_images)
         self.losses, self.held_out = state["losses"].tolist(), state["held_out"].tolist()
         self.level_errors = state["level_errors"]
         self.seconds = float(state["seconds"])
@@ -206,7 +208,9 @@ class Trainer:
             }
 
 
-def read_state(path: Path, config: TrainConfig, images: ImageSet) -> dict[str, Tensor]:
+def read_state(
+    path: Path, config: TrainConfig, images: ImageSet, held_out: ImageSet | None = None
+) -> dict[str, Tensor]:
     """The file of a `Trainer.save`. ValueError if it is broken or of another run."""
     try:
         with safe_open(path, "pt") as file:
@@ -216,7 +220,10 @@ def read_state(path: Path, config: TrainConfig, images: ImageSet) -> dict[str, T
         raise ValueError(
             f"{path} is corrupt or truncated ({error}); delete it to train from the start."
         ) from error
-    if identity != _identity(config, images):
+    now = _identity(config, images, held_out)
+    if "held_out" not in identity:  # it was not measured so far
+        now.pop("held_out", None)
+    if identity != now:
         there = json.loads(identity.get("config", "{}"))
         other = [
             f"{key} ({there.get(key)}, now {value})"
@@ -225,13 +232,15 @@ def read_state(path: Path, config: TrainConfig, images: ImageSet) -> dict[str, T
         ]
         raise ValueError(
             f"{path} must be of this run, but is of one with other "
-            f"{', '.join(other) or 'images'}; delete it or give this run another name."
+            f"{', '.join(other) or 'images, or other held-out ones'}; delete it or give this run "
+            f"another name."
         )
     return state
 
 
-def _identity(config: TrainConfig, images: ImageSet) -> dict[str, str]:
-    return {"config": json.dumps(asdict(config), sort_keys=True), "images": images.sha256}
+def _identity(config: TrainConfig, images: ImageSet, held_out: ImageSet | None) -> dict[str, str]:
+    about = {"config": json.dumps(asdict(config), sort_keys=True), "images": images.sha256}
+    return about if held_out is None else {**about, "held_out": held_out.sha256}
 
 
 @checked
@@ -250,6 +259,7 @@ def train(
     """
     if save_every < 1:
         raise ValueError(f"save_every must be at least 1, got {save_every}; 500 is usual.")
+    trainer.held_out_images = held_out
     if state is not None and state.exists():
         trainer.load(state)
     steps = trainer.config.steps
@@ -289,7 +299,12 @@ def held_out_loss(
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
     """Write a safetensors file with `write_whole`."""
-    write_whole(path, save({k: v.contiguous() for k, v in tensors.items()}, metadata=about))
+    write_whole(path, tensors_bytes(tensors, about))
+
+
+def tensors_bytes(tensors: dict[str, Tensor], about: dict[str, str]) -> bytes:
+    """As a safetensors file."""
+    return save({k: v.contiguous() for k, v in tensors.items()}, metadata=about)
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -72,6 +72,10 @@ def wrap(
             f"module must be a torch module or a function, got {type(module).__name__}; load "
             f"weights into their network first."
         )
+    if classes is not None and (not isinstance(classes, int) or classes < 1):
+        raise ValueError(
+            f"classes must be how many it is told apart, at least 1, or None, got {classes!r}."
+        )
     if schedule is None:
         schedule = {"edm": edm, "flow": flow}.get(predicts, cosine)()
     if not isinstance(schedule, Schedule):
@@ -117,11 +121,12 @@ class WrappedNetwork:
         t: float | Float[Tensor, " b"],
         label: Label = None,
     ) -> Float[Tensor, "b c h w"]:
-        """Posterior mean of x_0; t in (0, 1]; a conditional network needs labels, as machines do.
+        """Posterior mean of x_0; t in [0, 1]; a conditional network needs labels, as machines do.
 
         Gradients flow to an x that requires them, never to the weights alone. Raises ValueError
         for a label where none is taken, or none where one is, for one out of range, for a step that
-        the network does not know, and for an answer of another shape than x.
+        the network does not know, for an answer of another shape than x, and for an estimate of the
+        noise where nothing is left of the image.
         """
         check_times(x, t)
         labels = class_labels(label, x, self.classes)
@@ -162,7 +167,8 @@ class WrappedNetwork:
         n = self.schedule.steps
         assert n is not None
         steps = times * n - 1
-        if bool((steps < -1e-6).any()):
+        slack = 1e-6 * n  # a float32 time may stand a little beside its step
+        if bool((steps < -slack).any()):
             raise ValueError(
                 f"t must be at least 1 / {n}, the network's first step, got {float(times.min())}."
             )
@@ -170,7 +176,7 @@ class WrappedNetwork:
         if not self.integer_steps:
             return steps.to(x)
         whole = steps.round()
-        if bool(((steps - whole).abs() > 1e-6).any()):
+        if bool(((steps - whole).abs() > slack).any()):
             raise ValueError(
                 f"t must be (k + 1) / {n} for a whole step k of this network, got "
                 f"{times.tolist()}; give times, such as uniform_times of a divisor of {n}."
