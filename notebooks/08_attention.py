@@ -258,8 +258,8 @@ image_grid(shown, [f"t = {step.t:.2f}" for step in steps])
 # ## What could be wrong
 #
 # - **Clothes are too easy a test.** A UNet has no shoe in pieces to begin with, so attention cannot have fewer. Clothes
-#   are centred and fill their frame, so that borders tell places. In photographs attention may well add what no window
-#   can.
+#   are centred and fill their frame, so that borders tell places. [In photographs](22_photographs) attention may
+#   well add what no window can.
 # - **Our network is small and not finished.** Its error still fell by {glue:text}`fell:.1f`% over the last fifth of its
 #   training.
 # - **Attention is not the only difference.** The UNet that has it is {glue:text}`attention_width` channels wide, the

@@ -153,8 +153,8 @@ image_grid(
 # *For UNets the two filters change places.* A UNet's windows in strong noise hold much of the picture, and many of its
 # pixels see a border. It can know its place, and with the two UNets on which we tried both, the Wiener filter with all
 # places is no worse than the local one. On clothes and faces it comes close to ELS; on digits and emoji ELS stays
-# clearly ahead. For the UNet with attention PCA locality, which is not linear, predicts the network as well as ELS
-# does, and the Wiener filter is close behind. There patches and windows from the network add little.
+# clearly ahead. For the UNet of clothes with attention PCA locality, which is not linear, predicts the network as well as ELS
+# does, and the Wiener filter is close behind; [for that of photographs](22_photographs) it is ahead.
 #
 # ## Others found the reverse
 #
@@ -162,7 +162,7 @@ image_grid(
 # Their measure is *R²*: 1 for the same picture, 0 for one no closer than the network's own mean grey, and less for
 # worse. So here are our samples once more, in their measure, and theirs beside them.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-linear-r2", "caption": "Means of R² over the samples, since theirs were published as means without intervals; ours with 95% bootstrap intervals. Below the line, hollow: theirs, UNets without attention or classes, 128 samples in 10 steps. PCA locality on the ResNet of photographs is not at its best: see the end of the chapter."}, "image": {"alt": "Dot plot of R squared for ELS, PCA locality, the Wiener and the local Wiener filter. On our lines ELS is to the right of the others or next to them, except for the UNet of faces, where it is to the left of the Wiener filter; on photographs of all kinds the local Wiener filter is level with it. On the three lines of others ELS is to the left of both."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-linear-r2", "caption": "Means of R² over the samples, since theirs were published as means without intervals; ours with 95% bootstrap intervals. Below the line, hollow: theirs, UNets without attention or classes, 128 samples in 10 steps. PCA locality on the ResNet of photographs is not at its best: see the end of the chapter."}, "image": {"alt": "Dot plot of R squared for ELS, PCA locality, the Wiener and the local Wiener filter. On our lines ELS is to the right of the others or next to them, except for the UNets of faces and of photographs, where it is to the left of the Wiener filter; on photographs of all kinds the local Wiener filter is level with it. On the three lines of others ELS is to the left of both."}}
 # Published for CIFAR10, CelebA-HQ and AFHQ, 64 pixels wide the latter two.
 COMPARED = ("ELS", "PCA", "Wiener", LOCAL_WIENER)
 PUBLISHED = {
@@ -189,11 +189,11 @@ dot_plot(
 
 # %% [markdown]
 # Among the three that they compared, ELS comes first in our rows of ResNets, in colour as in grey; in theirs it comes
-# last. With our one UNet of photographs, that of faces, it comes behind the Wiener filter in this measure, as in
-# theirs, although the two are level in r. So photographs alone do not put ELS behind: on our ResNets of photographs it
-# comes first. Nor does a UNet alone: on ours of clothes, digits and emoji it comes first, too. It falls behind where
-# both come together, of which we have a single case. Much else differs: our windows were measured on the very network;
-# our theories know the class where the network does; their networks take 10 steps, ours 150.
+# last. With our two UNets of photographs, that of faces and that with attention, it comes behind the Wiener filter, as
+# in theirs. So photographs alone do not put ELS behind: on our ResNets of photographs it comes first. Nor does a UNet
+# alone: on ours of clothes, digits and emoji it comes first, too. It falls behind where both come together, of which we
+# have two cases. Much else differs: our windows were measured on the very network; our theories know the class where
+# the network does; their networks take 10 steps, ours 150.
 #
 # ## Removing noise from new images
 #
