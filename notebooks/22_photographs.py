@@ -130,7 +130,7 @@ dot_plot({name: {"a picture": x} for name, x in light.items()}, "mean of all pix
 # {glue:text}`leaning_theory:.2f`, and with that of the network's with {glue:text}`leaning_network:.2f`. So the network
 # leans on the mean of the whole noise image, and more than the theory does.
 #
-# Pearson's r overlooks this, since it asks only how two pictures vary about their means. The stricter R^2 does not: for
+# Pearson's r overlooks this, since it asks only how two pictures vary about their means. The stricter R² does not: for
 # the network with attention its median is {glue:text}`attention_R2:.2f`, for the ResNet {glue:text}`ResNet_R2:.2f`.
 # Flat white shoes were [the same fault on clothes](08_attention).
 #
