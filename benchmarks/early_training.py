@@ -30,7 +30,7 @@ from elslib.data.image_set import ImageSet
 from elslib.data.pixels import to_uint8
 from elslib.experiments.agreement_results import read_pictures
 from elslib.experiments.provenance import RunRecord, Stopwatch
-from elslib.experiments.recipes import held_out_images
+from elslib.experiments.recipes import held_out_images, kept_snapshots
 from elslib.experiments.store import (
     load_network,
     made_of,
@@ -52,12 +52,11 @@ ALIKE = 0.02  # of r; other processors round otherwise
 def snapshots(network: str) -> dict[int, Path]:
     """Where the weights after so many steps are, in order."""
     weights = network_paths(network)[0]
-    folder, name = weights.parent / ".snapshots", weights.stem
-    ends = {path: path.stem.removeprefix(f"{name}-") for path in folder.glob(f"{name}-*")}
-    found = {int(end): path for path, end in ends.items() if end.isdigit()}
-    if not found:
-        raise click.UsageError(f"no snapshots of {network} in {folder}; train it with elslib train")
-    return dict(sorted(found.items()))
+    if not (found := kept_snapshots(weights)):
+        raise click.UsageError(
+            f"no snapshots of {network} beside {weights}; train it with elslib train"
+        )
+    return found
 
 
 def check_ends_as(network: str, last: Path) -> None:

@@ -28,9 +28,6 @@ from elslib.io import write_json
 NETWORK, LOCAL, SEEDS = "cifar10-full-unet-attention", "cifar10-full-resnet", 30
 DRAWN = ((NETWORK, "network"), (NETWORK, "ELS"), (LOCAL, "network"), (LOCAL, "IS"))
 ACROSS, DOWN, LARGER = 4, 3, 6
-CLASSES = (
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
-)  # fmt: skip
 OBJECT = ("yes", "partly", "no")
 
 
@@ -70,15 +67,17 @@ def join(pictures: Path, by: str) -> None:
     """Say who drew what, and keep the answers."""
     drawn = pd.DataFrame(order(), columns=["network", "of", "seed"])
     answers = pd.read_csv(pictures / "answers.csv").set_index("picture").sort_index()
-    allowed = answers.object.isin(OBJECT) & answers.seen.isin(CLASSES)
+    images = training_images(NETWORK)
+    classes = images.class_names
+    allowed = answers.object.isin(OBJECT) & answers.seen.isin(classes)
     if list(answers.index) != list(range(len(drawn))) or not allowed.all():
         raise click.UsageError(
             f"{pictures / 'answers.csv'} must have each picture from 0 to {len(drawn) - 1} once, "
-            f"with object one of {', '.join(OBJECT)} and seen one of {', '.join(CLASSES)}."
+            f"with object one of {', '.join(OBJECT)} and seen one of {', '.join(classes)}."
         )
     labels = read_rows(NETWORK).groupby("seed").label.first()
-    table = drawn.join(answers).assign(asked=[CLASSES[labels[s]] for s in drawn.seed])
-    table, images = table.sort_values(["network", "of", "seed"]), training_images(NETWORK)
+    table = drawn.join(answers).assign(asked=[classes[labels[s]] for s in drawn.seed])
+    table = table.sort_values(["network", "of", "seed"])
     config = {**made_of(NETWORK, images), "local": LOCAL, "seeds": SEEDS, "by": by}
     record = RunRecord("benchmarks/objects.py join", config, images.sha256, 0.0)
     write_json(

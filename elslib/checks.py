@@ -204,3 +204,9 @@ def brief(value: Any) -> str:
         return f"{value.dtype} {tuple(value.shape)}"
     text = repr(value)
     return text if len(text) < 60 else f"{text[:56]}..."
+
+
+def check_choice(name: str, value: object, kinds: Any) -> None:
+    """Raise ValueError unless a value is one of those that a Literal names."""
+    if value not in get_args(kinds):
+        raise ValueError(f"{name} must be one of {', '.join(get_args(kinds))}, got {value!r}.")

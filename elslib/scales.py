@@ -57,13 +57,12 @@ class ScaleTable:
                 f"t must be at most {self.times[-1]}, the last entry of the scale table "
                 f"({self.source}), got {t}; calibrate up to t = 1."
             )
-        after = bisect_left(self.times, t)
-        if after == len(self.times):
-            return self.windows[-1]
-        low, high = self.times[max(after - 1, 0)], self.times[after]
+        after = min(bisect_left(self.times, t), len(self.times) - 1)
+        before = max(after - 1, 0)
+        low, high = self.times[before], self.times[after]
         # In the middle, up to the rounding of a float32 time, the lower one holds.
         is_lower = t - low <= high - t + 1e-5 * (high - low)
-        return self.windows[max(after - 1, 0) if is_lower else after]
+        return self.windows[before if is_lower else after]
 
     @checked
     def widened(self, smallest: int, below: float) -> "ScaleTable":

@@ -6,7 +6,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 from torch import Tensor
 
-from elslib.checks import check_fields, checked
+from elslib.checks import check_choice, check_fields, checked
 
 Coordinates = Literal["vp", "ve", "flow"]
 
@@ -44,11 +44,7 @@ class Schedule:
 
     def __post_init__(self):
         check_fields(self)
-        if self.coordinates not in get_args(Coordinates):
-            raise ValueError(
-                f"coordinates must be one of {', '.join(get_args(Coordinates))}, got "
-                f"{self.coordinates!r}."
-            )
+        check_choice("coordinates", self.coordinates, Coordinates)
 
     def __repr__(self) -> str:
         return f"Schedule({self.name!r})"

@@ -112,7 +112,6 @@ leaning = {who: torch.corrcoef(torch.stack([noise, x]))[0, 1]
            for who, x in zip(("theory", "network"), asked["with attention"], strict=True)}  # fmt: skip
 alike = {w: float(torch.corrcoef(torch.stack(pair))[0, 1]) for w, pair in asked.items()}
 glue_all({
-    **{f"spread_{name.replace(', ', ' ').replace(' ', '_')}": x.std() for name, x in light.items()},
     **{f"light_{w.split()[-1]}": x for w, x in alike.items()},
     **{f"leaning_{who}": float(x) for who, x in leaning.items()},
     "further": asked["with attention"][1].std() / asked["with attention"][0].std(),

@@ -113,14 +113,11 @@ def _surroundings(folder: Path, line: str) -> dict[str, str]:
     write_whole(folder / "profile_default" / "startup" / "note.py", line.encode())
     write_whole(folder / "matplotlibrc", b"")
     theirs = ("PYTHONSTARTUP", "MPLBACKEND")
+    asked = os.environ.get("ELSLIB_PROJECT")  # from here: a kernel stands in the checkout's root
+    project = {"ELSLIB_PROJECT": os.path.abspath(asked)} if asked else {}
     return {
         **{name: value for name, value in os.environ.items() if name not in theirs},
-        # As seen from here: a kernel stands in the root of the checkout.
-        **(
-            {"ELSLIB_PROJECT": os.path.abspath(asked)}
-            if (asked := os.environ.get("ELSLIB_PROJECT"))
-            else {}
-        ),
+        **project,
         "JUPYTER_PATH": str(folder),
         "JUPYTER_RUNTIME_DIR": str(folder),
         "IPYTHONDIR": str(folder),

@@ -214,7 +214,7 @@ def collect(runs: Sequence[Run], path: Path, root: Path = ROOT) -> int:
     """
     rows = []
     for run in runs:
-        if (result := run.content()) and run.finished(root):
+        if (result := run.content()) and not changed(result["read"], root):
             provenance = {f"run_{name}": result["record"][name] for name in RECORDED}
             rows.append({**result["values"], **run.parameters, "run_key": run.key, **provenance})
     text = io.StringIO()

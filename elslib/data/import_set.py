@@ -75,6 +75,7 @@ def _held_out(labels: Tensor, share: float) -> Tensor:
     """Numbers of the images to hold out, by the classes of all: not the last one of a class."""
     n = len(labels)
     drawn = torch.randperm(n, generator=torch.Generator("cpu").manual_seed(0), device="cpu")
-    last_drawn = {int(labels[i]): int(i) for i in drawn}  # of each class
-    free = [i for i in drawn.tolist() if i not in last_drawn.values()]
+    last_drawn = {y: i for i, y in zip(drawn.tolist(), labels[drawn].tolist(), strict=True)}
+    kept = set(last_drawn.values())  # one of each class
+    free = [i for i in drawn.tolist() if i not in kept]
     return torch.tensor(free[: round(n * share)], dtype=torch.int64, device="cpu")

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from elslib.checks import brief
+from elslib.checks import brief, check_choice
 from elslib.data.pixels import is_boolean, warn_caller
 
 Fit = Literal["crop", "squash", "pad"]
@@ -21,12 +21,6 @@ Layout = Literal["NCHW", "NHWC", "NHW"]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 Read = tuple[Tensor, Tensor | None, tuple[str, ...]]
-
-
-def check_choice(name: str, value: object, kinds: Any) -> None:
-    """Raise ValueError unless a value is one of those that a Literal names."""
-    if value not in get_args(kinds):
-        raise ValueError(f"{name} must be one of {', '.join(get_args(kinds))}, got {value!r}.")
 
 
 def read_folder(folder: Path | str, size: int | tuple[int, int], fit: Fit, mode: Mode) -> Read:
@@ -218,7 +212,8 @@ def as_pixels(
         own = np.dtype(np.float32) if images.dtype.kind == "f" else images.dtype.newbyteorder("=")
         images = torch.from_numpy(images.astype(own)) if images.dtype.kind in "uif" else images
     elif isinstance(images, Tensor):
-        images = images.detach().clone()
+        images = images.detach()
+        images = images.clone() if images.dtype == torch.float32 else images  # others are converted
     if not isinstance(images, Tensor):
         what = images.dtype if isinstance(images, np.ndarray) else type(images).__name__
         raise ValueError(

@@ -6,6 +6,7 @@ A network is named by its images and its kind, `fashion-unet`; those trained on 
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from glob import escape
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from elslib.experiments.store import images_of, network_paths
 from elslib.networks.architectures import NetworkConfig
 from elslib.networks.training import TrainConfig
 
-SNAPSHOTS = 8
+SNAPSHOTS, SNAPSHOT_FOLDER = 8, ".snapshots"
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,15 @@ class Recipe:
 
     def snapshot(self, steps: int) -> Path:
         """Where the weights after so many steps are kept."""
-        folder = self.weights.parent / ".snapshots"
-        return folder / f"{self.weights.stem}-{steps}.safetensors"
+        return self.weights.parent / SNAPSHOT_FOLDER / f"{self.weights.stem}-{steps}.safetensors"
+
+
+def kept_snapshots(weights: Path) -> dict[int, Path]:
+    """Where the weights after so many steps are, of the network whose weights are there, in
+    order."""
+    folder, name = weights.parent / SNAPSHOT_FOLDER, weights.stem
+    ends = {path: path.stem.removeprefix(f"{name}-") for path in folder.glob(f"{escape(name)}-*")}
+    return dict(sorted((int(end), path) for path, end in ends.items() if end.isdigit()))
 
 
 def recipe(
@@ -176,6 +184,8 @@ def described(recipe: Recipe) -> dict[str, dict]:
     """What a card says of a recipe: what the network is, how it is trained, and on what."""
     config = asdict(recipe.config)
     images = {"name": recipe.images.name, "sha256": recipe.images.sha256}
+    if recipe.held_out is not None:
+        images["held_out"] = recipe.held_out.name
     return {"network": config.pop("network"), "training": config, "images": images}
 
 

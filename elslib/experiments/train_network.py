@@ -1,7 +1,6 @@
 """The run that makes the network of a recipe: resumed where it stopped, its card at the end."""
 
 from collections.abc import Iterator
-from glob import escape
 
 import numpy as np
 import torch
@@ -9,7 +8,7 @@ import torch
 from elslib.analysis.metrics import near_copies
 from elslib.data.image_set import ImageSet
 from elslib.experiments.provenance import RunRecord
-from elslib.experiments.recipes import Recipe, described
+from elslib.experiments.recipes import Recipe, described, kept_snapshots
 from elslib.experiments.store import check_belongs, load_card
 from elslib.io import json_bytes, write_together, write_whole
 from elslib.networks.network_denoiser import NetworkDenoiser
@@ -41,9 +40,8 @@ def make(recipe: Recipe, device: torch.device | str = "cpu") -> Iterator[tuple[T
     trainer = Trainer(recipe.config, recipe.images.to(device))
     marks = recipe.snapshots
     if not recipe.state.exists():  # of another training of this name
-        for path in recipe.snapshot(0).parent.glob(f"{escape(recipe.weights.stem)}-*"):
-            if path.stem.removeprefix(f"{recipe.weights.stem}-").isdigit():
-                path.unlink()
+        for path in kept_snapshots(recipe.weights).values():
+            path.unlink()
     for step in train(trainer, recipe.state, held_out=recipe.held_out):
         if step.step + 1 in marks:
             keep_snapshot(recipe, step.step + 1, trainer)
@@ -73,10 +71,7 @@ def is_made(recipe: Recipe) -> bool:
     if not recipe.weights.is_file() or not recipe.card.is_file():
         return False
     there, remedy = load_card(recipe.name), "give another name, or delete that network"
-    asked = described(recipe)
-    if recipe.held_out is not None:
-        asked["images"]["held_out"] = recipe.held_out.name
-    for part, now in asked.items():
+    for part, now in described(recipe).items():
         what = f"{part} of the network {recipe.name!r} ({recipe.card})"
         check_belongs(what, "this recipe", there.get(part) or {}, now, remedy)
     return True
@@ -103,8 +98,6 @@ def card(recipe: Recipe, trainer: Trainer) -> dict:
     record = RunRecord("elslib train", asked["training"], recipe.images.sha256, seconds)
     tail = trainer.losses[-max(1, len(trainer.losses) // 10) :]
     curve = np.array_split(np.array(trainer.losses), min(60, len(trainer.losses)))
-    if recipe.held_out is not None:
-        asked["images"]["held_out"] = recipe.held_out.name
     return {
         "name": recipe.name,
         **asked,

@@ -104,8 +104,8 @@ def text(content: bytes) -> str:
 def fill(figure: str, parts: Mapping[str, str], data: object) -> str:
     """The page `figure`.html with its style, the parts in place of `@PART@`, and what every figure
     ends with: its data and its program. ValueError for data that are no JSON, such as NaN."""
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    parts = {**parts, "DATA": text.replace("<", "\\u003c")}  # a name may hold </script>
+    content = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    parts = {**parts, "DATA": content.replace("<", "\\u003c")}  # a name may hold </script>
     style, program = (asset(f"common.{kind}") + asset(f"{figure}.{kind}") for kind in ("css", "js"))
     known = {"STYLE": style, "PROGRAM": program, **parts}
     # In one pass: a title that holds @DATA@ is a title.

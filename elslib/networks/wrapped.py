@@ -1,13 +1,13 @@
 """`wrap`: any network of one's own as a Denoiser."""
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from elslib.checks import checked
+from elslib.checks import check_choice, checked
 from elslib.denoisers.machines import Label, check_times
 from elslib.networks.architectures import Padding
 from elslib.networks.network_denoiser import class_labels
@@ -65,8 +65,7 @@ def wrap(
         `call(module, x, time, label)`, for a network that is called in another way
     """
     for name, value, kinds in (("predicts", predicts, Predicts), ("padding", padding, Padding)):
-        if value not in get_args(kinds):
-            raise ValueError(f"{name} must be one of {', '.join(get_args(kinds))}, got {value!r}.")
+        check_choice(name, value, kinds)
     if not callable(module):
         raise ValueError(
             f"module must be a torch module or a function, got {type(module).__name__}; load "
