@@ -216,7 +216,6 @@ figure = lines(
     level=collapse_limit,
 )
 (axis,) = figure.axes
-axis.get_legend().remove()  # there is one line
 axis.text(1, collapse_limit * 0.97, "collapsed", color="0.35", ha="right", va="top")
 ends = {"xy": (0.02, 0.5), "xytext": (0.3, 0.5), "xycoords": "axes fraction"}
 axis.annotate("drawing goes this way", **ends, va="center", arrowprops={"arrowstyle": "->"})

@@ -190,7 +190,7 @@ for (name, n), share in faults.items():
 # to very low noise.
 
 # %% tags=["hide-input"]
-grids = {f"{n} equal steps": uniform_times(n) for n in (20, 200)}
+grids = {f"{n} equal steps": uniform_times(n) for n in (20, 100)}
 for n in (fine_steps, 3 * fine_steps):
     grids[f"{n} to low noise"] = geometric_times(n, schedule, 1e-4)
 els, window = machines["ELS"], scale.windows[0]
@@ -281,7 +281,7 @@ glue_all({"ELS_area": median_interval(area.double())})
 # ## What could be wrong
 #
 # - **Few pictures:** {glue:text}`n_seeds` from noise, {glue:text}`n_fine` with a certificate, {glue:text}`n_toy` toys.
-# - **The last window is small.** Choices made earlier, in wide windows, keep many neighbouring pieces in agreement; a
+# - **The last window is small.** Choices made earlier, in wide windows, keep many neighbouring pieces consistent; a
 #   count at the window of the last step does not show it. Which of many near patches is named is chance, too.
 # - **Distances.** Cyclic shifts wrap garments around the border, as the machine ES must; it looks worse for it. And the
 #   distance to the nearest image says that a picture is new, not that it is good.

@@ -102,9 +102,9 @@ image_grid(rows, [f"t = {t:g}" for t in shown], notes)
 # *A UNet can see the whole picture, and uses most of it while there is much noise.* Its halo is brightest in the second
 # square, not in pure noise. From there on its sight draws together, though a faint rest of the halo stays.
 #
-# *Attention keeps looking everywhere, if faintly.* The side that holds 95% of its field hardly changes, and is nearly
-# that of a field which is the same everywhere, {glue:text}`even_most:d` pixels. Half of the field does draw together.
-# [The chapter on attention](08_attention) asks what its long sight changes in the pictures.
+# *Attention keeps looking everywhere, if faintly.* On clothes the side that holds 95% of its field hardly changes, and
+# is nearly that of a field which is the same everywhere, {glue:text}`even_most:d` pixels. Half of the field does draw
+# together. [The chapter on attention](08_attention) asks what its long sight changes in the pictures.
 #
 # How the maps were made: we follow each network on its way from noise to picture, from {glue:text}`n_seeds:d` noise
 # images. At each step we take its estimate of the clean picture, and of that the gradient of the middle pixel with
@@ -119,7 +119,7 @@ image_grid(rows, [f"t = {t:g}" for t in shown], notes)
 # {glue:text}`n_networks:d`; in some of the others it does not narrow at all.
 # :::
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-narrowing", "caption": "How far all networks of this book look (field: the side of the window that holds 95%), and how wide the window is with which the theory (ELS) fits them best. Each arrow leads from pure noise, the mark, to the last step, the head. A mark without an arrow stays where it is."}, "image": {"alt": "Two arrows for each network, all pointing left. All window arrows end at 3. Field arrows are long for UNets of digits and emoji, a single step for the ResNet of emoji and one of digits; with attention and with circular padding there is none."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-narrowing", "caption": "How far all networks of this book look (field: the side of the window that holds 95%), and how wide the window is with which the theory (ELS) fits them best. Each arrow leads from pure noise, the mark, to the last step, the head. A mark without an arrow stays where it is."}, "image": {"alt": "Two arrows for each network, all pointing left. All window arrows but one end at 3. Field arrows are long for UNets of digits and emoji, a single step for the ResNet of emoji and one of digits; for clothes with attention and with circular padding there is none."}}
 arrow_plot(
     {
         title(name): {
@@ -151,6 +151,7 @@ for name in names:
         theirs = torch.tensor([float(w) for w in published_scale(PUBLISHED[name]).windows])
         apart[name] = float((windows - theirs).abs().mean())
 n_steps = sum(len(scales[name].windows) - 1 for name in names)
+glue_all({"end_widest": max(scales[name].windows[0] for name in names)})
 glue_all({"widens": n_steps - sum(falls.values()), "n_between": n_steps})
 theirs = (
     published_scale("celeba-resnet-zeros").windows,
@@ -164,13 +165,13 @@ glue_all({"apart_least": min(apart.values()), "apart_most": max(apart.values())}
 
 # %% [markdown]
 # *They do, though they are not the same number.* Windows that were fitted narrow as the measured fields do, and farther:
-# at the end three pixels are enough for every network. In {glue:text}`widens:d` of the {glue:text}`n_between:d` steps of
-# all networks together the window grows instead of shrinking, each time in strong noise. The network's answer still
+# at the end three pixels are enough for all but the UNet with attention of photographs, which takes
+# {glue:text}`end_widest:d`. In {glue:text}`widens:d` of the {glue:text}`n_between:d` steps of all networks together the window grows instead of shrinking, each time in strong noise. The network's answer still
 # depends a little on pixels outside the best window; and a window has to be good for the whole picture at once, not only
 # for its middle.
 #
-# *Where sight does not narrow, the window is no more than a fit.* With attention the field is about as wide at the end as
-# in the beginning, and the window shrinks all the same. The same goes for the ResNet with circular padding. Two other
+# *Where sight does not narrow, the window is no more than a fit.* With attention, on clothes, the field is about as wide at
+# the end as in the beginning, and the window shrinks all the same. The same goes for the ResNet with circular padding. Two other
 # ResNets narrow by about two pixels, the smallest change that sides in odd numbers can show: that of emoji, and one of
 # digits that was trained with plain errors (the chapter on [where theory and network part](17_where_they_part) says what
 # these are).
@@ -217,8 +218,8 @@ lines(
 # - **A side cannot exceed the picture.** A field as wide as that of attention has little room left in which to grow or
 #   shrink, when 95% of it are asked for.
 # - **Calibration offers odd windows from 3 pixels on**, so the curve cannot fall below 3. It ends, too: at 17 pixels for
-#   most ResNets, at 23 for the UNets of digits and emoji, at 31 for those of clothes. Where the arrow of a UNet begins at
-#   that end it might take more.
+#   all ResNets and for the UNet of faces, at 23 for the UNets of digits and emoji, at 31 for those of clothes and of
+#   CIFAR10. Where the arrow of a UNet begins at that end it might take more.
 # - **In pure noise runs disagree.** A picture hardly depends on the window there, and so the best one is uncertain. The
 #   windows that the authors published for photographs of faces show it: they begin at {glue:text}`celeba_widest:d` pixels
 #   for a ResNet whose layers do not reach so far. Our own table of LS for the UNet of digits shows it as well, which

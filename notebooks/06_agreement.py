@@ -225,7 +225,7 @@ dot_plot(
 # - **The windows were fitted** on the same network, though on other noise: one number for each noise level.
 # - **The interval is about the seeds.** It says how sure the median is for *this* network. Another training run of the
 #   same recipe gives another network. A few [we trained a second time](19_how_far), with another seed: two networks of
-#   one recipe do not draw quite the same, and their r is a ceiling for theories.
+#   one recipe do not draw quite the same, and the square root of their r is a ceiling for theories.
 # - **r is kind.** Two pictures of the same class go together even if they have little in common, so
 #   the distance from IS and from the baselines matters more than the number itself.
 #

@@ -135,7 +135,7 @@ OnePixel(subjects, schedule, times, windows, typical_number, [windows[k] for k i
 # equal, so their number says nothing. And only the middle {glue:text}`side` x {glue:text}`side` pixels count, where even a
 # window of {glue:text}`largest` lies inside the image. Each image counts once, by the median over its pixels.
 #
-# ## The schedule keeps away from the memorising line
+# ## The published windows keep away from the memorising line
 #
 # The circles on the map are the windows that the authors found for their zero-padded residual network on
 # FashionMNIST. Nobody chose them to avoid memorisation; they are where theory and network agree best.
@@ -145,9 +145,9 @@ OnePixel(subjects, schedule, times, windows, typical_number, [windows[k] for k i
 # images are compared, the number is below the dashed line from t = {glue:text}`collapse_all:.2f` down.
 # :::
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-path", "caption": "Effective number of patches along the published windows, and of images for whole images, for a small and a large training set: medians over the images, for the large set with the 95% bootstrap interval as a band. Dashed: the threshold of memorisation. Whole images fall below it early. The schedule stays above, with either training set."}, "image": {"alt": "Line plot with logarithmic vertical axis. Two lines for the schedule stay well above the dashed line at all times; two lines for whole images reach one at middle times."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-path", "caption": "Effective number of patches along the published windows, and of images for whole images, for a small and a large training set: medians over the images, for the large set with the 95% bootstrap interval as a band. Dashed: the threshold of memorisation. Whole images fall below it early. The published windows stay above, with either training set."}, "image": {"alt": "Line plot with logarithmic vertical axis. Two lines for the published windows stay well above the dashed line at all times; two lines for whole images reach one at middle times."}}
 series = {}
-for name, rows in (("schedule", entropy[on_path]), ("whole image", entropy[:, -1])):
+for name, rows in (("published windows", entropy[on_path]), ("whole image", entropy[:, -1])):
     for s in (-1, 0):
         found = [median_interval(row) for row in rows[s].exp()]
         low, high = ([getattr(i, key) for i in found] for key in ("low", "high"))
@@ -196,11 +196,7 @@ glue_all(
         "number_three": median_interval(entropy[2, 0, 0].exp()),
         "gain_whole": median_interval(gain[-1, times.index(0.5)]),
         "undecided_side": max(
-            (
-                w
-                for w, row in zip(windows, typical_number, strict=True)
-                if w and row[0] >= threshold
-            ),
+            (w for w, onset in zip(windows, drawn[2], strict=True) if w and math.isnan(onset)),
             default=0,
         ),
         "collapse_map": collapse[2],

@@ -34,7 +34,7 @@ from elslib import image_grid, load_network, load_scale, pearson_r, training_ima
 from elslib.book.glue import glue_all
 from elslib.experiments.figure_config import FigureConfig, explorer
 from elslib.experiments.live import Live
-from elslib.figures.plots import in_colours, outlined
+from elslib.figures.plots import in_colours
 
 sets = {name: training_images(name) for name in (network, clothes_network, photo_network)}
 images, clothes, photos = sets.values()
@@ -95,11 +95,11 @@ live
 # the weight. The plain background, where one patch is as good as another, is left out.
 #
 # :::{dropdown} Guess first: from how many different emoji are the pieces of this one picture?
-# From {glue:text}`n_sources` of the {glue:text}`n_class` emoji of its class. The figure below outlines what comes from
+# From {glue:text}`n_sources` of the {glue:text}`n_class` emoji of its class. The figure below marks what comes from
 # four of them.
 # :::
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-mosaic", "caption": "One picture, taken apart. Above: theory; the same with the pixels outlined that come from four training images; pieces (one colour a piece); network. Below: these four, which give it most pixels. What is taken from them is outlined in the same colour as above."}, "image": {"alt": "Two rows of four pictures. Above: a colourful patchwork by theory, the same with single pixels outlined in four colours, the same cut into coloured pieces on black, and the network's patchwork, nearly the same. Below: four emoji, each with some pixels outlined in its colour."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-mosaic", "caption": "One picture, taken apart. Above: theory; the same, dimmed, with the pixels marked that come from four training images, a colour each; pieces (one colour a piece); network. Below: these four, which give it most pixels, dimmed. What is taken from them is marked in the same colour as above."}, "image": {"alt": "Two rows of four pictures. Above: a colourful patchwork by theory, the same, dark, with single pixels in four bright colours, the same cut into coloured pieces on black, and the network's patchwork, nearly the same. Below: four emoji, dark, each with some pixels in its colour."}}
 sources = live.figure.sources
 uses = drawn.image[0][drawn.piece >= 0].bincount(minlength=len(sources))
 top = uses.argsort(descending=True)[:4]
@@ -110,7 +110,9 @@ parts = torch.zeros(len(shown), *drawn.piece.shape, dtype=torch.long)  # 1 to 4:
 for k, i in enumerate(top.tolist()):
     from_it = (drawn.image[0] == i) & (drawn.piece >= 0)
     parts[1, from_it] = parts[k + 4, drawn.row[0, from_it], drawn.col[0, from_it]] = k + 1
-shown = torch.cat([outlined(shown[:, [c]], parts)[:, [c]] for c in range(3)], dim=1)
+dimmed = 0.4 * shown - 0.5
+dimmed[[0, 2, 3]] = shown[[0, 2, 3]]
+shown = torch.where(parts[:, None] > 0, in_colours(parts - 1), dimmed)
 numbers = [f"image {int(live.figure.numbers[i])}\n{int(uses[i])} pixels" for i in top]
 glue_all({"n_pieces": int(drawn.piece.max()) + 1, "n_sources": int((uses > 0).sum())})
 image_grid(

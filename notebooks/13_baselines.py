@@ -19,9 +19,9 @@
 # *Wiener filter*: it treats the training images as draws from one Gaussian cloud, and its answer is linear in the noisy
 # image. Does it predict what a network draws as well as the theory of this book does?
 #
-# **One that knows every place does not. One under the network's own two limits comes near, and on photographs of all
-# kinds it does as well as patches do.** On clothes, digits, emoji and faces patches say more: they choose where a filter
-# averages.
+# **Not of a ResNet, if it knows every place. One under the ResNet's own two limits comes near, and on photographs of all
+# kinds does as well as patches do.** On clothes, digits, emoji and faces patches say more: they choose where a filter
+# averages. With UNets of photographs and faces the filter that knows every place does as well as patches, too.
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
 network: str = "fashion-resnet"  # a network in data/networks with an agreement table
@@ -54,7 +54,7 @@ held_out = recipes.held_out_images(network)
 scales = {machine: load_scale(network, machine) for machine in ("ls", "els")}
 denoisers = theories(denoiser, images, scales, (*THEORIES, LOCAL_WIENER)) | {"network": denoiser}
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-linear", "caption": "Who draws what the network draws: median of r between the network's picture and that of each theory from the same noise, with its 95% interval. Two of them are linear: the Wiener filter, which knows all places, and the local Wiener filter, which sees only what ELS sees. PCA locality is a local theory whose windows are read off the Wiener filter."}, "image": {"alt": "Dot plot, one line for each network, with dots for ELS, local Wiener filter, Wiener filter, PCA locality and IS. For ResNets ELS is rightmost, the local Wiener filter some way to its left, the others far behind. For UNets all but IS are nearer to each other."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-linear", "caption": "Who draws what the network draws: median of r between the network's picture and that of each theory from the same noise, with its 95% interval. Two of them are linear: the Wiener filter, which knows all places, and the local Wiener filter, which sees only what ELS sees. PCA locality is a local theory whose windows are read off the Wiener filter."}, "image": {"alt": "Dot plot, one line for each network, with dots for ELS, local Wiener filter, Wiener filter, PCA locality and IS. For ResNets ELS is rightmost, the local Wiener filter some way to its left, or next to it on CIFAR10, the others behind. For UNets all but IS are nearer to each other."}}
 SHOWN = {"ELS": "ELS", LOCAL_WIENER: "local Wiener", "Wiener": "Wiener", "PCA": "PCA", "IS": "IS"}
 agreed = {name: read_rows(name) for name in with_results()}
 dot_plot(
@@ -152,7 +152,7 @@ image_grid(
 # %% [markdown]
 # *For UNets the two filters change places.* A UNet's windows in strong noise hold much of the picture, and many of its
 # pixels see a border. It can know its place, and with the two UNets on which we tried both, the Wiener filter with all
-# places is no worse than the local one. On clothes and faces it comes close to ELS; on digits and emoji ELS stays
+# places is no worse than the local one. On clothes it comes close to ELS, on faces it is level with it; on digits and emoji ELS stays
 # clearly ahead. For the UNet of clothes with attention PCA locality, which is not linear, predicts the network as well as ELS
 # does, and the Wiener filter is close behind; [for that of photographs](22_photographs) it is ahead.
 #
@@ -235,7 +235,7 @@ axes = ("time t (0 = image, 1 = noise)", "error / error of the Wiener filter")
 curves = {name: Line.through(times, row) for name, row in relative.items() if name != "Wiener"}
 lines(curves, *axes, level=1.0)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-answers", "caption": "The same noisy images, and what each denoiser makes of them, at a middle noise level. The Wiener filter blurs; IS answers with a training image, right or wrong; the local machines guess piece by piece."}, "image": {"alt": "Grid of small pictures of clothes: rows are the clean image, the noisy image, and the estimates of IS, LS, ELS, Wiener filter, PCA locality and network."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-answers", "caption": "The same noisy images, and what each denoiser makes of them, at a middle noise level. The Wiener filter blurs; IS answers with a training image, right or wrong; the local machines guess piece by piece."}, "image": {"alt": "Grid of small pictures of clothes: rows are the clean image, the noisy image, and the estimates of IS, LS, ELS, Wiener filter, PCA locality, local Wiener filter and network."}}
 middle = n_levels // 2
 alpha, sigma = denoiser.schedule.levels(times[middle])
 noisy = alpha * clean + sigma * eps
@@ -288,7 +288,7 @@ markdown_table(table, ".4f")
 #
 # - **The local filter was given the windows of ELS.** They were fitted to the network with patches; windows of its own
 #   might suit it better.
-# - **Photographs are four networks** so far, and one of them a UNet, which is what the critics had.
+# - **Photographs are five networks** so far. The critics had UNets without attention, as only that of faces is here.
 # - **Denoising is not drawing.** Small errors early in a drawing decide what is drawn.
 # - **The windows of ELS and LS were fitted to the network.** Those of the Wiener filter and of PCA locality were not;
 #   the latter has one number to fit, its threshold: a pixel is out of sight if its relative weight in the filter is

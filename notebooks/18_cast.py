@@ -46,7 +46,7 @@ for name, kept in drawn.items():
     for kind, word in (("ELS", "theory"), ("network", title(name).replace(", ", ",\n", 1))):
         rows[f"{word}{' ' * len(rows)}"] = kept[kind][seed : seed + n_pictures]
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-cast-colour", "caption": "In colour: the first pictures of each network, and above them what the theory (ELS) draws from the same noise."}, "image": {"alt": "Pairs of rows of small pictures in colour, one pair for each network: patchworks of photographs and of emoji. In each pair both rows show nearly the same."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-cast-colour", "caption": "In colour: the first pictures of each network, and above them what the theory (ELS) draws from the same noise."}, "image": {"alt": "Pairs of rows of small pictures in colour, one pair for each network: patchworks of photographs, faces and emoji. In most pairs both rows show nearly the same; the UNet with attention is darker or lighter than the theory, the UNet of faces draws whole faces."}}
 image_grid(grids[3]) if grids[3] else None
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-cast-grey", "caption": "The same in grey: clothes and digits."}, "image": {"alt": "Pairs of rows of small grey pictures, one pair for each network: pieces of clothes and strokes of digits. In each pair both rows show nearly the same."}}
@@ -61,7 +61,7 @@ image_grid(grids[1]) if grids[1] else None
 # network's picture with that of ELS, over a hundred noise images.
 
 # %% tags=["hide-input"] mystnb={"markdown_format": "myst"}
-table = [["network", "channels", "updates", "errors", "held-out error", "r"]]
+table = [["network", "channels", "updates", "errors", "held-out loss", "r"]]
 for name, card in cards.items():
     recipe, loss = card.get("training", {}), card.get("loss", {})  # unknown of imported networks
     errors = {"relative": "relative", "none": "plain"}.get(recipe.get("weighting"), "unknown")

@@ -126,7 +126,7 @@ windows = load_scale(name, "els")
 glue_all({"patches_widest": max(windows.window_at(t) for t in windows.times if t < FOLD_BELOW)})
 left = how_far.left_over(table, "Fold")
 glue_all({"patches_nearer": int((left < 1).sum()), "patches_n": len(left)})
-dot_plot(layers, "left of the difference to ELS", level=1)
+dot_plot(layers, "(1 - r) / (1 - r of ELS); below 1: nearer to the network than ELS", level=1)
 
 # %% [markdown]
 # *Without the last mixing layer the fold has as much to offer:* it leaves {glue:text}`emoji_resnet_last_1_3:.2f` of the
@@ -173,7 +173,7 @@ for name in tried.split(","):
     key = name.replace("-", "_")
     glue_all({f"{key}_{theory.split()[0]}": shares[theory] for theory in shown.values()})
 glue_all({"below": FOLD_BELOW})
-dot_plot(rivals, "left of the difference to ELS", level=1)
+dot_plot(rivals, "(1 - r) / (1 - r of ELS); below 1: nearer to the network than ELS", level=1)
 
 # %% [markdown]
 # *None of them does as well.* On emoji the fold leaves {glue:text}`emoji_resnet_Fold:.2f` of what ELS leaves, the best

@@ -139,7 +139,7 @@ dot_plot({name: {"a picture": x} for name, x in light.items()}, "mean of all pix
 # were shuffled and enlarged, and it was not told who drew which. Of each it said whether there is a whole object to be
 # seen: yes; partly, where one shape stands out from its ground; or no.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-objects", "caption": "In how many pictures somebody saw an object who did not know who drew them, as a share with its 95% interval."}, "image": {"alt": "Dot plot of four lines. IS, which draws photographs: nearly all. ResNet, theory and network with attention: none or nearly none; partly, between a quarter and a half."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-objects", "caption": "In how many pictures a language model saw an object, not knowing who drew them, as a share with its 95% interval."}, "image": {"alt": "Dot plot of four lines. IS, which draws photographs: nearly all. ResNet, theory and network with attention: none or nearly none; partly, between a quarter and a half."}}
 seen = pd.DataFrame(read_result("objects", network, "objects")["rows"])
 labels = {
     (local, "IS"): "IS, which draws photographs",
@@ -198,7 +198,7 @@ image_grid(pairs, (), {"network": guesses}) if places else None
 #
 # - **Our network is small.** It learned for {glue:text}`updates:s` updates on two processor cores. The paper's was
 #   trained by another author for very much longer. Ours has finished in the sense that its error fell by
-#   {glue:text}`fell:.1f`% over the last fifth of its training, but a larger one would go on. Objects may come with size.
+#   {glue:text}`fell:.2f`% over the last fifth of its training, but a larger one would go on. Objects may come with size.
 # - **There is no UNet without attention of the same photographs** in this book yet. That it is attention, rather than
 #   seeing far, which overdoes the light is likely from the shoes, where only the network with attention has flat
 #   white ones, but it is not proved.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from elslib.figures.dots import MARKERS
-from elslib.figures.style import COLOURS, Figure, styled, subplots, words
+from elslib.figures.style import COLOURS, Figure, legend, styled, subplots, words
 
 
 def arrow_plot(
@@ -41,5 +41,5 @@ def arrow_plot(
             axis.set_xticks(ticks)
         axis.tick_params(axis="y", length=0)
         axis.spines["left"].set_visible(False)
-        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(kinds), columnspacing=1.2)
+        legend(figure, len(kinds))
     return figure

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from elslib.analysis.intervals import Interval
-from elslib.figures.style import COLOURS, Figure, styled, subplots, words
+from elslib.figures.style import COLOURS, Figure, legend, styled, subplots, words
 
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
@@ -61,9 +61,7 @@ def dot_plot(
         axis.set(ylim=(len(rows) - 0.5, -0.5), xlabel=xlabel)
         axis.tick_params(axis="y", length=0)
         axis.spines["left"].set_visible(False)
-        axis.legend(
-            loc="lower left", bbox_to_anchor=(0, 1), ncols=len(looks) + 1, columnspacing=1.2
-        )
+        legend(figure, len(looks) + 1)
     return figure
 
 

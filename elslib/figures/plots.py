@@ -20,6 +20,7 @@ from elslib.figures.style import (
     COLOURS,
     Figure,
     Pictures,
+    legend,
     styled,
     subplots,
     tagged,
@@ -201,8 +202,7 @@ def lines(
             axis.set_xticks(xticks, [f"{x:g}" for x in xticks])
             axis.minorticks_off()
         axis.set(xlabel=xlabel, ylabel=ylabel)
-        columns = 2 if len(series) < 5 else 3
-        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2)
+        legend(figure, 2 if len(series) in (2, 4) else 3)
     return figure
 
 
@@ -234,7 +234,7 @@ def heat_map(
         axis.set_yticks(range(len(rows)), [words(row) for row in rows])
         axis.set(xlim=(edges[0], edges[-1]), xlabel=labels[0], ylabel=labels[1])
         figure.colorbar(mesh, label=labels[2])
-        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
+        legend(figure, 3)
         figure.draw_without_rendering()  # else an axis has not all of its numbers yet
         return tagged(figure)
 

@@ -88,6 +88,13 @@ def words(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+def legend(figure: Figure, columns: int) -> None:
+    """What the marks mean, if there are two kinds or more, above the whole figure: so long words
+    take no room from its axes."""
+    if sum(len(axis.get_legend_handles_labels()[0]) for axis in figure.axes) > 1:
+        figure.legend(loc="outside upper right", ncols=columns, columnspacing=1.2)
+
+
 def subplots(
     rows: int,
     columns: int,
