@@ -27,6 +27,7 @@ Border = Literal["fixed", "circular", "aware"]
 
 # A window twice as large as an image sees all of it; a slip of the hand must not fill the memory.
 LARGEST_SIDE = 9999
+MOST_BITS = 30  # of side ** boxes, whose square is a whole number of 64 bits
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,12 @@ class Window:
             raise ValueError(
                 f"boxes must be a whole number of at least 1, got {self.boxes}; 1 is a hard "
                 f"window, 2 a pyramid."
+            )
+        if self.boxes * math.log2(self.side) > MOST_BITS:
+            raise ValueError(
+                f"boxes must be at most {int(MOST_BITS / math.log2(self.side))} with a side of "
+                f"{self.side}, got {self.boxes}: more are too large a number; a few are nearly a "
+                f"Gaussian."
             )
         if not 0 < self.amplitude < math.inf:
             raise ValueError(

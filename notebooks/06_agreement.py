@@ -114,7 +114,8 @@ glue_all(claims | {
 #
 # *They move together where a network sees far.* A UNet sees nearly the whole picture and can [know its
 # place](09_breaking_equivariance); the windows that fit it in strong noise hold most of the picture as well. On clothes
-# and digits LS and ELS then say nearly the same. On emoji ELS stays ahead, and for faces LS is ahead, as in the paper.
+# and digits LS and ELS then say nearly the same. On emoji and on CIFAR10 ELS stays ahead, and for faces LS is ahead, as in
+# the paper.
 #
 # *Attention is not local, and is predicted all the same.* [A chapter of its own](08_attention) asks what it changes.
 

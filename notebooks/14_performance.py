@@ -14,13 +14,11 @@
 # %% [markdown]
 # # Exact and fast: how the sum is done
 #
-# Every picture in this book comes from one sum. For each pixel of a noisy image, compare the window
-# around it with every admissible patch of every training image. Weigh each patch by how well it
-# fits. Average the patches' centre pixels.
+# Every picture in this book comes from one sum. For each pixel of a noisy image, compare the window around it with
+# every admissible patch of every training image. Weigh each patch by how well it fits. Average their centres.
 #
-# A loop that looks at one pixel of one patch after the other would take {glue:text}`naive:s` for one picture.
-# How can two cores do it in {glue:text}`fused_seconds:.0f` seconds, eight pictures being drawn at a time, and leave nothing
-# out?
+# A loop that looks at one pixel of one patch after the other would take {glue:text}`naive:s` for one picture. How can
+# two cores do it in {glue:text}`fused_seconds:.0f` seconds, drawing eight at a time and leaving nothing out?
 #
 # **By computing nothing twice.** The windows of neighbouring pixels overlap, so the squared difference of two pixels is
 # needed by many windows at once: it is computed once, summed as the window slides, and weighed as it comes. The sum stays
@@ -184,8 +182,7 @@ markdown_table(table)
 # %% [markdown]
 # Over a whole schedule the fused sum is {glue:text}`faster_aware_dense:.0f` times faster than the dense one with
 # borders respected, and {glue:text}`faster_circular_dense:.0f` times with circular borders, if the best of the repeats
-# is taken at each step and for either side. The table gives the range over this reckoning and the single repeats, which
-# do not agree to the last digit.
+# is taken at each step and for either side. The table gives the range of this and single repeats.
 #
 # Earlier runs, with older kernels, gave at least {glue:text}`runs_aware_low:.0f` and
 # {glue:text}`runs_circular_low:.0f` times: processors differ, and shared ones by the hour.
@@ -212,12 +209,11 @@ lines(
 )
 
 # %% [markdown]
-# From 1,000 to 60,000 training images the time grows with exponent {glue:text}`exponent:.2f`: in
-# proportion. With circular borders a comparison at window 17 costs {glue:text}`window_ratio:.2f` times
-# one at window 3. Two threads are {glue:text}`threads_gain:.1f` times as fast as one. Beyond the images
-# themselves, a batch of eight needs at most {glue:text}`memory:.0f` MB.
-
-# %% [markdown]
+# From 1,000 to 60,000 training images the time grows with exponent {glue:text}`exponent:.2f`: in proportion. With
+# circular borders a comparison at window 17 costs {glue:text}`window_ratio:.2f` times one at window 3. Two threads are
+# {glue:text}`threads_gain:.1f` times as fast as one. Beyond the images themselves, a batch of eight needs at most
+# {glue:text}`memory:.0f` MB.
+#
 # ## Is it still exact?
 #
 # Exact means: the same number as the formula in double precision, up to rounding. The promise is an

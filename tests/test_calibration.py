@@ -145,6 +145,8 @@ def test_calibration_judges_itself():
     assert "the same cosine to 0.0001 at t = 1; there the data choose none" in flat
     assert exploded.startswith("1 of 1 trajectories explode, x up to 50 times")
     assert quality([replace(good, growth=None)]).warnings == ()
+    (opposite,) = quality([trajectory((3,), [-0.4], [0.7])]).warnings
+    assert opposite.startswith("network and theory point in opposite directions at t = 0.5; does")
     # Nothing can be chosen from one window.
     assert quality([trajectory((3,), [0.9])]).warnings == ()
 

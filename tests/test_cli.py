@@ -73,7 +73,7 @@ def test_train_then_calibrate(folder):
     path = folder / "scales" / "tiny-ls.json"
     before = path.stat().st_mtime_ns
     assert asked(*options, "--trajectories", 3)["windows"] == list(
-        store.load_scale("tiny", "ls").windows
+        store.load_scale("tiny", "LS").windows
     )
     assert path.stat().st_mtime_ns == before
 

@@ -1,5 +1,6 @@
 """Mass per training image against the oracle, and the laws it obeys."""
 
+import math
 from typing import Any
 
 import oracles
@@ -7,7 +8,10 @@ import pytest
 import torch
 
 from elslib.posterior import mass, native, patch_posterior
+from elslib.posterior.cpu import fused_posterior
+from elslib.posterior.dictionary import PatchDictionary
 from elslib.posterior.mass import posterior_and_mass
+from elslib.posterior.query import Query
 from elslib.windows import Window
 
 
@@ -50,6 +54,25 @@ def test_images_without_a_close_patch_and_whole_images():
     for sigma, window in ((1e-4, 3), (0.6, None)):
         _, mass = posterior_and_mass(x, images, 0.8, sigma, window, "fixed", by_pixel=True)
         assert torch.allclose(mass.sum(1), torch.ones(2, 5, 6), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("sigma", [1e-2, 1e-4, 1e-9, 1e-12, 1e-30])
+def test_an_image_asked_for_itself_has_the_mass(sigma):
+    """However little noise there is, and though the posterior's own numbers are computed again."""
+    images = problem(1, 40)[1]
+    found, shares = posterior_and_mass(images[:1], images, 1.0, sigma, 3, "fixed", by_pixel=True)
+    assert torch.allclose(shares[0, 0], torch.ones(5, 6), rtol=0, atol=1e-5)
+    assert torch.allclose(found.mean, images[:1], rtol=0, atol=1e-6)
+
+
+def test_all_that_the_images_say_together_is_the_sum_of_weights():
+    """What each image says is the logarithm, in bits, of the weights of its patches."""
+    x, images = problem(3, 40)
+    query = Query(0.8, 0.3, Window(3), "aware")
+    evidence = x.new_full((2, 40, 5, 6), -torch.inf)
+    found = fused_posterior(x, PatchDictionary(images), query, evidence=evidence)
+    together = (evidence.double() * math.log(2)).logsumexp(1)
+    assert torch.allclose(together, found.log_sum, rtol=0, atol=1e-4)
 
 
 def test_one_query_beyond_float32(monkeypatch):

@@ -154,6 +154,13 @@ def test_files_that_are_no_pictures_are_passed_over(photos):
         assert len(ImageSet.from_folder(photos)) == 12
 
 
+def test_classes_one_folder_too_deep_are_warned_of(photos):
+    """As in train/cats and train/dogs, given the folder around train; deeper inside one, not."""
+    with pytest.warns(UserWarning, match="one class .* such as cats and dogs; give"):
+        images = ImageSet.from_folder(photos.parent)
+    assert len(images) == 12 and len(images.class_names) == 1
+
+
 Slip: Any = ImageSet  # for what type checkers refuse, too
 BYTES = np.random.default_rng(0).integers(256, size=(5, 3, 6, 7), dtype=np.uint8)
 EXPECTED = torch.from_numpy(BYTES) / 127.5 - 1
@@ -222,6 +229,10 @@ SLIPS = {
     "labels without a name": (
         lambda: Slip(EXPECTED, torch.arange(5), ("a", "b")),
         r"labels must lie in 0..1, places among the class names, got 0..4; name every class, or",
+    ),
+    "no class": (
+        lambda: Slip(EXPECTED, torch.arange(5) - 1),
+        "labels must be class numbers from 0 on, got -1; select the images that have one",
     ),
     "name of a class": (
         lambda: ImageSet(EXPECTED, torch.arange(5) % 2, ("a", "b")).subset("b"),  # pyright: ignore

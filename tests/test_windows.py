@@ -152,6 +152,7 @@ def test_a_softer_window_counts_pixels_unequally():
         ({"side": 3, "response": 2}, "response must be an odd positive integer, got 2"),
         ({"side": 3, "edge": 0}, "edge must be an odd positive integer, got 0"),
         ({"side": 3, "boxes": 0}, "boxes must be a whole number of at least 1, got 0"),
+        ({"side": 3, "boxes": 60}, "boxes must be at most 18 with a side of 3, got 60"),
         ({"side": 3, "amplitude": 0.0}, "amplitude must be positive and finite, got 0.0"),
         ({"side": 3, "amplitude": math.inf}, "amplitude must be positive and finite, got inf"),
     ],

@@ -262,6 +262,11 @@ def quality(trajectories: Iterable[Trajectory]) -> Quality:
                 f"all windows have the same cosine to {FLAT:g} at {_listed(flat)}; there the data "
                 f"choose none"
             )
+    if at := [t for t, cosine in zip(table.times, best.tolist(), strict=True) if cosine < 0]:
+        found.append(
+            f"network and theory point in opposite directions at {_listed(at)}; does it predict "
+            f"what it is said to, with this sign and this schedule?"
+        )
     growths = [run.growth for run in trajectories if run.growth is not None]
     if exploded := [growth for growth in growths if growth > EXPLODED]:
         found.append(

@@ -52,6 +52,12 @@ def _pictures_in(folder: Path) -> tuple[list[Path], list[int] | None, tuple[str,
     for path in classes:
         inside = sorted(p for p in path.rglob("*") if p.is_file() and _is_visible(p, below=path))
         pictures, rest = _sorted_out(inside)
+        below = sorted({p.relative_to(path).parts[0] for p in pictures if p.parent != path})
+        if len(below) > 1:  # such as train/ with the classes in it
+            warn_caller(
+                f"{path} counts as one class with all its subfolders, such as {below[0]} and "
+                f"{below[1]}; give {path} itself if they are the classes."
+            )
         others += rest
         by_class.append(pictures)
         if not pictures:

@@ -103,7 +103,12 @@ def check_labels(labels: Tensor | None, n: int, names: Sequence[str]) -> None:
     if not holds_integers(labels):
         raise ValueError(f"labels must be whole numbers, got {labels.dtype}; convert with .long().")
     low, high = (int(label) for label in labels.aminmax())
-    if names and not 0 <= low <= high < len(names):
+    if low < 0:
+        raise ValueError(
+            f"labels must be class numbers from 0 on, got {low}; select the images that have one, "
+            f"or leave labels out."
+        )
+    if names and not high < len(names):
         raise ValueError(
             f"labels must lie in 0..{len(names) - 1}, places among the class names, got "
             f"{low}..{high}; name every class, or leave class_names out."

@@ -109,9 +109,12 @@ def load_card(name: str | Path) -> dict:
     weights, card = network_paths(name)
     if not weights.is_file() or not card.is_file():
         known = sorted(path.stem for path in weights.parent.glob("*.safetensors"))
+        some = ", ".join(known[:5])
+        if len(known) > 5:
+            some = f"{len(known)}, such as {some}"
         raise FileNotFoundError(
             f"no network {str(name)!r} ({weights} with its card .json); known there: "
-            f"{', '.join(known) or 'none'}. Train one with `elslib train`; another project is "
+            f"{some or 'none'}. Train one with `elslib train`; another project is "
             f"named by --project or the variable ELSLIB_PROJECT."
         )
     return read_json(card, "restore it from git, or train the network again")
@@ -192,11 +195,12 @@ def training_images(name: str | Path) -> ImageSet:
 
 @checked
 def load_scale(network: str | Path, machine: str) -> ScaleTable:
-    """The scales calibrated for a network.
+    """The scales calibrated for a network, of the machine "els" or "ls".
 
     Raises FileNotFoundError if there are none, ValueError if they belong to other weights or do not
     say to which.
     """
+    machine = machine.lower()
     path = scale_path(network, machine)
     if not path.is_file():
         raise FileNotFoundError(

@@ -71,8 +71,9 @@ def fused_posterior(
 
 
 def is_coarse(log_sum: Tensor) -> Tensor:
-    """Where float32 cannot tell energies apart, given log of the sum of weights."""
-    return -log_sum > LARGEST_ENERGY * math.log(2)
+    """Where float32 cannot tell energies apart, given log of the sum of weights, or of the largest;
+    also where it is no number."""
+    return ~(-log_sum <= LARGEST_ENERGY * math.log(2))
 
 
 def share_out(order: Tensor, threads: int) -> list[Tensor]:

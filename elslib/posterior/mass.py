@@ -49,8 +49,9 @@ def posterior_and_mass(
         evidence = queries.new_full((len(queries), n, *size), -torch.inf)
         engine = partial(fused_posterior, evidence=evidence)
         posterior = answer(queries, dictionary, query, engine)
+        # The posterior's own pixels that were coarse are computed again by now.
+        coarse = is_coarse(evidence.amax(1) * math.log(2)).flatten(1).any(1)
         mass = evidence.mul_(math.log(2)).softmax(1)
-        coarse = is_coarse(posterior.log_sum).flatten(1).any(1)
         if bool(coarse.any()):  # ask of these queries alone, for it takes long
             mass[coarse] = _one_by_one(queries[coarse], dictionary, query)
         posteriors.append(posterior)

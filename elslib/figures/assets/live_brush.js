@@ -22,6 +22,7 @@ const board = (() => {
   }
   const pick = picker([canvas], canvas, () => shape().slice(2), () => (painting ? stroke(pick.at) : repaint()));
   canvas.addEventListener("pointerdown", event => {
+    if (event.button) return;  // only the first one paints
     painting = true;
     canvas.setPointerCapture(event.pointerId);
     stroke(pick.under(event));
