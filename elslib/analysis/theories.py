@@ -143,8 +143,9 @@ def theories(
     `scales` holds those calibrated for it, "ls" and "els", as far as `machines_of` says that the
     names need them. Names are ELS, LS, IS, ES, Wiener, LocalWiener, PCA and nearest, in small or
     capital letters; and, for ELS with other windows or patches, Fold, Fold5 and Pyramid
-    (`elslib.analysis.softer`), Pooled (of all classes at little noise), FoldPooled, Flips (mirror images, too), EntropyWindows and
-    WienerWindows (`elslib.analysis.data_windows`: these are found here, which takes minutes).
+    (`elslib.analysis.softer`), Pooled (of all classes at little noise), FoldPooled, Flips (mirror
+    images, too), EntropyWindows and WienerWindows (`elslib.analysis.data_windows`: these are found
+    here, which takes minutes).
     Raises ValueError for others, for a scale that is missing, and what `theory_of` refuses.
     """
     proper = {name.lower(): name for name in KNOWN}
