@@ -102,7 +102,7 @@ live
 #
 # ## What could be wrong
 #
-# The page holds a small part of the training images, or it would be slow to load, and the network takes only
-# twenty steps. So r is lower here than [with all images and 150 steps](06_agreement), and a picture here is another one than in the other chapters. The sum
-# itself is the library's own, compiled for the browser, and it agrees with the library's to within 2 of
-# 255 shades at every pixel: a test compares them in a real browser.
+# The page holds a small part of the training images, or it would be slow to load, and the network takes only twenty
+# steps. So r is lower here than [with all images and 150 steps](06_agreement), and a picture here is another one than
+# in the other chapters. The sum itself is the library's own, compiled for the browser, and it agrees with the library's
+# to within 2 of 255 shades at every pixel: a test compares them in a real browser.

@@ -164,17 +164,17 @@ glue_all(
 glue_all({"apart_least": min(apart.values()), "apart_most": max(apart.values())})
 
 # %% [markdown]
-# *They do, though they are not the same number.* Windows that were fitted narrow as the measured fields do, and farther:
-# at the end three pixels are enough for all but the UNet with attention of photographs, which takes
-# {glue:text}`end_widest:d`. In {glue:text}`widens:d` of the {glue:text}`n_between:d` steps of all networks together the window grows instead of shrinking, each time in strong noise. The network's answer still
-# depends a little on pixels outside the best window; and a window has to be good for the whole picture at once, not only
-# for its middle.
+# *They do, though they are not the same number.* Windows that were fitted narrow as the measured fields do, and
+# farther: at the end three pixels are enough for all but the UNet with attention of photographs, which takes
+# {glue:text}`end_widest:d`. In {glue:text}`widens:d` of the {glue:text}`n_between:d` steps of all networks together the
+# window grows instead of shrinking, each time in strong noise. The network's answer still depends a little on pixels
+# outside the best window; and a window has to be good for the whole picture at once, not only for its middle.
 #
-# *Where sight does not narrow, the window is no more than a fit.* With attention, on clothes, the field is about as wide at
-# the end as in the beginning, and the window shrinks all the same. The same goes for the ResNet with circular padding. Two other
-# ResNets narrow by about two pixels, the smallest change that sides in odd numbers can show: that of emoji, and one of
-# digits that was trained with plain errors (the chapter on [where theory and network part](17_where_they_part) says what
-# these are).
+# *Where sight does not narrow, the window is no more than a fit.* With attention, on clothes, the field is about as
+# wide at the end as in the beginning, and the window shrinks all the same. The same goes for the ResNet with circular
+# padding. Two other ResNets narrow by about two pixels, the smallest change that sides in odd numbers can show: that of
+# emoji, and one of digits that was trained with plain errors (the chapter on [where theory and network
+# part](17_where_they_part) says what these are).
 #
 # *The authors' own windows do not all narrow either.* Those of their ResNet of digits with circular padding begin at
 # {glue:text}`circular_end:d` pixels in pure noise, grow to {glue:text}`circular_widest:d`, and only then shrink.

@@ -110,9 +110,9 @@ parts = torch.zeros(len(shown), *drawn.piece.shape, dtype=torch.long)  # 1 to 4:
 for k, i in enumerate(top.tolist()):
     from_it = (drawn.image[0] == i) & (drawn.piece >= 0)
     parts[1, from_it] = parts[k + 4, drawn.row[0, from_it], drawn.col[0, from_it]] = k + 1
-dimmed = 0.4 * shown - 0.5
-dimmed[[0, 2, 3]] = shown[[0, 2, 3]]
-shown = torch.where(parts[:, None] > 0, in_colours(parts - 1), dimmed)
+marked = (parts > 0)[:, None]
+dimmed = torch.where(marked.any(dim=(2, 3), keepdim=True), 0.4 * shown - 0.5, shown)
+shown = torch.where(marked, in_colours(parts - 1), dimmed)
 numbers = [f"image {int(live.figure.numbers[i])}\n{int(uses[i])} pixels" for i in top]
 glue_all({"n_pieces": int(drawn.piece.max()) + 1, "n_sources": int((uses > 0).sum())})
 image_grid(

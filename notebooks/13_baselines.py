@@ -151,10 +151,10 @@ image_grid(
 
 # %% [markdown]
 # *For UNets the two filters change places.* A UNet's windows in strong noise hold much of the picture, and many of its
-# pixels see a border. It can know its place, and with the two UNets on which we tried both, the Wiener filter with all
-# places is no worse than the local one. On clothes it comes close to ELS, on faces it is level with it; on digits and emoji ELS stays
-# clearly ahead. For the UNet of clothes with attention PCA locality, which is not linear, predicts the network as well as ELS
-# does, and the Wiener filter is close behind; [for that of photographs](22_photographs) it is ahead.
+# pixels see a border. It can know its place, and on the two UNets where we tried both, the Wiener filter is no worse
+# than the local one. On clothes it comes close to ELS, on faces it is level with it; on digits and emoji ELS stays
+# clearly ahead. For the UNet of clothes with attention PCA locality, which is not linear, predicts the network as well
+# as ELS does, and the Wiener filter is close behind; [for that of photographs](22_photographs) it is ahead.
 #
 # ## Others found the reverse
 #

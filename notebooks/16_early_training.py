@@ -160,8 +160,9 @@ glue_all({
 # updates the two are level.
 #
 # *It learns its place late.* Only at the last age that we measured is LS ahead, and then on {glue:text}`faces_end:d` of
-# 100. (It takes 20 steps here, at every age; where it takes 150, LS is ahead on {glue:text}`faces_long:d`.) Both theories fit better at every age; the one that knows places gains more. By how much it would be ahead
-# after longer training we do not know: the line is still rising where it ends.
+# 100. (It takes 20 steps here, at every age; where it takes 150, LS is ahead on {glue:text}`faces_long:d`.) Both
+# theories fit better at every age; the one that knows places gains more. By how much it would be ahead after longer
+# training we do not know: the line is still rising where it ends.
 #
 # ## What it means
 #

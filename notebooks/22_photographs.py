@@ -214,8 +214,9 @@ image_grid(pairs, (), {"network": guesses}) if places else None
 # - **Our network is small.** It learned for {glue:text}`updates:s` updates on two processor cores. The paper's was
 #   trained by another author for very much longer. Ours has finished in the sense that its error fell by
 #   {glue:text}`fell:.2f`% over the last fifth of its training, but a larger one would go on. Objects may come with size.
-# - **One training each.** The three networks differ in more than in how far they see: in their layers, weights and
-#   rates of learning. Nobody has judged whether the UNet without attention draws objects.
+# - **One training each.** The ResNet differs from the UNets in more than in how far it sees, also in its rate of
+#   learning; the two UNets differ in attention alone, and in the weights that come with it. Nobody has judged whether
+#   the UNet without attention draws objects.
 # - **The eye is one language model,** and {glue:text}`n_seen:d` pictures of each kind are few. It had looked at all
 #   sheets before it answered, and pictures from the same noise are alike.
 # - **Windows** for it reach up to {glue:text}`largest` pixels, nearly the whole picture; those of the ResNet up to

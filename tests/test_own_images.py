@@ -155,7 +155,7 @@ def test_files_that_are_no_pictures_are_passed_over(photos):
 
 
 def test_classes_one_folder_too_deep_are_warned_of(photos):
-    """As in train/cats and train/dogs, given the folder around train; deeper inside one, not."""
+    """As in train/cats and train/dogs, given the folder around train."""
     with pytest.warns(UserWarning, match="one class .* such as cats and dogs; give"):
         images = ImageSet.from_folder(photos.parent)
     assert len(images) == 12 and len(images.class_names) == 1

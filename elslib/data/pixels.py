@@ -108,7 +108,7 @@ def check_labels(labels: Tensor | None, n: int, names: Sequence[str]) -> None:
             f"labels must be class numbers from 0 on, got {low}; select the images that have one, "
             f"or leave labels out."
         )
-    if names and not high < len(names):
+    if names and high >= len(names):
         raise ValueError(
             f"labels must lie in 0..{len(names) - 1}, places among the class names, got "
             f"{low}..{high}; name every class, or leave class_names out."

@@ -168,7 +168,7 @@ def posterior_sums(
 def _check_size(c: int, h: int, w: int, window: Window) -> None:
     """Raise ValueError where an index of the kernel would not fit into 32 bits."""
     sums = h * w * (window.response**2 * c + 6)
-    packed = 16 * c * (h + 3) * (w + 2 * max(window.reach, window.response) + 3)
+    packed = WIDTH * c * (h + 3) * (w + 2 * max(window.reach, window.response) + 3)
     if max(sums, packed) >= 2**31:
         raise ValueError(
             f"images must be so small that the fast engine can count their pixels in 32 bits, got "
